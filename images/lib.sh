@@ -1,0 +1,116 @@
+# shellcheck shell=bash
+# lib.sh: what images/base/make and images/packages/make share (sourced, never run).
+#
+# Everything is built below $LAMP_CACHE and is made beside its place and renamed when it is whole,
+# so that an interrupted run leaves either the old result or the new one. The machine's own apt
+# sources are read at run time; no address of a mirror is written down here.
+
+LAMP_CACHE=${LAMP_CACHE:-/var/cache/lamplighter}
+LAMP_KEYS=$LAMP_CACHE/keys
+LAMP_KEYRING=$LAMP_KEYS/lamplighter-lab.gpg
+LAMP_SOURCE_URL=${LAMP_SOURCE_URL:-http://10.77.0.1:8080}
+
+say() { printf '%s\n' "$*"; }
+
+fail() {
+    printf '%s: %s\n' "${0##*/images/}" "$*" >&2
+    exit 1
+}
+
+# The codename of the machine this runs on, or failure when it is not Debian 12 or 13.
+machine_release() {
+    # shellcheck disable=SC1091
+    (. /etc/os-release && [[ ${ID-} == debian ]] && printf '%s\n' "${VERSION_CODENAME-}") |
+        grep -Ex 'bookworm|trixie'
+}
+
+# debian_version CODENAME: the number that goes with it.
+debian_version() {
+    case $1 in
+    bookworm) echo 12 ;;
+    trixie) echo 13 ;;
+    *) return 1 ;;
+    esac
+}
+
+# check_release CODENAME: ends the program with one line when we cannot build that release.
+check_release() {
+    debian_version "$1" >/dev/null ||
+        fail "release '$1' is not known: give --release bookworm or --release trixie"
+}
+
+# debian_sources CODENAME: the machine's own Debian lines, in one-line format, turned to CODENAME.
+# apt itself lists them, so every format apt understands is read; other vendors' lines, CD-ROMs and
+# backports are left out.
+debian_sources() {
+    local want=$1 here
+    here=$(machine_release)
+    # The dollar words belong to apt, not to this shell.
+    # shellcheck disable=SC2016
+    apt-get indextargets --format '$(CREATED_BY)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)' |
+        awk -F'|' -v want="$want" -v here="$here" '
+            $1 != "Packages" || $2 ~ /^cdrom:/ { next }
+            { suite = $3 }
+            sub("^(" here "|stable|oldstable)", want, suite) &&
+            suite ~ ("^" want "(-updates|-security|/updates)?$") {
+                key = $2 " " suite
+                if (!(key in seen)) { order[++n] = key }
+                if (!seen[key, $4]++) { seen[key] = seen[key] " " $4 }
+            }
+            END { for (i = 1; i <= n; i++) { print "deb " order[i] seen[order[i]] } }'
+}
+
+# trusted_keys DIR: puts copies of every key the machine trusts for its sources into DIR.
+trusted_keys() {
+    local dir=$1 key name
+    mkdir -p "$dir"
+    for key in /etc/apt/trusted.gpg.d/*.{gpg,asc} /usr/share/keyrings/debian-archive-keyring.{gpg,pgp} \
+        $(sed -nE 's/.*[Ss]igned-[Bb]y *[:=] *(\/[^] ]+).*/\1/p' /etc/apt/sources.list \
+            /etc/apt/sources.list.d/* 2>/dev/null || true); do
+        [[ -s $key ]] || continue
+        name=$(basename "$key")
+        [[ $name != *.pgp ]] || name=${name%.pgp}.gpg
+        cp -f -- "$key" "$dir/$name"
+    done
+}
+
+# machine_apt_options: the Acquire options (proxies, retries) an admin has set on this machine.
+machine_apt_options() {
+    apt-config dump | grep -E '^Acquire::((http|https|ftp)::|Retries|ForceIPv4|ForceIPv6|Check-)' |
+        grep -vE ' "";$' || true
+}
+
+# lab_key: makes the key that signs the package source, once; gpg's agent does not outlive it.
+lab_key() {
+    [[ -s $LAMP_KEYRING ]] && return
+    local home=$LAMP_KEYS/gnupg
+    rm -rf -- "$home"
+    mkdir -p "$home"
+    chmod 700 "$LAMP_KEYS" "$home"
+    gpg --homedir "$home" --batch --quiet --pinentry-mode loopback --passphrase '' \
+        --quick-gen-key 'Lamplighter lab package source' ed25519 sign never
+    gpg --homedir "$home" --batch --quiet --export >"$LAMP_KEYRING.new"
+    gpgconf --homedir "$home" --kill all
+    chmod 644 "$LAMP_KEYRING.new"
+    mv -f -- "$LAMP_KEYRING.new" "$LAMP_KEYRING"
+}
+
+# digest_of SALT FILE...: one digest over SALT and over files and directories (names, contents, modes).
+digest_of() {
+    local salt=$1
+    shift
+    {
+        printf '%s\n' "$salt"
+        find "$@" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sed 's|[^ ]*/images/||'
+        find "$@" -type f -perm -100 -printf '%f executable\n' | LC_ALL=C sort
+    } | sha256sum | cut -d' ' -f1
+}
+
+# cache_lock NAME: only one of us builds a thing at a time; the lock ends with the process.
+cache_lock() {
+    mkdir -p "$LAMP_CACHE"
+    exec 8>"$LAMP_CACHE/.$1.lock"
+    flock -n 8 && return
+    say "waiting for another build of $1 to end ..."
+    flock -w 1800 8 || fail "another build of $1 has held $LAMP_CACHE/.$1.lock for half an hour: look with fuser"
+}
