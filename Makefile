@@ -1,0 +1,81 @@
+# Lamplighter. `make` builds, `make demo` shows the main job, `make test` proves it.
+CC ?= gcc
+PKG_CONFIG ?= pkg-config
+PACKAGES = libssh2 libcurl libvirt sqlite3 jansson libseccomp
+VERSION := 0.1.0
+
+SOURCES := $(sort $(wildcard orchestrator/*/*.c))
+MAIN := orchestrator/main.c
+CORE_SOURCES := $(sort $(wildcard orchestrator/core/*.c))
+
+WARNINGS = -Wall -Wextra -Wconversion -Wshadow -Wswitch-enum -Wstrict-prototypes -Wformat=2 -Werror
+CPPFLAGS_ALL = -Iorchestrator -D_GNU_SOURCE -DLAMPLIGHTER_VERSION='"$(VERSION)"' \
+	-include base/banned.h
+CFLAGS_ALL = -std=c11 -g $(WARNINGS) $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+RELEASE_FLAGS = -O2 -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
+	-fcf-protection -fPIE
+RELEASE_LINK = -pie -Wl,-z,relro,-z,now
+SANITIZE_FLAGS = -O1 -fsanitize=address,undefined -fno-omit-frame-pointer \
+	-fno-sanitize-recover=undefined
+LIBRARIES = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -linih -lmbedtls -lmbedx509 -lmbedcrypto
+
+OBJECTS := $(SOURCES:%.c=build/obj/%.o)
+SAN_OBJECTS := $(SOURCES:%.c=build/san/%.o)
+UNIT_SOURCES := $(sort $(wildcard tests/unit/*/*_test.c tests/conformance/*_test.c))
+UNIT_TESTS := $(UNIT_SOURCES:%.c=build/%)
+
+.PHONY: all demo test unit lab-test bench lint setup clean core-pure sim install
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: build/lamplighter
+
+# What a build needs is installed on demand: `make setup` says which packages it adds.
+setup:
+	@tests/setup
+
+build/lamplighter: build/obj/$(MAIN:%.c=%.o) build/liblamplighter.a
+	$(CC) $(RELEASE_LINK) -o $@ $^ $(LIBRARIES)
+
+# The same program with the sanitizers in it, for tests.
+build/san/lamplighter: build/san/$(MAIN:%.c=%.o) build/san/liblamplighter.a
+	$(CC) $(SANITIZE_FLAGS) -o $@ $^ $(LIBRARIES)
+
+build/liblamplighter.a: $(OBJECTS)
+	@rm -f $@
+	ar rcs $@ $^
+
+build/san/liblamplighter.a: $(SAN_OBJECTS)
+	@rm -f $@
+	ar rcs $@ $^
+
+build/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(RELEASE_FLAGS) -MMD -MP -c -o $@ $<
+
+build/san/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(SANITIZE_FLAGS) -MMD -MP -c -o $@ $<
+
+build/tests/%: build/san/tests/%.o build/san/liblamplighter.a
+	@mkdir -p $(@D)
+	$(CC) $(SANITIZE_FLAGS) -o $@ $^ $(LIBRARIES) -lcmocka
+
+# The conformance suites are shared by the tests of each implementation.
+build/tests/conformance/%: build/san/tests/conformance/%.o \
+		$(patsubst %.c,build/san/%.o,$(wildcard tests/conformance/*_suite.c)) \
+		build/san/liblamplighter.a
+	@mkdir -p $(@D)
+	$(CC) $(SANITIZE_FLAGS) -o $@ $^ $(LIBRARIES) -lcmocka
+
+unit: $(UNIT_TESTS) build/san/lamplighter
+	@tests/run-unit $(UNIT_TESTS)
+
+# The core is pure: its undefined symbols are these and no other.
+core-pure: $(CORE_SOURCES:%.c=build/obj/%.o)
+	@tests/core-pure $^
+
+clean:
+	rm -rf build
+
+-include $(OBJECTS:.o=.d) $(SAN_OBJECTS:.o=.d) build/obj/orchestrator/main.d

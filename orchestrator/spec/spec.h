@@ -1,0 +1,252 @@
+/*
+ * What one cluster file says, checked: every name resolves, every number is in range. Nothing here
+ * changes after spec_load(). Made by spec/parse.c from one table of keys (spec/key.h).
+ *
+ * Cross references are indices into the spec's own arrays (SPEC_NONE for none), so that a reader
+ * follows them without a look-up and without ownership.
+ */
+#ifndef SPEC_SPEC_H
+#define SPEC_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct problem_list;
+
+#define SPEC_NONE ((size_t)-1)
+
+/* Where something stands in the user's files; for messages. */
+struct spec_place {
+    const char *file; /* Borrowed from the spec. */
+    unsigned line;
+};
+
+/* A list of indices or words. */
+struct spec_index_list {
+    size_t *items;
+    size_t count;
+};
+struct spec_word_list {
+    char **items;
+    size_t count;
+};
+
+/* [zone NAME] what fails together: a rack, a room, a hypervisor. */
+struct spec_zone {
+    char *name;
+    struct spec_place place;
+    /* addresses = FIRST-LAST[/PREFIX]: what instances made by a hypervisor get. IPv4, host byte
+       order; 0 when the key is absent (static hosts bring their own). */
+    uint32_t address_first;
+    uint32_t address_last;
+    unsigned prefix_length; /* Of the network, for the host's own configuration. */
+    uint32_t gateway;       /* 0 for none. */
+};
+
+enum spec_provider_type { SPEC_PROVIDER_LIBVIRT, SPEC_PROVIDER_STATIC };
+
+/* [provider NAME] what makes instances. */
+struct spec_provider {
+    char *name;
+    struct spec_place place;
+    enum spec_provider_type type;
+    size_t zone;
+    char *uri;           /* libvirt: "lxc:///". */
+    char *bridge;        /* libvirt: the bridge on the hypervisor. */
+    char *image_dir;     /* libvirt: where images are (IMAGE_DIR/NAME/root for LXC). */
+    char *instance_dir;  /* libvirt: where instances' own files go (INSTANCE_DIR/ID). */
+};
+
+/* [size NAME] */
+struct spec_size {
+    char *name;
+    struct spec_place place;
+    unsigned cpus;
+    int64_t memory_bytes;
+    int64_t disk_bytes; /* 0: no limit. */
+};
+
+/* A role's variable set in the file: "apache.max-workers = 150" in [cluster], [template] or [group].
+   The value is a Mustache template over the cluster's facts ("{{groups.db.address}}"). */
+struct spec_setting {
+    char *role;
+    char *variable;
+    char *value; /* "secret:NAME" names a [secret]; file contents when the user wrote "@path". */
+    struct spec_place place;
+};
+struct spec_setting_list {
+    struct spec_setting *items;
+    size_t count;
+    size_t capacity;
+};
+
+/* [secret NAME] a value that is never shown: kept in a file of its own. */
+struct spec_secret {
+    char *name;
+    struct spec_place place;
+    char *path;          /* Absolute. */
+    unsigned generate;   /* Letters to make when the file is absent; 0: absent is an error. */
+};
+
+/* [template NAME] what an instance is made of. */
+struct spec_template {
+    char *name;
+    struct spec_place place;
+    char *image;
+    size_t size;                 /* SPEC_NONE for static. */
+    struct spec_word_list roles; /* In order of application. */
+    struct spec_setting_list settings;
+    char *user_data;             /* Contents of the script run once; NULL for none. */
+};
+
+/* check = GET /healthz expect 200 every 2s fall 2 rise 2 timeout 1s [port N] [host NAME] */
+struct spec_check {
+    bool tcp_only;     /* "check = TCP ..." connects, asks nothing. */
+    char *method;      /* "GET" */
+    char *path;        /* "/healthz" */
+    char *host;        /* Host header; NULL for the address. */
+    unsigned port;     /* 0: the pool's port. */
+    unsigned expect_first; /* Status codes accepted: first..last. */
+    unsigned expect_last;
+    int64_t interval_ms;
+    int64_t timeout_ms;
+    unsigned rise;
+    unsigned fall;
+};
+
+enum spec_balance { SPEC_BALANCE_ROUNDROBIN, SPEC_BALANCE_LEASTCONN };
+
+/* [pool NAME] who receives traffic. */
+struct spec_pool {
+    char *name;
+    struct spec_place place;
+    unsigned port;
+    struct spec_check check;
+    int64_t drain_ms;      /* Default 300 s, as AWS's deregistration delay. */
+    int64_t slow_start_ms; /* 0: none. */
+    enum spec_balance balance;
+};
+
+/* [group NAME] */
+struct spec_group {
+    char *name;
+    struct spec_place place;
+    size_t template;
+    unsigned min;
+    unsigned desired;
+    unsigned max;
+    struct spec_index_list zones;
+    size_t pool;                  /* SPEC_NONE: takes no balanced traffic. */
+    struct spec_index_list needs; /* Groups that must be in service before this one is configured;
+                                     the file's `needs` and what its settings refer to. */
+    unsigned healthy_min_percent; /* Default 90. */
+    unsigned healthy_max_percent; /* Default 110. */
+    int64_t grace_ms;             /* Default 300 s. */
+    struct spec_setting_list settings;
+};
+
+/* One listener: listen = http:80 */
+struct spec_listener {
+    enum spec_listener_type { SPEC_LISTENER_HTTP } type; /* https comes with certificates. */
+    unsigned port;
+    struct spec_place place;
+};
+
+/* One route: route = PATH-PREFIX -> POOL; the longest prefix wins. */
+struct spec_route {
+    char *path;
+    size_t pool;
+    struct spec_place place;
+};
+
+/* [frontend NAME] HAProxy on the instances of a group. */
+struct spec_frontend {
+    char *name;
+    struct spec_place place;
+    size_t group;
+    struct spec_listener *listeners;
+    size_t listener_count;
+    struct spec_route *routes;
+    size_t route_count;
+    int64_t idle_timeout_ms; /* Default 60 s, as AWS's load balancer. */
+};
+
+/* [host NAME] a host that exists already (provider static). */
+struct spec_host {
+    char *name;
+    struct spec_place place;
+    size_t provider;
+    size_t group;       /* Reserved for this group; SPEC_NONE: any. */
+    char *address;      /* IPv4, IPv6 or a name. */
+    unsigned port;      /* Default 22. */
+    char *host_key;     /* "SHA256:..." fingerprint, or "ssh-ed25519 AAAA..." whole. */
+    char *user;         /* NULL: the cluster's. */
+    char *proxy_jump;   /* NULL: the cluster's. */
+};
+
+/* How hosts are reached; [cluster] keys. */
+struct spec_login {
+    char *user;       /* Default root. */
+    char *key_file;   /* Private key; default STATE_DIR/keys/login, made when absent. NULL: agent only. */
+    bool use_agent;
+    char *become;     /* "sudo" or NULL. */
+    char *proxy_jump; /* [user@]host[:port] of a [host] by name; NULL for none. */
+    int64_t connect_timeout_ms; /* Default 10 s. */
+    int64_t read_timeout_ms;    /* Silence that ends a command; default 120 s. */
+    int64_t total_timeout_ms;   /* One action on one host; default 30 min. */
+};
+
+struct spec {
+    char *cluster;   /* [cluster NAME] */
+    struct spec_place place;
+    char *state_dir; /* "state = sqlite:PATH": the directory of PATH. */
+    char *state_path; /* The database. */
+    struct spec_word_list role_path; /* Directories searched for roles. */
+    struct spec_login login;
+    unsigned parallel;               /* Actions at a time; default 16. */
+    struct spec_setting_list settings;
+
+    struct spec_zone *zones;
+    size_t zone_count;
+    struct spec_provider *providers;
+    size_t provider_count;
+    struct spec_size *sizes;
+    size_t size_count;
+    struct spec_secret *secrets;
+    size_t secret_count;
+    struct spec_template *templates;
+    size_t template_count;
+    struct spec_pool *pools;
+    size_t pool_count;
+    struct spec_group *groups;
+    size_t group_count;
+    struct spec_frontend *frontends;
+    size_t frontend_count;
+    struct spec_host *hosts;
+    size_t host_count;
+
+    char **files; /* Every file that was read; places borrow from here. */
+    size_t file_count;
+};
+
+/*
+ * Reads and checks the cluster file PATH. On success (0) *ret_spec is the caller's, spec_free().
+ * On -1 all that is wrong is in PROBLEMS, sorted by file and line.
+ */
+int spec_load(const char *path, struct spec **ret_spec, struct problem_list *problems);
+void spec_free(struct spec *spec);
+
+/* Index by name, SPEC_NONE when there is none. */
+size_t spec_find_group(const struct spec *spec, const char *name);
+size_t spec_find_pool(const struct spec *spec, const char *name);
+size_t spec_find_zone(const struct spec *spec, const char *name);
+size_t spec_find_provider(const struct spec *spec, const char *name);
+size_t spec_find_template(const struct spec *spec, const char *name);
+size_t spec_find_secret(const struct spec *spec, const char *name);
+size_t spec_find_host(const struct spec *spec, const char *name);
+
+/* "10.77.1.10" of host-order ADDRESS; SIZE at least 16. */
+void spec_address_to_string(uint32_t address, char *ret_text, size_t size);
+
+#endif
