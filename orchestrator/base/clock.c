@@ -34,8 +34,7 @@ void clock_format_span(int64_t span_ms, char *ret_text, size_t size)
     if (span_ms < 1000) {
         snprintf(ret_text, size, "%" PRId64 " ms", span_ms);
     } else if (span_ms < 60000) {
-        snprintf(ret_text, size, "%" PRId64 ".%" PRId64 " s", span_ms / 1000,
-                 span_ms % 1000 / 100);
+        snprintf(ret_text, size, "%" PRId64 ".%" PRId64 " s", span_ms / 1000, span_ms % 1000 / 100);
     } else if (span_ms < 3600000) {
         snprintf(ret_text, size, "%" PRId64 " min %" PRId64 " s", span_ms / 60000,
                  span_ms % 60000 / 1000);

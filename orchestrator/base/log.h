@@ -12,7 +12,8 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
 
 /* The least level that is printed; INFO at start, DEBUG with --verbose. */
 void log_set_level(enum log_level level);
-/* A hook called before and after each line, so that a live display can step aside; NULL for none. */
+/* A hook called before and after each line, so that a live display can step aside; NULL for none.
+ */
 void log_set_hook(void (*hook)(void *context, bool before), void *context);
 
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -54,8 +54,8 @@ const void *message_bytes(const struct message *m, uint16_t tag, size_t *ret_len
 struct message_field {
     uint16_t tag;
     enum message_type { MESSAGE_INT, MESSAGE_TEXT, MESSAGE_BYTES, MESSAGE_MESSAGE } type;
-    int64_t number;     /* MESSAGE_INT */
-    const void *bytes;  /* The others; borrowed; text is NUL-terminated. */
+    int64_t number;    /* MESSAGE_INT */
+    const void *bytes; /* The others; borrowed; text is NUL-terminated. */
     size_t length;
 };
 bool message_next(const struct message *m, size_t *position, struct message_field *ret_field);

@@ -27,11 +27,11 @@ enum sandbox {
 typedef int (*process_main)(int socket);
 
 struct process_kind {
-    const char *name;         /* For messages and ps (PR_SET_NAME): "ssh", "libvirt". */
+    const char *name; /* For messages and ps (PR_SET_NAME): "ssh", "libvirt". */
     process_main main;
     enum sandbox sandbox;
-    size_t memory_bytes_max;  /* RLIMIT_AS; 0 for none. */
-    unsigned files_max;       /* RLIMIT_NOFILE; 0 for the default. */
+    size_t memory_bytes_max; /* RLIMIT_AS; 0 for none. */
+    unsigned files_max;      /* RLIMIT_NOFILE; 0 for the default. */
 };
 
 struct spawner; /* Opaque; the caller's side. */
@@ -54,8 +54,7 @@ struct process {
 #define PROCESS_NULL ((struct process){.pid = -1, .pidfd = -1, .socket = -1})
 
 /* Starts a child of kinds[KIND]. */
-int process_start(struct spawner *spawner, size_t kind, struct process *ret_process,
-                  struct err *e);
+int process_start(struct spawner *spawner, size_t kind, struct process *ret_process, struct err *e);
 /* SIGKILL by pidfd. Harmless when it has ended. */
 void process_kill(const struct process *process);
 bool process_ended(const struct process *process);

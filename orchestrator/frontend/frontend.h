@@ -29,7 +29,7 @@ struct frontend_check {
     unsigned rise, fall;
 };
 struct frontend_member {
-    const char *id;      /* "web-1" */
+    const char *id; /* "web-1" */
     const char *address;
     unsigned port;
 };
@@ -71,8 +71,8 @@ void frontend_render(const struct frontend_config *config, struct str *ret_text)
 /* What HAProxy says of a target. */
 enum frontend_target_state {
     FRONTEND_TARGET_ABSENT,
-    FRONTEND_TARGET_INITIAL,   /* Added, not yet checked. */
-    FRONTEND_TARGET_UP,        /* Checks pass and it takes traffic. */
+    FRONTEND_TARGET_INITIAL, /* Added, not yet checked. */
+    FRONTEND_TARGET_UP,      /* Checks pass and it takes traffic. */
     FRONTEND_TARGET_DOWN,
     FRONTEND_TARGET_DRAINING,
     FRONTEND_TARGET_MAINTENANCE,
@@ -81,14 +81,14 @@ struct frontend_target {
     char pool[64];
     char id[64];
     enum frontend_target_state state;
-    char check[64];      /* "L7OK/200 in 3 ms", for people. */
-    int64_t sessions;    /* scur + qcur. */
-    int64_t since_s;     /* Seconds in this state. */
+    char check[64];   /* "L7OK/200 in 3 ms", for people. */
+    int64_t sessions; /* scur + qcur. */
+    int64_t since_s;  /* Seconds in this state. */
 };
 
 struct frontend_sync {
-    bool changed;     /* The file differed and was replaced. */
-    bool reloaded;    /* HAProxy was reloaded or started. */
+    bool changed;  /* The file differed and was replaced. */
+    bool reloaded; /* HAProxy was reloaded or started. */
 };
 
 /*
@@ -111,8 +111,8 @@ int frontend_haproxy_admit(struct ssh_link *link, const struct frontend_config *
  * removed, file updated. Absent is a no-op. *ret_cut: sessions that were cut off.
  */
 int frontend_haproxy_remove(struct ssh_link *link, const struct frontend_config *config,
-                            const char *pool, const char *id, int64_t deadline_ms,
-                            int64_t *ret_cut, struct err *e);
+                            const char *pool, const char *id, int64_t deadline_ms, int64_t *ret_cut,
+                            struct err *e);
 /* All targets as HAProxy sees them; the caller frees *ret_targets. */
 int frontend_haproxy_targets(struct ssh_link *link, struct frontend_target **ret_targets,
                              size_t *ret_count, struct err *e);

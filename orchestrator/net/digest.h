@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#define DIGEST_SIZE 32
+#define DIGEST_SIZE      32
 #define DIGEST_TEXT_SIZE 65 /* 64 hex digits and NUL. */
 
 void digest_bytes(const void *bytes, size_t length, unsigned char ret_digest[DIGEST_SIZE]);

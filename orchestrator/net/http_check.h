@@ -13,24 +13,24 @@ struct err;
 
 /* Every way a check can end. */
 enum check_result {
-    CHECK_NONE,        /* Not checked yet. */
+    CHECK_NONE, /* Not checked yet. */
     CHECK_OK,
-    CHECK_REFUSED,     /* No TCP connection. */
+    CHECK_REFUSED, /* No TCP connection. */
     CHECK_TIMEOUT,
-    CHECK_STATUS,      /* Another status code than expected; detail has it. */
-    CHECK_PROTOCOL,    /* No HTTP, or the line dropped. */
+    CHECK_STATUS,   /* Another status code than expected; detail has it. */
+    CHECK_PROTOCOL, /* No HTTP, or the line dropped. */
 };
 
 enum check_health { CHECK_HEALTH_UNKNOWN, CHECK_HEALTHY, CHECK_UNHEALTHY };
 
 struct check_target {
-    const char *id;       /* Copied. */
-    const char *address;  /* IP; copied. */
+    const char *id;      /* Copied. */
+    const char *address; /* IP; copied. */
     unsigned port;
     bool tcp_only;
-    const char *method;   /* Copied, as path and host. */
+    const char *method; /* Copied, as path and host. */
     const char *path;
-    const char *host;     /* NULL: address. */
+    const char *host; /* NULL: address. */
     unsigned expect_first;
     unsigned expect_last;
     int64_t interval_ms;
@@ -49,8 +49,9 @@ struct check_transition {
 };
 
 struct checker; /* Opaque. */
-int checker_new(struct checker **ret_checker, void (*on_transition)(void *context,
-                const struct check_transition *transition), void *context, struct err *e);
+int checker_new(struct checker **ret_checker,
+                void (*on_transition)(void *context, const struct check_transition *transition),
+                void *context, struct err *e);
 void checker_free(struct checker *checker);
 /* Adds or replaces a target by id (an unchanged one keeps its history). */
 int checker_set(struct checker *checker, const struct check_target *target, struct err *e);

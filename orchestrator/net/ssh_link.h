@@ -20,8 +20,8 @@ struct message;
 
 /* How to reach one host. All strings borrowed for the duration of the call. */
 struct ssh_target {
-    const char *name;     /* For messages: "web-1". */
-    const char *address;  /* IPv4, IPv6 or a name. */
+    const char *name;    /* For messages: "web-1". */
+    const char *address; /* IPv4, IPv6 or a name. */
     unsigned port;
     const char *user;
     const char *host_key; /* "ssh-ed25519 BASE64" or "SHA256:BASE64" fingerprint. Never NULL. */
@@ -29,7 +29,7 @@ struct ssh_target {
     bool use_agent;       /* Ask the agent at SSH_AUTH_SOCK too. */
     const char *become;   /* "sudo" or NULL: put before every command (sudo -n). */
     int64_t connect_timeout_ms;
-    int64_t read_timeout_ms; /* Silence that ends the link while something is awaited. */
+    int64_t read_timeout_ms;       /* Silence that ends the link while something is awaited. */
     const struct ssh_target *jump; /* Bastion to go through, or NULL; may itself have one. */
 };
 
@@ -49,13 +49,13 @@ void ssh_target_storage_deinit(struct ssh_target_storage *storage);
 /* How an attempt ended. All but OK and FAULT are the world's doing: outcomes. */
 enum ssh_outcome {
     SSH_OK,
-    SSH_UNREACHABLE,   /* No TCP connection: refused, no route, name unknown. */
-    SSH_TIMEOUT,       /* A deadline passed. */
-    SSH_KEY_MISMATCH,  /* The host shows another key than the pinned one. Stop work on it. */
-    SSH_WEAK,          /* Methods other than the preferred were negotiated. */
-    SSH_REFUSED,       /* It did not accept our login. */
-    SSH_LOST,          /* The line dropped in the middle. */
-    SSH_FLOODED,       /* More output than the limit. */
+    SSH_UNREACHABLE,  /* No TCP connection: refused, no route, name unknown. */
+    SSH_TIMEOUT,      /* A deadline passed. */
+    SSH_KEY_MISMATCH, /* The host shows another key than the pinned one. Stop work on it. */
+    SSH_WEAK,         /* Methods other than the preferred were negotiated. */
+    SSH_REFUSED,      /* It did not accept our login. */
+    SSH_LOST,         /* The line dropped in the middle. */
+    SSH_FLOODED,      /* More output than the limit. */
 };
 const char *ssh_outcome_to_string(enum ssh_outcome outcome);
 
@@ -78,11 +78,11 @@ const char *ssh_link_host_key(const struct ssh_link *link);
  * the running command), and returns false to give up.
  */
 struct ssh_command {
-    const char *command;     /* For the remote shell: quote with str_add_shell(). */
-    const void *input;       /* Sent to standard input at once; borrowed. */
+    const char *command; /* For the remote shell: quote with str_add_shell(). */
+    const void *input;   /* Sent to standard input at once; borrowed. */
     size_t input_length;
-    bool keep_input_open;    /* No EOF after INPUT: ON_OUTPUT will write more, then ssh_link_eof(). */
-    size_t output_max;       /* Bytes of both streams; more is SSH_FLOODED. 0: 16 MiB. */
+    bool keep_input_open; /* No EOF after INPUT: ON_OUTPUT will write more, then ssh_link_eof(). */
+    size_t output_max;    /* Bytes of both streams; more is SSH_FLOODED. 0: 16 MiB. */
     int64_t read_timeout_ms; /* Silence that ends it; 0: the target's. */
     bool (*on_output)(void *context, struct ssh_link *link, int stream, const char *bytes,
                       size_t length);

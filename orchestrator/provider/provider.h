@@ -22,7 +22,7 @@ struct err;
 /* Where and how; all borrowed. A flat copy of spec_provider plus what an implementation needs. */
 struct provider_config {
     const char *cluster;
-    const char *name;          /* The provider's. */
+    const char *name; /* The provider's. */
     const char *zone;
     const char *uri;
     const char *bridge;
@@ -31,22 +31,22 @@ struct provider_config {
 };
 
 struct provider_instance_config {
-    const char *id;          /* "web-1"; the host's name too. */
+    const char *id; /* "web-1"; the host's name too. */
     const char *group;
-    const char *image;       /* Name below image_dir. */
+    const char *image; /* Name below image_dir. */
     unsigned cpus;
     int64_t memory_bytes;
-    const char *address;     /* "10.77.1.10" */
+    const char *address; /* "10.77.1.10" */
     unsigned prefix_length;
-    const char *gateway;     /* NULL for none. */
-    const char *login_key;   /* Public key line for root's authorized_keys. */
-    int64_t deadline_ms;     /* Monotonic. */
+    const char *gateway;   /* NULL for none. */
+    const char *login_key; /* Public key line for root's authorized_keys. */
+    int64_t deadline_ms;   /* Monotonic. */
 };
 
 /* What the provider sees of an instance. */
 enum provider_power { PROVIDER_ABSENT, PROVIDER_OFF, PROVIDER_RUNNING, PROVIDER_BROKEN };
 struct provider_view {
-    char *id;       /* All owned. */
+    char *id; /* All owned. */
     char *cluster;
     char *group;
     char *zone;

@@ -22,7 +22,8 @@ struct problem_list;
 struct ssh_link;
 struct message;
 
-struct role_library; /* Opaque: the roles found on a path, loaded on demand, with what they require. */
+struct role_library; /* Opaque: the roles found on a path, loaded on demand, with what they require.
+                      */
 
 /*
  * PATHS (COUNT directories, searched in order) are copied; nothing is read yet. */
@@ -54,17 +55,17 @@ struct role_setting {
 };
 
 struct role_script {
-    struct str text;          /* The script; holds no secret: those are read from standard input. */
-    char digest[65];          /* SHA-256 of all that decides the result: text, secrets, blobs. */
-    size_t resource_count;    /* Resources and handlers it may report on. */
-    struct secret *secrets;   /* In the order the script reads them. */
+    struct str text;        /* The script; holds no secret: those are read from standard input. */
+    char digest[65];        /* SHA-256 of all that decides the result: text, secrets, blobs. */
+    size_t resource_count;  /* Resources and handlers it may report on. */
+    struct secret *secrets; /* In the order the script reads them. */
     size_t secret_count;
     struct role_blob {
         char digest[65];
-        char *path;           /* A file here, sent when the host asks for it. */
+        char *path; /* A file here, sent when the host asks for it. */
         int64_t size_bytes;
-        bool temporary;       /* Made by role_compile() (a tarball of a directory): unlinked with it. */
-    } *blobs;
+        bool temporary; /* Made by role_compile() (a tarball of a directory): unlinked with it. */
+    } * blobs;
     size_t blob_count;
 };
 void role_script_deinit(struct role_script *script);
@@ -75,9 +76,10 @@ int role_script_decode(const struct message *message, struct role_script *ret_sc
 /*
  * Compiles ROLES (names, in order, their requirements before them) for one host.
  * CONTEXT: a JSON object that templates see beside the roles' variables:
- *   cluster.name; instance.{id,group,zone,address}; facts.{os,release,codename,cpus,memory_mb,arch};
- *   groups.NAME.{address, members:[{id,address,zone,first,last}]}
- * A problem (a variable without a value, a template that does not render) is told with file:line.
+ *   cluster.name; instance.{id,group,zone,address};
+ * facts.{os,release,codename,cpus,memory_mb,arch}; groups.NAME.{address,
+ * members:[{id,address,zone,first,last}]} A problem (a variable without a value, a template that
+ * does not render) is told with file:line.
  */
 int role_compile(struct role_library *library, const char *const *roles, size_t role_count,
                  const struct role_setting *settings, size_t setting_count, const json_t *context,
@@ -85,7 +87,9 @@ int role_compile(struct role_library *library, const char *const *roles, size_t 
 
 /* One resource of a report. */
 enum role_result_status {
-    ROLE_OK, ROLE_CHANGED, ROLE_FAILED,
+    ROLE_OK,
+    ROLE_CHANGED,
+    ROLE_FAILED,
     ROLE_SKIPPED, /* `when` said no. */
 };
 struct role_result {
@@ -96,14 +100,14 @@ struct role_result {
 };
 
 struct role_run_options {
-    bool check;            /* Change nothing, say what would change. */
-    bool diff;             /* Send diffs of changed files (never of secret ones). */
-    const char *cluster;   /* The mark on the host (S25): refused when it is another's. */
+    bool check;          /* Change nothing, say what would change. */
+    bool diff;           /* Send diffs of changed files (never of secret ones). */
+    const char *cluster; /* The mark on the host (S25): refused when it is another's. */
     const char *instance;
-    const char *owner;     /* Who locks: "apply on host7, pid 4711". */
-    int64_t epoch;         /* A lower one than the host has seen is refused (S18). */
-    int64_t lock_wait_ms;  /* How long to wait for another run on the same host. */
-    int64_t deadline_ms;   /* Monotonic. */
+    const char *owner;    /* Who locks: "apply on host7, pid 4711". */
+    int64_t epoch;        /* A lower one than the host has seen is refused (S18). */
+    int64_t lock_wait_ms; /* How long to wait for another run on the same host. */
+    int64_t deadline_ms;  /* Monotonic. */
     void (*on_result)(void *context, const struct role_result *result);
     void (*on_progress)(void *context, const char *role, const char *type, const char *name);
     void *context;
@@ -111,12 +115,12 @@ struct role_run_options {
 
 /* How a run ended. */
 enum role_outcome {
-    ROLE_RUN_OK,         /* Every resource ok or changed. */
-    ROLE_RUN_FAILED,     /* A resource failed; the host was left at that place. */
-    ROLE_RUN_LOCKED,     /* Another run has the host; the text says who, since when. */
-    ROLE_RUN_REFUSED,    /* Another owner's mark, or a newer epoch. */
-    ROLE_RUN_LOST,       /* The line dropped, or a deadline passed. */
-    ROLE_RUN_GARBLED,    /* What came back is no report. */
+    ROLE_RUN_OK,      /* Every resource ok or changed. */
+    ROLE_RUN_FAILED,  /* A resource failed; the host was left at that place. */
+    ROLE_RUN_LOCKED,  /* Another run has the host; the text says who, since when. */
+    ROLE_RUN_REFUSED, /* Another owner's mark, or a newer epoch. */
+    ROLE_RUN_LOST,    /* The line dropped, or a deadline passed. */
+    ROLE_RUN_GARBLED, /* What came back is no report. */
 };
 struct role_report {
     enum role_outcome outcome;

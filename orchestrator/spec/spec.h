@@ -52,10 +52,10 @@ struct spec_provider {
     struct spec_place place;
     enum spec_provider_type type;
     size_t zone;
-    char *uri;           /* libvirt: "lxc:///". */
-    char *bridge;        /* libvirt: the bridge on the hypervisor. */
-    char *image_dir;     /* libvirt: where images are (IMAGE_DIR/NAME/root for LXC). */
-    char *instance_dir;  /* libvirt: where instances' own files go (INSTANCE_DIR/ID). */
+    char *uri;          /* libvirt: "lxc:///". */
+    char *bridge;       /* libvirt: the bridge on the hypervisor. */
+    char *image_dir;    /* libvirt: where images are (IMAGE_DIR/NAME/root for LXC). */
+    char *instance_dir; /* libvirt: where instances' own files go (INSTANCE_DIR/ID). */
 };
 
 /* [size NAME] */
@@ -67,8 +67,8 @@ struct spec_size {
     int64_t disk_bytes; /* 0: no limit. */
 };
 
-/* A role's variable set in the file: "apache.max-workers = 150" in [cluster], [template] or [group].
-   The value is a Mustache template over the cluster's facts ("{{groups.db.address}}"). */
+/* A role's variable set in the file: "apache.max-workers = 150" in [cluster], [template] or
+   [group]. The value is a Mustache template over the cluster's facts ("{{groups.db.address}}"). */
 struct spec_setting {
     char *role;
     char *variable;
@@ -85,8 +85,8 @@ struct spec_setting_list {
 struct spec_secret {
     char *name;
     struct spec_place place;
-    char *path;          /* Absolute. */
-    unsigned generate;   /* Letters to make when the file is absent; 0: absent is an error. */
+    char *path;        /* Absolute. */
+    unsigned generate; /* Letters to make when the file is absent; 0: absent is an error. */
 };
 
 /* [template NAME] what an instance is made of. */
@@ -97,16 +97,16 @@ struct spec_template {
     size_t size;                 /* SPEC_NONE for static. */
     struct spec_word_list roles; /* In order of application. */
     struct spec_setting_list settings;
-    char *user_data;             /* Contents of the script run once; NULL for none. */
+    char *user_data; /* Contents of the script run once; NULL for none. */
 };
 
 /* check = GET /healthz expect 200 every 2s fall 2 rise 2 timeout 1s [port N] [host NAME] */
 struct spec_check {
-    bool tcp_only;     /* "check = TCP ..." connects, asks nothing. */
-    char *method;      /* "GET" */
-    char *path;        /* "/healthz" */
-    char *host;        /* Host header; NULL for the address. */
-    unsigned port;     /* 0: the pool's port. */
+    bool tcp_only;         /* "check = TCP ..." connects, asks nothing. */
+    char *method;          /* "GET" */
+    char *path;            /* "/healthz" */
+    char *host;            /* Host header; NULL for the address. */
+    unsigned port;         /* 0: the pool's port. */
     unsigned expect_first; /* Status codes accepted: first..last. */
     unsigned expect_last;
     int64_t interval_ms;
@@ -177,34 +177,35 @@ struct spec_host {
     char *name;
     struct spec_place place;
     size_t provider;
-    size_t group;       /* Reserved for this group; SPEC_NONE: any. */
-    char *address;      /* IPv4, IPv6 or a name. */
-    unsigned port;      /* Default 22. */
-    char *host_key;     /* "SHA256:..." fingerprint, or "ssh-ed25519 AAAA..." whole. */
-    char *user;         /* NULL: the cluster's. */
-    char *proxy_jump;   /* NULL: the cluster's. */
+    size_t group;     /* Reserved for this group; SPEC_NONE: any. */
+    char *address;    /* IPv4, IPv6 or a name. */
+    unsigned port;    /* Default 22. */
+    char *host_key;   /* "SHA256:..." fingerprint, or "ssh-ed25519 AAAA..." whole. */
+    char *user;       /* NULL: the cluster's. */
+    char *proxy_jump; /* NULL: the cluster's. */
 };
 
 /* How hosts are reached; [cluster] keys. */
 struct spec_login {
-    char *user;       /* Default root. */
-    char *key_file;   /* Private key; default STATE_DIR/keys/login, made when absent. NULL: agent only. */
+    char *user;     /* Default root. */
+    char *key_file; /* Private key; default STATE_DIR/keys/login, made when absent. NULL: agent
+                       only. */
     bool use_agent;
-    char *become;     /* "sudo" or NULL. */
-    char *proxy_jump; /* [user@]host[:port] of a [host] by name; NULL for none. */
+    char *become;               /* "sudo" or NULL. */
+    char *proxy_jump;           /* [user@]host[:port] of a [host] by name; NULL for none. */
     int64_t connect_timeout_ms; /* Default 10 s. */
     int64_t read_timeout_ms;    /* Silence that ends a command; default 120 s. */
     int64_t total_timeout_ms;   /* One action on one host; default 30 min. */
 };
 
 struct spec {
-    char *cluster;   /* [cluster NAME] */
+    char *cluster; /* [cluster NAME] */
     struct spec_place place;
-    char *state_dir; /* "state = sqlite:PATH": the directory of PATH. */
-    char *state_path; /* The database. */
+    char *state_dir;                 /* "state = sqlite:PATH": the directory of PATH. */
+    char *state_path;                /* The database. */
     struct spec_word_list role_path; /* Directories searched for roles. */
     struct spec_login login;
-    unsigned parallel;               /* Actions at a time; default 16. */
+    unsigned parallel; /* Actions at a time; default 16. */
     struct spec_setting_list settings;
 
     struct spec_zone *zones;

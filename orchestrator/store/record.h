@@ -11,6 +11,7 @@
 #ifndef STORE_RECORD_H
 #define STORE_RECORD_H
 
+#include "core/lifecycle.h"
 #include "store/store.h"
 
 #include <stdbool.h>
@@ -18,41 +19,27 @@
 
 struct message;
 
-/* The life of an instance (DESIGN.md, "Words"). Values are stored: append only. */
-enum lifecycle {
-    LIFECYCLE_PENDING = 1,      /* Being made and configured. */
-    LIFECYCLE_IN_SERVICE = 2,   /* Configured; takes traffic when in a pool. */
-    LIFECYCLE_STANDBY = 3,
-    LIFECYCLE_DRAINING = 4,     /* Leaving its pool, to be changed or ended. */
-    LIFECYCLE_TERMINATING = 5,
-    LIFECYCLE_TERMINATED = 6,   /* Gone; the record goes with the same transaction. */
-    LIFECYCLE_QUARANTINED = 7,
-    LIFECYCLE_PENDING_WAIT = 8,     /* Held by a lifecycle hook. */
-    LIFECYCLE_TERMINATING_WAIT = 9,
-};
-const char *lifecycle_to_string(enum lifecycle lifecycle); /* "in-service" */
-
 struct record_instance {
-    char *id;        /* "web-1" */
+    char *id; /* "web-1" */
     char *group;
     char *zone;
     char *provider;
-    char *machine;   /* static: the [host] name. */
-    char *address;   /* As reached by SSH. */
-    unsigned port;   /* SSH. */
-    char *user;      /* Login; NULL: the cluster's. */
-    char *host_key;  /* Pinned: "ssh-ed25519 AAAA..." or a static host's "SHA256:..." until seen. */
+    char *machine;  /* static: the [host] name. */
+    char *address;  /* As reached by SSH. */
+    unsigned port;  /* SSH. */
+    char *user;     /* Login; NULL: the cluster's. */
+    char *host_key; /* Pinned: "ssh-ed25519 AAAA..." or a static host's "SHA256:..." until seen. */
     char *template;
     enum lifecycle lifecycle;
-    int64_t created_ms;       /* Wall clock. */
-    int64_t launched_ms;      /* Wall clock; when the provider said it runs; 0: not yet. */
-    int64_t configured_ms;    /* Wall clock; last time all its resources were ok; 0: never. */
-    char *script_digest;      /* Of the role script last applied with success. */
-    char *facts;              /* JSON text of the host's own facts, as its last report said. */
-    bool admitted;            /* Its pool's frontends were told to send it traffic. */
-    char *reason;             /* Why it is not good: the last failure, one line. NULL when good. */
-    int failures;             /* In a row, of the action it is at. */
-    int64_t revision;         /* Of the store entry it was read from; not stored in the value. */
+    int64_t created_ms;    /* Wall clock. */
+    int64_t launched_ms;   /* Wall clock; when the provider said it runs; 0: not yet. */
+    int64_t configured_ms; /* Wall clock; last time all its resources were ok; 0: never. */
+    char *script_digest;   /* Of the role script last applied with success. */
+    char *facts;           /* JSON text of the host's own facts, as its last report said. */
+    bool admitted;         /* Its pool's frontends were told to send it traffic. */
+    char *reason;          /* Why it is not good: the last failure, one line. NULL when good. */
+    int failures;          /* In a row, of the action it is at. */
+    int64_t revision;      /* Of the store entry it was read from; not stored in the value. */
 };
 void record_instance_deinit(struct record_instance *record);
 void record_instance_encode(const struct record_instance *record, struct message *ret_value);
@@ -70,7 +57,7 @@ struct record_action {
     char *kind;     /* "configure" */
     char *instance; /* NULL when it concerns none. */
     char *reason;
-    int64_t epoch;  /* Of the lock under which it was begun (S18). */
+    int64_t epoch; /* Of the lock under which it was begun (S18). */
     int64_t started_ms;
     int64_t revision;
 };
@@ -83,10 +70,10 @@ int record_action_decode(const struct store_entry *entry, struct record_action *
 struct record_event {
     uint64_t number; /* From 1, without gaps; the key. */
     int64_t wall_ms;
-    char *subject;   /* Instance id, frontend or cluster name. */
-    char *what;      /* "configure" */
-    char *why;       /* The rule and its inputs. */
-    char *outcome;   /* "begun", "done", "failed: ...". */
+    char *subject;              /* Instance id, frontend or cluster name. */
+    char *what;                 /* "configure" */
+    char *why;                  /* The rule and its inputs. */
+    char *outcome;              /* "begun", "done", "failed: ...". */
     unsigned char previous[32]; /* SHA-256 of the event before (its encoded value); zeros first. */
 };
 void record_event_deinit(struct record_event *record);
@@ -112,10 +99,10 @@ struct journal; /* Opaque. */
 
 /* Who acts now. */
 struct record_lock {
-    int64_t epoch;    /* Rises by one with every new owner. */
-    char *owner;      /* "apply on host7, pid 4711" */
-    char *boot_id;    /* /proc/sys/kernel/random/boot_id */
-    int64_t pid;      /* With its start time (/proc/PID/stat field 22): who it was, exactly. */
+    int64_t epoch; /* Rises by one with every new owner. */
+    char *owner;   /* "apply on host7, pid 4711" */
+    char *boot_id; /* /proc/sys/kernel/random/boot_id */
+    int64_t pid;   /* With its start time (/proc/PID/stat field 22): who it was, exactly. */
     int64_t pid_start;
     int64_t since_ms; /* Wall clock. */
 };

@@ -8,8 +8,8 @@
 #include "store/store.h"
 
 enum store_sqlite_mode {
-    STORE_SQLITE_READ,   /* Must exist; writes fault. For status, plan. Never blocks a writer. */
-    STORE_SQLITE_WRITE,  /* Made when absent (file mode 0600, its directory 0700). */
+    STORE_SQLITE_READ,  /* Must exist; writes fault. For status, plan. Never blocks a writer. */
+    STORE_SQLITE_WRITE, /* Made when absent (file mode 0600, its directory 0700). */
 };
 
 /*

@@ -24,10 +24,10 @@
 struct err;
 
 struct store_entry {
-    char *key;       /* Owned by the entry. */
-    void *value;     /* Owned. */
+    char *key;   /* Owned by the entry. */
+    void *value; /* Owned. */
     size_t length;
-    int64_t created; /* Revision that made the key. */
+    int64_t created;  /* Revision that made the key. */
     int64_t revision; /* Revision of the last write to it. */
 };
 void store_entry_deinit(struct store_entry *entry);
