@@ -12,6 +12,12 @@ LAMP_SOURCE_URL=${LAMP_SOURCE_URL:-http://10.77.0.1:8080}
 
 say() { printf '%s\n' "$*"; }
 
+# there TEXT: says that there was nothing to do, and ends the program.
+there() {
+    [[ $quiet == yes ]] || say "$1"
+    exit 0
+}
+
 fail() {
     printf '%s: %s\n' "${0##*/images/}" "$*" >&2
     exit 1
@@ -31,12 +37,6 @@ debian_version() {
     trixie) echo 13 ;;
     *) return 1 ;;
     esac
-}
-
-# check_release CODENAME: ends the program with one line when we cannot build that release.
-check_release() {
-    debian_version "$1" >/dev/null ||
-        fail "release '$1' is not known: give --release bookworm or --release trixie"
 }
 
 # debian_sources CODENAME: the machine's own Debian lines, in one-line format, turned to CODENAME.
@@ -80,20 +80,54 @@ machine_apt_options() {
         grep -vE ' "";$' || true
 }
 
-# lab_key: makes the key that signs the package source, once; gpg's agent does not outlive it.
+# read_arguments ARG...: sets release, force and quiet; both programs take the same.
+read_arguments() {
+    release=$(machine_release) || fail "this machine is not Debian 12 or 13"
+    force=no
+    quiet=no
+    while [[ $# -gt 0 ]]; do
+        case $1 in
+        --release)
+            [[ $# -ge 2 ]] || fail "--release: which one, bookworm or trixie?"
+            release=$2
+            shift
+            ;;
+        --force) force=yes ;;
+        --quiet) quiet=yes ;;
+        -h | --help)
+            sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
+            exit 0
+            ;;
+        *) fail "unknown argument '$1': try --help" ;;
+        esac
+        shift
+    done
+    debian_version "$release" >/dev/null ||
+        fail "release '$release' is not known: give --release bookworm or --release trixie"
+    [[ $EUID -eq 0 ]] || fail "must be root"
+}
+
+# lab_gpg ARG...: gpg with the lab's own key ring; its agent does not outlive it.
+lab_gpg() {
+    local status=0
+    gpg --homedir "$LAMP_KEYS/gnupg" --batch --quiet --pinentry-mode loopback --passphrase '' "$@" || status=$?
+    gpgconf --homedir "$LAMP_KEYS/gnupg" --kill all
+    return "$status"
+}
+
+# lab_key: makes the key that signs the package source, once.
 lab_key() {
     [[ -s $LAMP_KEYRING ]] && return
-    local home=$LAMP_KEYS/gnupg
-    rm -rf -- "$home"
-    mkdir -p "$home"
-    chmod 700 "$LAMP_KEYS" "$home"
-    gpg --homedir "$home" --batch --quiet --pinentry-mode loopback --passphrase '' \
-        --quick-gen-key 'Lamplighter lab package source' ed25519 sign never
-    gpg --homedir "$home" --batch --quiet --export >"$LAMP_KEYRING.new"
-    gpgconf --homedir "$home" --kill all
-    chmod 644 "$LAMP_KEYRING.new"
+    rm -rf -- "$LAMP_KEYS"
+    mkdir -p "$LAMP_KEYS/gnupg"
+    chmod 700 "$LAMP_KEYS" "$LAMP_KEYS/gnupg"
+    lab_gpg --quick-gen-key 'Lamplighter lab package source' ed25519 sign never
+    lab_gpg --export >"$LAMP_KEYRING.new"
     mv -f -- "$LAMP_KEYRING.new" "$LAMP_KEYRING"
 }
+
+# lab_sign FILE RESULT: FILE with the lab's signature around it.
+lab_sign() { lab_gpg --yes --output "$2" --clearsign "$1"; }
 
 # digest_of SALT FILE...: one digest over SALT and over files and directories (names, contents, modes).
 digest_of() {
