@@ -57,14 +57,16 @@ build/san/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(SANITIZE_FLAGS) -MMD -MP -c -o $@ $<
 
-build/tests/%: build/san/tests/%.o build/san/liblamplighter.a
-	@mkdir -p $(@D)
-	$(CC) $(SANITIZE_FLAGS) -o $@ $^ $(LIBRARIES) -lcmocka
+# The conformance suites are shared by the tests of each implementation, the fakes by all tests.
+TEST_SUPPORT := $(filter-out %_test.c,$(sort $(wildcard tests/conformance/*.c)))
 
-# The conformance suites are shared by the tests of each implementation.
-build/tests/conformance/%: build/san/tests/conformance/%.o \
-		$(patsubst %.c,build/san/%.o,$(wildcard tests/conformance/*_suite.c)) \
-		build/san/liblamplighter.a
+build/san/tests/%.o: CPPFLAGS_ALL += -Itests
+
+build/san/libtests.a: $(TEST_SUPPORT:%.c=build/san/%.o)
+	@rm -f $@
+	ar rcs $@ $^
+
+build/tests/%: build/san/tests/%.o build/san/libtests.a build/san/liblamplighter.a
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE_FLAGS) -o $@ $^ $(LIBRARIES) -lcmocka
 

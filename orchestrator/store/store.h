@@ -7,8 +7,9 @@
  * bytes (encoded messages, see base/message.h and store/record.h).
  *
  * Contract, held to by tests/conformance/store_suite.c on every implementation:
- * - One revision counter for the whole store; every transaction that writes raises it by one and
- *   stamps all it wrote with it. A revision is never used twice, not after a crash either.
+ * - One revision counter for the whole store, 0 at first; every transaction that changes something
+ *   raises it by one and stamps all it wrote with it. One that only compares, or only deletes what
+ *   is not there, leaves it. A revision is never used twice, not after a crash either.
  * - A transaction is atomic and durable when it returns: all compares are checked, then all writes
  *   are made, or none.
  * - Reads see the last durable transaction (linearizable).
@@ -22,6 +23,10 @@
 #include <stdint.h>
 
 struct err;
+
+/* What a key and a value may have at most, in bytes; more is a fault. etcd takes 1.5 MiB in all. */
+#define STORE_KEY_MAX   512
+#define STORE_VALUE_MAX (1024 * 1024)
 
 struct store_entry {
     char *key;   /* Owned by the entry. */
@@ -37,7 +42,7 @@ struct store_compare {
     const char *key;
     int64_t revision;
 };
-/* Write: a NULL value deletes. */
+/* Write: a NULL value deletes. A key is written at most once in a transaction. */
 struct store_write {
     const char *key;
     const void *value;
@@ -56,6 +61,7 @@ struct store_ops {
        store_entries_free(). */
     int (*range)(void *context, const char *prefix, const char *after, bool reverse, size_t limit,
                  struct store_entry **ret_entries, size_t *ret_count, struct err *e);
+    /* On STORE_CONFLICT nothing was written. *ret_revision is the store's revision afterwards. */
     int (*commit)(void *context, const struct store_compare *compares, size_t compare_count,
                   const struct store_write *writes, size_t write_count,
                   enum store_outcome *ret_outcome, int64_t *ret_revision, struct err *e);
@@ -69,7 +75,10 @@ struct store {
 
 #define STORE_NULL ((struct store){.ops = NULL})
 
-/* Thin calls through ops; close is idempotent. */
+/*
+ * Calls through ops, after checking keys and sizes; close is idempotent. ret_revision of
+ * store_commit() may be NULL.
+ */
 void store_close(struct store *store);
 int store_get(struct store *store, const char *key, bool *ret_found, struct store_entry *ret_entry,
               struct err *e);
