@@ -5,9 +5,14 @@
  *
  * Used for cluster files and for role.ini. Knows no section and no key: see spec/ and role/.
  *
- * `include = other.ini` before the first section reads another file in place; its path is relative
- * to the file that names it. A value goes on over following lines that begin with white space
- * (joined by newlines).
+ * `include = other.ini` before the first section of a file reads another file in place; its path is
+ * relative to the file that names it; a file is read once only.
+ *
+ * A value goes on over following lines that are indented deeper than its key (joined by newlines,
+ * their indent removed, empty lines between them kept). Lines that begin with '#' or ';' are
+ * comments, also among those; after a value a comment begins with white space and ';'. So "a ; b"
+ * is "a", and "a; b" is all of it. Lines hold up to 8192 bytes, values up to 65536, files up to 1
+ * MiB. A byte order mark at the start and carriage returns before newlines are dropped.
  */
 #ifndef BASE_INI_H
 #define BASE_INI_H
@@ -25,8 +30,8 @@ struct ini_entry {
 };
 
 struct ini_section {
-    char *type;       /* Owned; first word of the header, "" for entries before any header. */
-    char *name;       /* Owned; the rest of the header, "" when there is none. */
+    char *type; /* Owned; first word of the header, "" for entries of a file before any header. */
+    char *name; /* Owned; the rest of the header, "" when there is none. */
     const char *file; /* Borrowed from the document. */
     unsigned line;    /* Where the header stands. */
     struct ini_entry *entries;
