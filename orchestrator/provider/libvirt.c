@@ -1,0 +1,473 @@
+/*
+ * Provider libvirt: system containers (libvirt's LXC driver) on this machine.
+ *
+ * An instance is a directory (instance_dir.h), a root mounted in it (libvirt_root.h) and a
+ * persistent domain "CLUSTER.ID" whose metadata has our mark. They are made in this order and
+ * removed in the other; each step looks before it acts, so a call that was cut short anywhere is
+ * finished by the next. What a cut-short call had libvirtd begin may still be going on meanwhile:
+ * where libvirt refuses a step, we look again whether it has been done.
+ */
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "provider/instance_dir.h"
+#include "provider/libvirt_connection.h"
+#include "provider/libvirt_domain.h"
+#include "provider/libvirt_domain_xml.h"
+#include "provider/libvirt_root.h"
+#include "provider/mark.h"
+#include "provider/provider.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct context {
+    char *cluster; /* All owned. */
+    char *zone;
+    char *bridge;
+    char *image_dir;
+    char *base; /* The instance-dir, links resolved. */
+    virConnectPtr connection;
+};
+
+/* One instance, while one call works on it. */
+struct work {
+    struct context *context; /* Borrowed. */
+    const char *id;          /* Borrowed. */
+    int64_t deadline_ms;
+    int lock;
+    char *name; /* The domain's. */
+    char *path; /* The directory's. */
+    struct instance_dir dir;
+    virDomainPtr domain; /* NULL: none. */
+    struct mark mark;    /* The domain's. */
+};
+
+#define WORK_NULL ((struct work){.lock = -1, .dir = INSTANCE_DIR_NULL, .mark = MARK_NULL})
+
+static void libvirt_close(void *opaque)
+{
+    struct context *context = opaque;
+    if (context == NULL) {
+        return;
+    }
+    if (context->connection != NULL) {
+        virConnectClose(context->connection);
+    }
+    free(context->cluster);
+    free(context->zone);
+    free(context->bridge);
+    free(context->image_dir);
+    free(context->base);
+    free(context);
+}
+
+/* Roots are mounted and files written by this process: both ends must be on this machine. */
+static int check_config(const struct provider_config *config, struct err *e)
+{
+    if (!text_is_name(config->cluster)) {
+        return err_set(e, "cluster '%s' is not a name", config->cluster);
+    }
+    if (config->uri == NULL || !text_starts(config->uri, "lxc:///")) {
+        return err_set(e,
+                       "uri '%s': this version makes containers on the machine it runs on: use "
+                       "lxc:///",
+                       config->uri == NULL ? "" : config->uri);
+    }
+    if (config->bridge == NULL || config->bridge[0] == '\0') {
+        return err_set(e, "no bridge is set: name one that this machine has (ip -br link)");
+    }
+    return 0;
+}
+
+static int libvirt_open(const struct provider_config *config, void **ret_context, struct err *e)
+{
+    if (check_config(config, e) < 0) {
+        return err_wrap(e, "provider %s", config->name);
+    }
+    struct context *context = xcalloc(1, sizeof(*context));
+    context->cluster = xstrdup(config->cluster);
+    context->zone = xstrdup(config->zone);
+    context->bridge = xstrdup(config->bridge);
+    context->image_dir = config->image_dir == NULL ? NULL : xstrdup(config->image_dir);
+    if (instance_dir_base(config->instance_dir, &context->base, e) < 0 ||
+        libvirt_connect(config->uri, &context->connection, e) < 0) {
+        libvirt_close(context);
+        return err_wrap(e, "provider %s", config->name);
+    }
+    *ret_context = context;
+    return 0;
+}
+
+/* Fills in the domain and its mark; both stay empty when there is none. Refuses one not ours. */
+static int find_domain(struct work *work, struct err *e)
+{
+    char *id = xstrdup(work->id);
+    const struct mark wanted = {
+        .cluster = work->context->cluster, .id = id, .directory = work->path};
+    int result = libvirt_domain_find(work->context->connection, work->name, &wanted, &work->domain,
+                                     &work->mark, e);
+    free(id);
+    return result;
+}
+
+static void work_end(struct work *work)
+{
+    if (work->domain != NULL) {
+        virDomainFree(work->domain);
+    }
+    mark_deinit(&work->mark);
+    instance_dir_deinit(&work->dir);
+    free(work->name);
+    free(work->path);
+    if (work->lock >= 0) {
+        close(work->lock);
+    }
+    *work = WORK_NULL;
+}
+
+/* Takes the lock on ID and finds what there is of it. The caller ends WORK in any case. */
+static int work_begin(struct work *work, struct context *context, const char *id,
+                      int64_t deadline_ms, struct err *e)
+{
+    *work = WORK_NULL;
+    work->context = context;
+    work->id = id;
+    work->deadline_ms = deadline_ms;
+    if (!text_is_name(id)) {
+        return err_set(e, "instance '%s': not a name (small letters, digits, dashes)", id);
+    }
+    work->path = xasprintf("%s/%s", context->base, id);
+    if (libvirt_domain_name(context->cluster, id, &work->name, e) < 0 ||
+        instance_dir_lock(context->base, id, deadline_ms, &work->lock, e) < 0 ||
+        find_domain(work, e) < 0) {
+        return -1;
+    }
+    return instance_dir_open(context->base, context->cluster, id, &work->dir, e);
+}
+
+static int make_view(const struct mark *mark, const struct instance_dir *dir,
+                     enum provider_power power, struct provider_view *ret_view, struct err *e)
+{
+    char *key = NULL;
+    if (dir->fd >= 0 && libvirt_root_host_key(dir, &key, e) < 0) {
+        return -1;
+    }
+    *ret_view = (struct provider_view){
+        .id = xstrdup(mark->id),
+        .cluster = xstrdup(mark->cluster),
+        .group = xstrdup(mark->group),
+        .zone = xstrdup(mark->zone),
+        .power = key == NULL ? PROVIDER_BROKEN : power,
+        .host_key = key,
+    };
+    return 0;
+}
+
+struct view_list {
+    struct provider_view *items;
+    size_t count;
+    size_t capacity;
+};
+
+static bool is_listed(const struct view_list *list, const char *id)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (text_equal(list->items[i].id, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_view(struct view_list *list, const struct provider_view *view)
+{
+    size_t i = xgrow((void **)&list->items, &list->count, &list->capacity, sizeof(*list->items));
+    list->items[i] = *view;
+}
+
+/* Adds DOMAIN to the list when it is this cluster's. */
+static int list_domain(struct context *context, virDomainPtr domain, struct view_list *list,
+                       struct err *e)
+{
+    enum libvirt_owner owner = LIBVIRT_OWNER_GONE;
+    struct mark mark = MARK_NULL;
+    if (libvirt_domain_owner(domain, &owner, &mark, e) < 0) {
+        return -1;
+    }
+    if (owner != LIBVIRT_OWNER_US || !text_equal(mark.cluster, context->cluster)) {
+        mark_deinit(&mark);
+        return 0;
+    }
+    enum libvirt_state state = LIBVIRT_GONE;
+    struct instance_dir dir = INSTANCE_DIR_NULL;
+    struct provider_view view = {.id = NULL};
+    int result = -1;
+    if (libvirt_domain_state(domain, &state, e) == 0) {
+        /* Whatever is wrong with its directory makes it broken, not the whole list. */
+        (void)instance_dir_open(context->base, mark.cluster, mark.id, &dir, NULL);
+        result = make_view(&mark, &dir, state == LIBVIRT_RUNNING ? PROVIDER_RUNNING : PROVIDER_OFF,
+                           &view, e);
+    }
+    if (result == 0 && state != LIBVIRT_GONE) {
+        add_view(list, &view);
+    } else {
+        provider_view_deinit(&view);
+    }
+    instance_dir_deinit(&dir);
+    mark_deinit(&mark);
+    return result;
+}
+
+static int list_domains(struct context *context, struct view_list *list, struct err *e)
+{
+    virDomainPtr *domains = NULL;
+    int count = virConnectListAllDomains(context->connection, &domains, 0);
+    if (count < 0) {
+        return libvirt_fault(e, "list the domains");
+    }
+    int result = 0;
+    for (int i = 0; i < count; i++) {
+        if (result == 0) {
+            result = list_domain(context, domains[i], list, e);
+        }
+        virDomainFree(domains[i]);
+    }
+    free(domains);
+    return result;
+}
+
+/* Directories without a domain: what a call that was cut short has left. */
+static int list_directories(struct context *context, struct view_list *list, struct err *e)
+{
+    struct mark *marks = NULL;
+    size_t count = 0;
+    if (instance_dir_list(context->base, context->cluster, &marks, &count, e) < 0) {
+        return -1;
+    }
+    const struct instance_dir none = INSTANCE_DIR_NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct provider_view view;
+        if (!is_listed(list, marks[i].id) &&
+            make_view(&marks[i], &none, PROVIDER_BROKEN, &view, NULL) == 0) {
+            add_view(list, &view);
+        }
+        mark_deinit(&marks[i]);
+    }
+    free(marks);
+    return 0;
+}
+
+static int libvirt_list(void *opaque, struct provider_view **ret_views, size_t *ret_count,
+                        struct err *e)
+{
+    struct view_list list = {.items = NULL};
+    /* In this order: what is removed meanwhile is seen as broken at worst, never not at all. */
+    if (list_domains(opaque, &list, e) < 0 || list_directories(opaque, &list, e) < 0) {
+        provider_views_free(list.items, list.count);
+        return -1;
+    }
+    *ret_views = list.items;
+    *ret_count = list.count;
+    return 0;
+}
+
+static int check_instance(const struct provider_instance_config *config, struct err *e)
+{
+    struct in_addr unused;
+    if (!text_is_name(config->group)) {
+        return err_set(e, "group '%s' is not a name", config->group);
+    }
+    if (config->address == NULL || inet_pton(AF_INET, config->address, &unused) != 1 ||
+        config->prefix_length > 32) {
+        return err_set(e, "address '%s/%u' is not an IPv4 address with its prefix length",
+                       config->address == NULL ? "" : config->address, config->prefix_length);
+    }
+    if (config->gateway != NULL && inet_pton(AF_INET, config->gateway, &unused) != 1) {
+        return err_set(e, "gateway '%s' is not an IPv4 address", config->gateway);
+    }
+    if (config->login_key == NULL || config->login_key[0] == '\0' ||
+        strpbrk(config->login_key, "\r\n") != NULL) {
+        return err_set(e, "the login key is not one public key line");
+    }
+    if (config->cpus == 0 || config->memory_bytes < 16 * 1024 * 1024) {
+        return err_set(e, "a size of %u cpus and %lld bytes of memory is too small (1, 16 MiB)",
+                       config->cpus, (long long)config->memory_bytes);
+    }
+    return 0;
+}
+
+/* The mark that the instance wanted will carry; owned. */
+static struct mark wanted_mark(const struct work *work,
+                               const struct provider_instance_config *config)
+{
+    return (struct mark){
+        .cluster = xstrdup(work->context->cluster),
+        .id = xstrdup(config->id),
+        .group = xstrdup(config->group),
+        .zone = xstrdup(work->context->zone),
+        .address = xstrdup(config->address),
+        .directory = xstrdup(work->path),
+    };
+}
+
+static int make_root(struct work *work, const struct provider_instance_config *config,
+                     const char *image_path, struct err *e)
+{
+    const struct root_files files = {
+        .cluster = work->context->cluster,
+        .id = config->id,
+        .address = config->address,
+        .prefix_length = config->prefix_length,
+        .gateway = config->gateway,
+        .login_key = config->login_key,
+        .deadline_ms = config->deadline_ms,
+    };
+    struct mark mark = wanted_mark(work, config);
+    instance_dir_deinit(&work->dir);
+    int result = instance_dir_make(work->context->base, &mark, &work->dir, e);
+    mark_deinit(&mark);
+    return result == 0 ? libvirt_root_make(&work->dir, image_path, &files, e) : -1;
+}
+
+static int render_domain(const struct work *work, const struct provider_instance_config *config,
+                         const char *image_path, struct str *xml, struct err *e)
+{
+    struct mark mark = wanted_mark(work, config);
+    char *root = xasprintf("%s/root", work->path);
+    const struct libvirt_domain domain = {
+        .mark = &mark,
+        .root = root,
+        .init = libvirt_root_init(image_path),
+        .bridge = work->context->bridge,
+        .cpus = config->cpus,
+        .memory_bytes = config->memory_bytes,
+        .prefix_length = config->prefix_length,
+        .gateway = config->gateway,
+    };
+    int result = libvirt_domain_xml(&domain, xml, e);
+    free(root);
+    mark_deinit(&mark);
+    return result;
+}
+
+static int define_domain(struct work *work, const struct provider_instance_config *config,
+                         const char *image_path, struct err *e)
+{
+    struct str xml = STR_NULL;
+    if (render_domain(work, config, image_path, &xml, e) < 0) {
+        str_deinit(&xml);
+        return -1;
+    }
+    virDomainPtr defined = virDomainDefineXMLFlags(work->context->connection, str_text(&xml),
+                                                   VIR_DOMAIN_DEFINE_VALIDATE);
+    str_deinit(&xml);
+    if (defined == NULL) {
+        libvirt_fault(e, "define domain %s", work->name);
+    } else {
+        virDomainFree(defined);
+    }
+    struct err look = ERR_NULL;
+    if (find_domain(work, &look) < 0) {
+        return err_set(e, "%s", look.text);
+    }
+    return work->domain == NULL ? -1 : 0;
+}
+
+/* A domain whose directory is not whole was not left so by us: its keys are lost with it. */
+static int check_found(struct work *work, const struct provider_instance_config *config, bool ready,
+                       struct err *e)
+{
+    if (!ready) {
+        return err_set(e, "its domain is there, but not all of %s: replace this instance",
+                       work->path);
+    }
+    if (!text_equal(work->mark.address, config->address)) {
+        return err_set(e, "it was made with address %s, wanted is %s: replace this instance",
+                       work->mark.address, config->address);
+    }
+    return 0;
+}
+
+static int ensure_steps(struct work *work, const struct provider_instance_config *config,
+                        struct err *e)
+{
+    bool ready = false;
+    enum libvirt_state state = LIBVIRT_GONE;
+    if (work->dir.fd >= 0 && libvirt_root_ready(&work->dir, &ready, e) < 0) {
+        return -1;
+    }
+    if (work->domain != NULL && (check_found(work, config, ready, e) < 0 ||
+                                 libvirt_domain_state(work->domain, &state, e) < 0)) {
+        return -1;
+    }
+    if (state == LIBVIRT_RUNNING) {
+        return 0;
+    }
+    char *image_path = NULL;
+    int result = 0;
+    if (work->domain == NULL) {
+        result = libvirt_root_image(work->context->image_dir, config->image, &image_path, e);
+    }
+    if (result == 0 && !ready) {
+        result = make_root(work, config, image_path, e);
+    }
+    if (result == 0) {
+        result = libvirt_root_mount(&work->dir, e);
+    }
+    if (result == 0 && work->domain == NULL) {
+        result = define_domain(work, config, image_path, e);
+    }
+    free(image_path);
+    if (result == 0 && libvirt_domain_start(work->domain, e) < 0) {
+        result = err_wrap(e, "bridge %s, root %s/root", work->context->bridge, work->path);
+    }
+    return result;
+}
+
+static int libvirt_ensure(void *opaque, const struct provider_instance_config *config,
+                          struct provider_view *ret_view, struct err *e)
+{
+    struct work work;
+    int result = check_instance(config, e);
+    if (result == 0) {
+        result = work_begin(&work, opaque, config->id, config->deadline_ms, e);
+        if (result == 0) {
+            result = ensure_steps(&work, config, e);
+        }
+        if (result == 0) {
+            result = make_view(&work.mark, &work.dir, PROVIDER_RUNNING, ret_view, e);
+        }
+        work_end(&work);
+    }
+    return result < 0 ? err_wrap(e, "%s", config->id) : 0;
+}
+
+static int libvirt_destroy(void *opaque, const char *id, int64_t deadline_ms, struct err *e)
+{
+    struct work work;
+    int result = work_begin(&work, opaque, id, deadline_ms, e);
+    if (result == 0 && work.domain != NULL) {
+        result = libvirt_domain_remove(work.domain, e);
+    }
+    if (result == 0 && work.dir.fd >= 0) {
+        result = libvirt_root_unmount(&work.dir, deadline_ms, e);
+    }
+    if (result == 0) {
+        result = instance_dir_remove(work.context->base, id, &work.dir, e);
+    }
+    work_end(&work);
+    return result < 0 ? err_wrap(e, "%s", id) : 0;
+}
+
+const struct provider_ops provider_libvirt = {
+    .name = "libvirt",
+    .open = libvirt_open,
+    .close = libvirt_close,
+    .list = libvirt_list,
+    .ensure = libvirt_ensure,
+    .destroy = libvirt_destroy,
+};

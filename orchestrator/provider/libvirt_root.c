@@ -1,0 +1,173 @@
+#include "provider/libvirt_root.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "provider/overlay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BASE_NAME  "base"
+#define KEY_NAME   "host_key.pub"
+#define READY_NAME "ready"
+#define INIT       "/usr/lib/lamplighter/container-init"
+
+int libvirt_root_image(const char *image_dir, const char *image, char **ret_path, struct err *e)
+{
+    if (image_dir == NULL || image_dir[0] != '/') {
+        return err_set(e, "image-dir '%s' is not an absolute path",
+                       image_dir == NULL ? "" : image_dir);
+    }
+    if (image == NULL || !text_is_name(image)) {
+        return err_set(e, "image '%s' is not a name", image == NULL ? "" : image);
+    }
+    char *path = xasprintf("%s/%s/root", image_dir, image);
+    char *real = realpath(path, NULL);
+    struct stat status;
+    int result = 0;
+    if (real == NULL || stat(real, &status) < 0) {
+        result = errno == ENOENT
+                     ? err_set(e,
+                               "image %s: there is no %s: make it with images/base/make, or name "
+                               "an image that is in %s",
+                               image, path, image_dir)
+                     : err_errno(e, errno, "image %s: %s", image, path);
+    } else if (!S_ISDIR(status.st_mode)) {
+        result = err_set(e, "image %s: %s is not a directory", image, path);
+    }
+    free(path);
+    if (result < 0) {
+        free(real);
+        return -1;
+    }
+    *ret_path = real;
+    return 0;
+}
+
+const char *libvirt_root_init(const char *image_path)
+{
+    char *path = xasprintf("%s" INIT, image_path);
+    bool found = access(path, X_OK) == 0;
+    free(path);
+    return found ? INIT : "/sbin/init";
+}
+
+int libvirt_root_ready(const struct instance_dir *dir, bool *ret_ready, struct err *e)
+{
+    char *text = NULL;
+    if (instance_dir_read(dir, READY_NAME, &text, e) < 0) {
+        return -1;
+    }
+    *ret_ready = text != NULL;
+    free(text);
+    return 0;
+}
+
+static int mount_over(const struct instance_dir *dir, const char *base, struct err *e)
+{
+    char *upper = xasprintf("%s/upper", dir->path);
+    char *work = xasprintf("%s/work", dir->path);
+    char *root = xasprintf("%s/root", dir->path);
+    struct overlay overlay = {.lower = base, .upper = upper, .work = work, .root = root};
+    int result = overlay_mount(&overlay, e);
+    free(upper);
+    free(work);
+    free(root);
+    return result;
+}
+
+int libvirt_root_mount(const struct instance_dir *dir, struct err *e)
+{
+    char *base = NULL;
+    if (instance_dir_read(dir, BASE_NAME, &base, e) < 0) {
+        return -1;
+    }
+    int result;
+    if (base == NULL) {
+        result = err_set(e, "%s/" BASE_NAME " is missing: replace this instance", dir->path);
+    } else if (access(base, F_OK) < 0) {
+        result = err_errno(e, errno, "the image it stands on, %s", base);
+    } else {
+        result = mount_over(dir, base, e);
+    }
+    free(base);
+    return result;
+}
+
+int libvirt_root_unmount(const struct instance_dir *dir, int64_t deadline_ms, struct err *e)
+{
+    char *root = xasprintf("%s/root", dir->path);
+    int result = overlay_unmount(root, deadline_ms, e);
+    free(root);
+    return result;
+}
+
+/* The image is written down before the first mount: an upper directory fits one lower only. */
+static int choose_base(const struct instance_dir *dir, const char *image_path, struct err *e)
+{
+    char *base = NULL;
+    if (instance_dir_read(dir, BASE_NAME, &base, e) < 0) {
+        return -1;
+    }
+    int result = base == NULL ? instance_dir_write(dir, BASE_NAME, image_path, e) : 0;
+    free(base);
+    return result;
+}
+
+static int make_places(const struct instance_dir *dir, struct err *e)
+{
+    static const char *const names[] = {"upper", "work", "root"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (mkdirat(dir->fd, names[i], 0755) < 0 && errno != EEXIST) {
+            return err_errno(e, errno, "make directory %s/%s", dir->path, names[i]);
+        }
+    }
+    return 0;
+}
+
+int libvirt_root_make(const struct instance_dir *dir, const char *image_path,
+                      const struct root_files *files, struct err *e)
+{
+    if (choose_base(dir, image_path, e) < 0 || make_places(dir, e) < 0 ||
+        libvirt_root_mount(dir, e) < 0) {
+        return -1;
+    }
+    char *earlier = NULL;
+    if (instance_dir_read(dir, KEY_NAME, &earlier, e) < 0) {
+        return -1;
+    }
+    struct root_files whole = *files;
+    whole.host_key = earlier;
+    char *root = xasprintf("%s/root", dir->path);
+    char *key = NULL;
+    int result = root_files_place(root, &whole, &key, e);
+    if (result == 0) {
+        result = instance_dir_write(dir, KEY_NAME, key, e) < 0 ||
+                         instance_dir_write(dir, READY_NAME, "yes", e) < 0
+                     ? -1
+                     : 0;
+    }
+    free(earlier);
+    free(root);
+    free(key);
+    return result;
+}
+
+int libvirt_root_host_key(const struct instance_dir *dir, char **ret_key, struct err *e)
+{
+    bool ready = false;
+    char *line = NULL;
+    if (libvirt_root_ready(dir, &ready, e) < 0 ||
+        (ready && instance_dir_read(dir, KEY_NAME, &line, e) < 0)) {
+        return -1;
+    }
+    *ret_key = line == NULL ? NULL : root_files_key_words(line);
+    free(line);
+    return 0;
+}

@@ -1,0 +1,48 @@
+/*
+ * The root of a container: an overlay over an image, with the instance's own files put in before
+ * its first boot. What an instance on a virtual disk will need instead of this is another such
+ * file; the directory around it and the files in it stay the same.
+ */
+#ifndef PROVIDER_LIBVIRT_ROOT_H
+#define PROVIDER_LIBVIRT_ROOT_H
+
+#include "provider/instance_dir.h"
+#include "provider/root_files.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct err;
+
+/*
+ * The directory that IMAGE_DIR/IMAGE/root is, links resolved, the caller's. Faults, saying how to
+ * make it, when there is none.
+ */
+int libvirt_root_image(const char *image_dir, const char *image, char **ret_path, struct err *e);
+
+/* Has the root been mounted and given its files once? Then it may hold a guest's work. */
+int libvirt_root_ready(const struct instance_dir *dir, bool *ret_ready, struct err *e);
+
+/*
+ * Makes the root in DIR over the image IMAGE_PATH and puts FILES in; takes up where an interrupted
+ * call ended. For a root that is not ready yet. (host_key in FILES is filled in here.)
+ */
+int libvirt_root_make(const struct instance_dir *dir, const char *image_path,
+                      const struct root_files *files, struct err *e);
+
+/* Mounts it when it is not (after a reboot): over the very image directory it was made on. */
+int libvirt_root_mount(const struct instance_dir *dir, struct err *e);
+
+/* Unmounts it; see overlay_unmount(). */
+int libvirt_root_unmount(const struct instance_dir *dir, int64_t deadline_ms, struct err *e);
+
+/*
+ * The program that a container on the image at IMAGE_PATH starts with: a constant. Ours, when the
+ * image has it (images/README.md says why), else its own init.
+ */
+const char *libvirt_root_init(const char *image_path);
+
+/* "ssh-ed25519 BASE64", the caller's; NULL when the root is not ready. */
+int libvirt_root_host_key(const struct instance_dir *dir, char **ret_key, struct err *e);
+
+#endif

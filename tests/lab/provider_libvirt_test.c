@@ -1,0 +1,489 @@
+/*
+ * Provider libvirt against a real libvirt with real containers: the suite of all providers, and
+ * what only a real one has: a login over SSH, several processes at work at once, what it takes.
+ * Runs inside a lab (tests/lab/provider_libvirt_test starts it there).
+ *
+ * To be interrupted anywhere, a call is made in a process of its own (this program again, with
+ * arguments) that is traced and killed at its Nth system call.
+ */
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/process.h"
+#include "base/str.h"
+#include "conformance/provider_suite.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libvirt/libvirt.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define CLUSTER  "suite"
+#define CALL_MS  60000
+#define PARALLEL 4
+
+static char *instance_dir;
+static char *work_dir;
+static char *login_key;
+static virConnectPtr connection;
+
+static char *text_of(const char *path)
+{
+    struct str text = STR_NULL;
+    struct err e = ERR_NULL;
+    if (str_read_file(&text, path, 1 << 24, &e) < 0) {
+        fprintf(stderr, "%s\n", e.text);
+        exit(1);
+    }
+    str_trim(&text);
+    return str_take(&text);
+}
+
+/* The suite, with what is the same in this process and in those it starts. */
+static struct provider_suite new_suite(void)
+{
+    return (struct provider_suite){
+        .ops = &provider_libvirt,
+        .config = {.cluster = CLUSTER,
+                   .name = "lab",
+                   .zone = "rack-a",
+                   .uri = "lxc:///",
+                   .bridge = "lamp0",
+                   .image_dir = "/var/cache/lamplighter/images",
+                   .instance_dir = instance_dir},
+        .instance = {.image = "debian-12",
+                     .cpus = 1,
+                     .memory_bytes = 256 << 20,
+                     .prefix_length = 16,
+                     .gateway = "10.77.0.1",
+                     .login_key = login_key},
+        .addresses = {"10.77.1.201", "10.77.1.202", "10.77.1.203"},
+    };
+}
+
+/* What a process that was started for one call does; its exit status. */
+static int make_one_call(const char *call, const char *id, const char *address)
+{
+    struct provider_suite suite = new_suite();
+    struct err e = ERR_NULL;
+    void *context = NULL;
+    int result = suite.ops->open(&suite.config, &context, &e);
+    raise(SIGUSR1); /* From here on steps are counted. */
+    if (result == 0 && text_equal(call, "--ensure")) {
+        struct provider_instance_config config = suite.instance;
+        struct provider_view view = {.id = NULL};
+        config.id = id;
+        config.group = "one";
+        config.address = address;
+        config.deadline_ms = clock_now_ms() + CALL_MS;
+        result = suite.ops->ensure(context, &config, &view, &e);
+    } else if (result == 0) {
+        result = suite.ops->destroy(context, id, clock_now_ms() + CALL_MS, &e);
+    }
+    if (result < 0) {
+        fprintf(stderr, "%s %s: %s\n", call, id, e.text);
+    }
+    return result < 0 ? 1 : 0;
+}
+
+static pid_t start_call(const char *call, const char *id, const char *address, bool traced)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (traced) {
+            ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        } else {
+            signal(SIGUSR1, SIG_IGN);
+        }
+        execl("/proc/self/exe", "provider_libvirt_test", call, id, address, (char *)NULL);
+        _exit(127);
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
+/* System calls that one step stands for: LAMPLIGHTER_TEST_STRIDE, for a finer comb. */
+static unsigned stride(void)
+{
+    int64_t number = 0;
+    const char *text = getenv("LAMPLIGHTER_TEST_STRIDE");
+    return text != NULL && text_to_int(text, 1, 10000, &number) ? (unsigned)number : 37;
+}
+
+static bool cut_short(struct provider_suite *suite, enum provider_suite_call call, const char *id,
+                      unsigned step)
+{
+    pid_t pid = start_call(call == PROVIDER_SUITE_ENSURE ? "--ensure" : "--destroy", id,
+                           suite->addresses[0], true);
+    unsigned left = step * stride() * 2; /* Each call stops twice: going in and coming out. */
+    bool counting = false;
+    int status = 0;
+    while (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
+        int stopped = WSTOPSIG(status);
+        if (stopped == SIGUSR1) {
+            counting = true;
+            ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)(uintptr_t)PTRACE_O_TRACESYSGOOD);
+        } else if (counting && stopped == (SIGTRAP | 0x80) && left-- == 0) {
+            kill(pid, SIGKILL);
+        }
+        bool pass = stopped != SIGUSR1 && (stopped & 0x7f) != SIGTRAP;
+        ptrace(counting ? PTRACE_SYSCALL : PTRACE_CONT, pid, NULL,
+               (void *)(uintptr_t)(pass ? stopped : 0));
+    }
+    if (WIFEXITED(status)) {
+        assert_int_equal(WEXITSTATUS(status), 0);
+        print_message("          %s: killed at %u places\n",
+                      call == PROVIDER_SUITE_ENSURE ? "ensure" : "destroy", step);
+        return false;
+    }
+    return true;
+}
+
+static virDomainPtr domain_of(const char *id)
+{
+    char *name = xasprintf(CLUSTER ".%s", id);
+    virDomainPtr domain = virDomainLookupByName(connection, name);
+    free(name);
+    return domain;
+}
+
+static void power_off(struct provider_suite *suite, const char *id)
+{
+    (void)suite;
+    virDomainPtr domain = domain_of(id);
+    assert_non_null(domain);
+    assert_int_equal(virDomainDestroy(domain), 0);
+    virDomainFree(domain);
+}
+
+static void restart_host(struct provider_suite *suite)
+{
+    virDomainPtr *domains = NULL;
+    int count = virConnectListAllDomains(connection, &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+    for (int i = 0; i < count; i++) {
+        const char *name = virDomainGetName(domains[i]);
+        if (text_starts(name, CLUSTER ".")) {
+            char *root = xasprintf("%s/%s/root", instance_dir, strchr(name, '.') + 1);
+            power_off(suite, strchr(name, '.') + 1);
+            assert_int_equal(umount2(root, UMOUNT_NOFOLLOW), 0);
+            free(root);
+        }
+        virDomainFree(domains[i]);
+    }
+    free(domains);
+}
+
+static void plant(struct provider_suite *suite, const char *id, bool there)
+{
+    (void)suite;
+    if (!there) {
+        virDomainPtr domain = domain_of(id);
+        virDomainUndefine(domain);
+        virDomainFree(domain);
+        return;
+    }
+    char *xml = xasprintf("<domain type='lxc'><name>" CLUSTER ".%s</name><memory>65536</memory>"
+                          "<os><type>exe</type><init>/sbin/init</init></os></domain>",
+                          id);
+    virDomainPtr domain = virDomainDefineXML(connection, xml);
+    assert_non_null(domain);
+    virDomainFree(domain);
+    free(xml);
+}
+
+static bool is_planted(struct provider_suite *suite, const char *id)
+{
+    (void)suite;
+    virDomainPtr domain = domain_of(id);
+    if (domain == NULL) {
+        return false;
+    }
+    char *xml = virDomainGetXMLDesc(domain, 0);
+    bool planted = strstr(xml, "<metadata>") == NULL;
+    free(xml);
+    virDomainFree(domain);
+    return planted;
+}
+
+static bool exists(const char *before, const char *id, const char *after)
+{
+    char *path = xasprintf("%s/%s%s%s", instance_dir, before, id, after);
+    struct stat status;
+    bool there = lstat(path, &status) == 0;
+    free(path);
+    return there;
+}
+
+static bool has_remains(struct provider_suite *suite, const char *id)
+{
+    (void)suite;
+    virDomainPtr domain = domain_of(id);
+    char *mounts = text_of("/proc/self/mountinfo");
+    char *path = xasprintf("%s/%s/", instance_dir, id);
+    bool left = domain != NULL || exists("", id, "") || exists(".", id, ".lamplighter-new") ||
+                strstr(mounts, path) != NULL;
+    if (domain != NULL) {
+        virDomainFree(domain);
+    }
+    free(mounts);
+    free(path);
+    return left;
+}
+
+/* Waits for "SSH-" from port 22 of ADDRESS; how long that took, from SINCE_MS. */
+static int64_t wait_for_ssh(const char *address, int64_t since_ms)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(22)};
+    assert_int_equal(inet_pton(AF_INET, address, &to.sin_addr), 1);
+    const struct timeval patience = {.tv_sec = 2};
+    while (clock_now_ms() < since_ms + CALL_MS) {
+        char banner[4] = "";
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+        bool answered = connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 &&
+                        recv(fd, banner, sizeof(banner), MSG_WAITALL) == sizeof(banner) &&
+                        memcmp(banner, "SSH-", sizeof(banner)) == 0;
+        close(fd);
+        if (answered) {
+            return clock_now_ms() - since_ms;
+        }
+        usleep(5000);
+    }
+    fail_msg("%s does not answer on port 22", address);
+    return 0;
+}
+
+/* What COMMAND says on the host at ADDRESS, whose key must be HOST_KEY; the caller's. */
+static char *over_ssh(const char *address, const char *host_key, const char *command)
+{
+    char *known = xasprintf("%s/known_hosts", work_dir);
+    FILE *file = fopen(known, "we");
+    assert_non_null(file);
+    fprintf(file, "%s %s\n", address, host_key);
+    fclose(file);
+    char *option = xasprintf("-oUserKnownHostsFile=%s", known);
+    char *key = xasprintf("%s/login", work_dir);
+    char *host = xasprintf("root@%s", address);
+    const char *const argv[] = {"/usr/bin/ssh",
+                                "-F/dev/null",
+                                "-oBatchMode=yes",
+                                "-oStrictHostKeyChecking=yes",
+                                "-oIdentitiesOnly=yes",
+                                "-oKexAlgorithms=curve25519-sha256",
+                                option,
+                                "-i",
+                                key,
+                                host,
+                                command,
+                                NULL};
+    char *output = NULL;
+    struct err e = ERR_NULL;
+    if (process_run(argv, clock_now_ms() + CALL_MS, &output, &e) < 0) {
+        fail_msg("%s", e.text);
+    }
+    free(known);
+    free(option);
+    free(key);
+    free(host);
+    return output;
+}
+
+static void test_login_and_who_it_is(void **state)
+{
+    (void)state;
+    struct provider_suite suite = new_suite();
+    void *context = NULL;
+    struct err e = ERR_NULL;
+    assert_int_equal(suite.ops->open(&suite.config, &context, &e), 0);
+    struct provider_instance_config config = suite.instance;
+    config.id = "ssh-1";
+    config.group = "ssh";
+    config.address = suite.addresses[0];
+    config.deadline_ms = clock_now_ms() + CALL_MS;
+    struct provider_view view = {.id = NULL};
+    int64_t start_ms = clock_now_ms();
+    if (suite.ops->ensure(context, &config, &view, &e) < 0) {
+        fail_msg("%s", e.text);
+    }
+    int64_t made_ms = clock_now_ms() - start_ms;
+    int64_t reached_ms = wait_for_ssh(config.address, start_ms);
+    char *said = over_ssh(config.address, view.host_key,
+                          "hostname; cat /etc/lamplighter/instance; wc -c </etc/machine-id; "
+                          "sed -n 's/^MemTotal: *//p' /proc/meminfo; stat -c %a "
+                          "/etc/ssh/ssh_host_ed25519_key /root/.ssh/authorized_keys; "
+                          "ls /etc/ssh | grep -c lamplighter-new; getent hosts ssh-1");
+    assert_string_equal(said,
+                        "ssh-1\ncluster=" CLUSTER "\ninstance=ssh-1\n33\n262144 kB\n600\n600\n0\n"
+                        "10.77.1.201     ssh-1\n");
+    free(said);
+    start_ms = clock_now_ms();
+    assert_int_equal(suite.ops->destroy(context, "ssh-1", clock_now_ms() + CALL_MS, &e), 0);
+    print_message("          made %lld ms, SSH answers %lld ms, destroyed %lld ms\n",
+                  (long long)made_ms, (long long)reached_ms,
+                  (long long)(clock_now_ms() - start_ms));
+    provider_view_deinit(&view);
+    suite.ops->close(context);
+}
+
+/* All at the same moment, each in a process of its own, as workers are. */
+static int64_t all_at_once(const char *call)
+{
+    pid_t pids[PARALLEL];
+    int64_t start_ms = clock_now_ms();
+    for (int i = 0; i < PARALLEL; i++) {
+        char *id = xasprintf("many-%d", i + 1);
+        char *address = xasprintf("10.77.1.%d", 210 + i);
+        pids[i] = start_call(call, id, address, false);
+        free(id);
+        free(address);
+    }
+    for (int i = 0; i < PARALLEL; i++) {
+        int status = 0;
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
+    return clock_now_ms() - start_ms;
+}
+
+static void test_many_processes_at_once(void **state)
+{
+    (void)state;
+    int64_t start_ms = clock_now_ms();
+    int64_t made_ms = all_at_once("--ensure");
+    for (int i = 0; i < PARALLEL; i++) {
+        char *address = xasprintf("10.77.1.%d", 210 + i);
+        wait_for_ssh(address, start_ms);
+        free(address);
+    }
+    int64_t reached_ms = clock_now_ms() - start_ms;
+    int64_t destroyed_ms = all_at_once("--destroy");
+    for (int i = 0; i < PARALLEL; i++) {
+        char *id = xasprintf("many-%d", i + 1);
+        assert_false(has_remains(NULL, id));
+        free(id);
+    }
+    print_message("          %d at once: made %lld ms, all answer %lld ms, destroyed %lld ms\n",
+                  PARALLEL, (long long)made_ms, (long long)reached_ms, (long long)destroyed_ms);
+}
+
+/* A guest may fill its root with anything; nothing outside suffers, and it can be removed. */
+static void test_hostile_root(void **state)
+{
+    (void)state;
+    struct provider_suite suite = new_suite();
+    void *context = NULL;
+    struct err e = ERR_NULL;
+    assert_int_equal(suite.ops->open(&suite.config, &context, &e), 0);
+    struct provider_instance_config config = suite.instance;
+    config.id = "bad-1";
+    config.group = "bad";
+    config.address = suite.addresses[1];
+    config.deadline_ms = clock_now_ms() + CALL_MS;
+    struct provider_view view = {.id = NULL};
+    assert_int_equal(suite.ops->ensure(context, &config, &view, &e), 0);
+    wait_for_ssh(config.address, clock_now_ms());
+    char *victim = xasprintf("%s/victim", work_dir);
+    FILE *file = fopen(victim, "we");
+    assert_non_null(file);
+    fclose(file);
+    char *command = xasprintf(
+        "rm -rf /etc/lamplighter /etc/ssh; ln -s %s /etc/ssh; ln -s %s /etc/lamplighter; "
+        "ln -s / /srv/root; mkdir /srv/deep; cd /srv/deep; "
+        "i=0; while [ $i -lt 300 ]; do mkdir d; cd -P d; i=$((i+1)); done; "
+        "mkdir /srv/fifo; mkfifo /srv/fifo/f; mount -t tmpfs none /srv/fifo; chattr +i /etc/hosts; "
+        "nohup sh -c 'trap \"\" TERM; exec 3>/srv/held; sleep 1000' >/dev/null 2>&1 &",
+        work_dir, work_dir);
+    free(over_ssh(config.address, view.host_key, command));
+    free(command);
+    struct provider_view again = {.id = NULL};
+    power_off(&suite, "bad-1");
+    assert_int_equal(suite.ops->ensure(context, &config, &again, &e), 0);
+    assert_string_equal(again.host_key, view.host_key);
+    if (suite.ops->destroy(context, "bad-1", clock_now_ms() + CALL_MS, &e) < 0) {
+        fail_msg("%s", e.text);
+    }
+    assert_false(has_remains(&suite, "bad-1"));
+    assert_int_equal(access(victim, F_OK), 0);
+    free(victim);
+    provider_view_deinit(&view);
+    provider_view_deinit(&again);
+    suite.ops->close(context);
+}
+
+static void test_no_such_bridge(void **state)
+{
+    (void)state;
+    struct provider_suite suite = new_suite();
+    suite.config.bridge = "no-such-bridge";
+    void *context = NULL;
+    struct err e = ERR_NULL;
+    assert_int_equal(suite.ops->open(&suite.config, &context, &e), 0);
+    struct provider_instance_config config = suite.instance;
+    config.id = "lost-1";
+    config.group = "lost";
+    config.address = suite.addresses[2];
+    config.deadline_ms = clock_now_ms() + CALL_MS;
+    struct provider_view view = {.id = NULL};
+    assert_int_equal(suite.ops->ensure(context, &config, &view, &e), -1);
+    print_message("          %s\n", e.text);
+    assert_non_null(strstr(e.text, "no-such-bridge"));
+    assert_int_equal(suite.ops->destroy(context, "lost-1", clock_now_ms() + CALL_MS, &e), 0);
+    assert_false(has_remains(&suite, "lost-1"));
+    suite.ops->close(context);
+}
+
+int main(int count, char **arguments)
+{
+    const char *lab = getenv("LAB_NAME");
+    const char *directory = getenv("LAMPLIGHTER_TEST_DIR");
+    if (lab == NULL || directory == NULL) {
+        fprintf(stderr, "run tests/lab/provider_libvirt_test instead\n");
+        return 2;
+    }
+    instance_dir = xasprintf("/var/lib/lamplighter/labs/%s/instances", lab);
+    work_dir = xstrdup(directory);
+    char *key_path = xasprintf("%s/login.pub", work_dir);
+    login_key = text_of(key_path);
+    free(key_path);
+    if (count == 4) {
+        _exit(make_one_call(arguments[1], arguments[2], arguments[3]));
+    }
+    connection = virConnectOpen("lxc:///");
+    if (connection == NULL) {
+        return 1;
+    }
+    struct provider_suite suite = new_suite();
+    suite.power_off = power_off;
+    suite.restart_host = restart_host;
+    suite.plant = plant;
+    suite.is_planted = is_planted;
+    suite.has_remains = has_remains;
+    suite.cut_short = cut_short;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_login_and_who_it_is),
+        cmocka_unit_test(test_many_processes_at_once),
+        cmocka_unit_test(test_hostile_root),
+        cmocka_unit_test(test_no_such_bridge),
+    };
+    int failed = cmocka_run_group_tests_name("libvirt, in a lab", tests, NULL, NULL);
+    failed += provider_suite_run(&suite);
+    virConnectClose(connection);
+    free(login_key);
+    free(work_dir);
+    free(instance_dir);
+    return failed;
+}
