@@ -23,6 +23,14 @@ fail() {
     exit 1
 }
 
+# quietly CMD...: shows the end of what CMD said, and ends the program, only when CMD fails.
+quietly() {
+    local said
+    said=$("$@" 2>&1 </dev/null) && return
+    tail -n 20 <<<"$said" | sed 's/^/  /' >&2
+    fail "$1 failed (above: the end of what it said)"
+}
+
 # The codename of the machine this runs on, or failure when it is not Debian 12 or 13.
 machine_release() {
     # shellcheck disable=SC1091

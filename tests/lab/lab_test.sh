@@ -35,9 +35,17 @@ summary() {
 
 # check TEXT CMD...: the case passes when CMD succeeds; what CMD says is shown when it does not.
 check() {
-    local text=$1
+    local text=$1 status=0
     shift
-    if "$@" >"$work/out" 2>&1; then ok "$text"; else
+    # Not as a condition: there `set -e` would not hold inside, and only a case's last line would count.
+    set +e
+    (
+        set -e
+        "$@"
+    ) >"$work/out" 2>&1
+    status=$?
+    set -e
+    if [[ $status -eq 0 ]]; then ok "$text"; else
         not_ok "$text"
         sed 's/^/#   /' "$work/out" | tail -n 20
     fi
@@ -165,7 +173,7 @@ two_ups() {
 check "two ups at once both succeed" two_ups
 only_inside() { [[ $("$lab" run -- ls /sys/class/net | xargs) == "lamp0 lo" ]]; }
 check "the lab has no device but its bridge and loopback" only_inside
-no_route() { ! "$lab" run -- ip route get 198.51.100.1; }
+no_route() { if "$lab" run -- ip route get 198.51.100.1; then return 1; fi; }
 check "no route leads out" no_route
 
 # --- run
@@ -199,8 +207,8 @@ check "its systemd has a cgroup tree of its own" own_groups
 wrong_key() {
     ssh-keygen -q -t ed25519 -N '' -f "$work/wrong"
     sed "s|^10.77.1.11 .*|10.77.1.11 $(cut -d' ' -f1,2 "$work/wrong.pub")|" "$work/known" >"$work/known.wrong"
-    ! "$lab" run -- ssh -F none -i "$work/key" -o BatchMode=yes -o StrictHostKeyChecking=yes \
-        -o UserKnownHostsFile="$work/known.wrong" root@10.77.1.11 true
+    if "$lab" run -- ssh -F none -i "$work/key" -o BatchMode=yes -o StrictHostKeyChecking=yes \
+        -o UserKnownHostsFile="$work/known.wrong" root@10.77.1.11 true; then return 1; fi
 }
 check "another pinned key is refused" wrong_key
 check "a second container starts" make_host db-1 10.77.2.21
@@ -250,11 +258,19 @@ libvirtd_dies() {
 }
 check "up mends a killed libvirtd, and the hosts live on" libvirtd_dies
 
+mount_gone() {
+    "$lab" run -- umount -l /run/libvirt
+    if "$lab" run -- virsh -q -c lxc:/// uri; then return 1; fi
+    "$lab" up
+    [[ $("$lab" run -- virsh -q -c lxc:/// domstate web-1 | xargs) == running ]]
+}
+check "up mends a lost mount of libvirt's, and the hosts live on" mount_gone
+
 # --- two labs at once
 second_lab() {
     "$lab" -n "$other" up
     [[ -z $("$lab" -n "$other" run -- virsh -q -c lxc:/// list --all | xargs) ]]
-    ! "$lab" -n "$other" run -- ping -c 1 -W 1 10.77.1.11
+    if "$lab" -n "$other" run -- bash -c ': </dev/tcp/10.77.1.11/22'; then return 1; fi
 }
 check "a second lab is up beside it and sees none of its hosts" second_lab
 check "down of the second leaves no trace" "$lab" -n "$other" down
@@ -311,7 +327,7 @@ killed_build() {
     export LAMP_CACHE=$work/cache
     killed_up 4
     "$lab" down && no_traces "$name"
-    ! pgrep -af "mmdebstrap.*$work/cache"
+    if pgrep -af "mmdebstrap.*$work/cache"; then return 1; fi
 }
 check "up killed while the image is made, then down: no builder is left" killed_build
 
