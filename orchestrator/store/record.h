@@ -2,7 +2,6 @@
  * What is kept in the store, and under which key. Each record is one encoded message; the structs
  * here are its decoded form. Owned strings may be NULL ("not known") unless said otherwise.
  *
- *   cluster                 struct record_cluster, one
  *   lock/actor              struct record_lock, who acts now
  *   instance/ID             struct record_instance
  *   action/ID               struct record_action: an intent, written before the effect, gone after
@@ -46,6 +45,8 @@ void record_instance_encode(const struct record_instance *record, struct message
 int record_instance_decode(const struct store_entry *entry, struct record_instance *ret_record,
                            struct err *e);
 
+/* By group, then number: web-2 before web-10. Both must have id and group. */
+int record_instance_compare(const struct record_instance *a, const struct record_instance *b);
 /* All instances, ascending by group then number. *ret_records is the caller's. */
 int record_instance_list(struct store *store, struct record_instance **ret_records,
                          size_t *ret_count, struct err *e);
@@ -65,6 +66,10 @@ void record_action_deinit(struct record_action *record);
 void record_action_encode(const struct record_action *record, struct message *ret_value);
 int record_action_decode(const struct store_entry *entry, struct record_action *ret_record,
                          struct err *e);
+/* All intents, ascending by id. *ret_records is the caller's. */
+int record_action_list(struct store *store, struct record_action **ret_records, size_t *ret_count,
+                       struct err *e);
+void record_action_list_free(struct record_action *records, size_t count);
 
 /* What was done, to what, why, how it ended. */
 struct record_event {
@@ -112,11 +117,11 @@ enum journal_outcome { JOURNAL_OPEN, JOURNAL_HELD };
 /*
  * Takes the lock of who acts. JOURNAL_HELD when a living process has it (*ret_holder says who; the
  * caller's to deinit). A holder of an earlier boot, or whose process is gone, is taken over with a
- * higher epoch. Borrows STORE.
+ * higher epoch and an event that says so. Borrows STORE; must be closed before it.
  */
 int journal_open(struct journal **ret_journal, struct store *store, const char *owner,
                  enum journal_outcome *ret_outcome, struct record_lock *ret_holder, struct err *e);
-/* Gives the lock back. NULL is fine. */
+/* Drops what is queued and gives the lock back. NULL is fine. */
 void journal_close(struct journal *journal);
 int64_t journal_epoch(const struct journal *journal);
 
@@ -128,10 +133,13 @@ void journal_delete_action(struct journal *journal, const char *id);
 /* number, wall_ms and previous are filled in. */
 void journal_add_event(struct journal *journal, const char *subject, const char *what,
                        const char *why, const char *outcome);
-/* Makes all that is queued durable; nothing queued is a no-op. Faults when the lock was lost. */
+/*
+ * Makes all that is queued durable; nothing queued is a no-op. Faults when the lock was lost. After
+ * a fault all is still queued, for another try.
+ */
 int journal_commit(struct journal *journal, struct err *e);
 
-/* The lock as it stands, for status; *ret_found false when nobody acts. */
+/* Who acts now, for status; *ret_found false when nobody does, or its process is gone. */
 int record_lock_read(struct store *store, bool *ret_found, struct record_lock *ret_lock,
                      struct err *e);
 

@@ -1,0 +1,378 @@
+/*
+ * The journal holds the lock of who acts for as long as it is open. It never renews it: on one
+ * machine, an owner that lives keeps it and one that is gone loses it. Every commit compares the
+ * lock's revision, so an owner that was taken for dead (and whose lock was taken over) writes
+ * nothing more, whatever it believes.
+ *
+ * The lock is compared, not written, by a commit: its revision is that of its taking.
+ */
+#include "store/record.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "store/record_event.h"
+#include "store/record_lock.h"
+#include "store/record_value.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How often to try when others change the lock at the same time. */
+#define TRIES 20
+
+struct queued {
+    char *key;            /* Owned. */
+    struct message value; /* Owned; unused when REMOVES. */
+    bool removes;
+};
+
+struct journal {
+    struct store *store;     /* Borrowed. */
+    struct record_lock lock; /* Owned; ours. */
+    int64_t lock_revision;
+    struct queued *writes; /* Owned; one for each key. */
+    size_t write_count;
+    size_t write_capacity;
+    struct record_event *events; /* Owned; without number and link yet. */
+    size_t event_count;
+    size_t event_capacity;
+    uint64_t last_number; /* Of the last event that is durable. */
+    unsigned char last_digest[DIGEST_SIZE];
+};
+
+/* The place for a write to KEY, which takes it over: a later write replaces an earlier one. */
+static struct queued *queue(struct journal *journal, char *key)
+{
+    for (size_t i = 0; i < journal->write_count; i++) {
+        struct queued *write = &journal->writes[i];
+        if (strcmp(write->key, key) == 0) {
+            free(key);
+            message_deinit(&write->value);
+            write->removes = false;
+            return write;
+        }
+    }
+    size_t i = xgrow((void **)&journal->writes, &journal->write_count, &journal->write_capacity,
+                     sizeof(*journal->writes));
+    journal->writes[i] = (struct queued){.key = key, .value = MESSAGE_NULL};
+    return &journal->writes[i];
+}
+
+static void clear_queue(struct journal *journal)
+{
+    for (size_t i = 0; i < journal->write_count; i++) {
+        free(journal->writes[i].key);
+        message_deinit(&journal->writes[i].value);
+    }
+    for (size_t i = 0; i < journal->event_count; i++) {
+        record_event_deinit(&journal->events[i]);
+    }
+    journal->write_count = 0;
+    journal->event_count = 0;
+}
+
+static void journal_free(struct journal *journal)
+{
+    clear_queue(journal);
+    free(journal->writes);
+    free(journal->events);
+    record_lock_deinit(&journal->lock);
+    free(journal);
+}
+
+/* Numbers the queued events, links them and encodes them, each to a message and a key. */
+static void chain_events(const struct journal *journal, struct message *ret_values,
+                         char (*ret_keys)[RECORD_EVENT_KEY_SIZE],
+                         unsigned char ret_digest[DIGEST_SIZE])
+{
+    memcpy(ret_digest, journal->last_digest, DIGEST_SIZE);
+    for (size_t i = 0; i < journal->event_count; i++) {
+        struct record_event *event = &journal->events[i];
+        event->number = journal->last_number + 1 + i;
+        memcpy(event->previous, ret_digest, DIGEST_SIZE);
+        ret_values[i] = MESSAGE_NULL;
+        record_event_encode(event, &ret_values[i]);
+        record_event_key(event->number, ret_keys[i]);
+        digest_bytes(ret_values[i].bytes.text, ret_values[i].bytes.length, ret_digest);
+    }
+}
+
+/* Says why the compares of a commit did not hold. */
+static int explain_conflict(struct journal *journal, struct err *e)
+{
+    bool found;
+    struct store_entry entry = {.key = NULL};
+    if (store_get(journal->store, RECORD_LOCK_KEY, &found, &entry, e) != 0) {
+        return -1;
+    }
+    int64_t revision = entry.revision;
+    struct record_lock lock = {.owner = NULL};
+    int result = found ? record_lock_decode(&entry, &lock, e) : 0;
+    store_entry_deinit(&entry);
+    if (result != 0) {
+        return -1;
+    }
+    if (revision == journal->lock_revision) {
+        result = err_set(e,
+                         "event %" PRIu64 " is in the store already: an earlier write went through "
+                         "although it seemed to fail; start again",
+                         journal->last_number + 1);
+    } else {
+        result =
+            err_set(e,
+                    "this run no longer has the lock of who acts: now it is with %s (epoch "
+                    "%" PRId64 ", ours was %" PRId64 "); nothing more is written",
+                    lock.owner == NULL ? "nobody" : lock.owner, lock.epoch, journal->lock.epoch);
+    }
+    record_lock_deinit(&lock);
+    return result;
+}
+
+/* One transaction of all that is queued; EVENTS and KEYS are what chain_events() made. */
+static int write_queue(struct journal *journal, const struct message *events,
+                       char (*keys)[RECORD_EVENT_KEY_SIZE], enum store_outcome *ret_outcome,
+                       struct err *e)
+{
+    size_t count = 0;
+    struct store_write *writes =
+        xcalloc(journal->write_count + journal->event_count, sizeof(*writes));
+    for (size_t i = 0; i < journal->write_count; i++) {
+        const struct queued *write = &journal->writes[i];
+        writes[count++] = (struct store_write){
+            .key = write->key,
+            .value = write->removes ? NULL : write->value.bytes.text,
+            .length = write->removes ? 0 : write->value.bytes.length,
+        };
+    }
+    for (size_t i = 0; i < journal->event_count; i++) {
+        writes[count++] = (struct store_write){
+            .key = keys[i], .value = events[i].bytes.text, .length = events[i].bytes.length};
+    }
+    struct store_compare compares[] = {
+        {.key = RECORD_LOCK_KEY, .revision = journal->lock_revision},
+        {.key = journal->event_count > 0 ? keys[0] : NULL, .revision = 0},
+    };
+    int result = store_commit(journal->store, compares, journal->event_count > 0 ? 2 : 1, writes,
+                              count, ret_outcome, NULL, e);
+    free(writes);
+    return result;
+}
+
+int journal_commit(struct journal *journal, struct err *e)
+{
+    assert(journal->lock.pid == getpid());
+    if (journal->write_count == 0 && journal->event_count == 0) {
+        return 0;
+    }
+    struct message *values = xcalloc(journal->event_count, sizeof(*values));
+    char(*keys)[RECORD_EVENT_KEY_SIZE] = xcalloc(journal->event_count, sizeof(*keys));
+    unsigned char digest[DIGEST_SIZE];
+    chain_events(journal, values, keys, digest);
+    enum store_outcome outcome;
+    int result = write_queue(journal, values, keys, &outcome, e);
+    if (result == 0 && outcome == STORE_CONFLICT) {
+        result = explain_conflict(journal, e);
+    } else if (result == 0) {
+        journal->last_number += journal->event_count;
+        memcpy(journal->last_digest, digest, sizeof(digest));
+    }
+    for (size_t i = 0; i < journal->event_count; i++) {
+        message_deinit(&values[i]);
+    }
+    free(values);
+    free(keys);
+    if (result == 0) {
+        clear_queue(journal);
+        return 0;
+    }
+    return err_wrap(e, "record what was done");
+}
+
+/* Writes LOCK if the one there is still of REVISION (0: none). */
+static int swap_lock(struct store *store, const struct record_lock *lock, int64_t revision,
+                     enum store_outcome *ret_outcome, int64_t *ret_revision, struct err *e)
+{
+    struct message value = MESSAGE_NULL;
+    record_lock_encode(lock, &value);
+    struct store_compare compare = {.key = RECORD_LOCK_KEY, .revision = revision};
+    struct store_write write = {
+        .key = RECORD_LOCK_KEY, .value = value.bytes.text, .length = value.bytes.length};
+    int result = store_commit(store, &compare, 1, &write, 1, ret_outcome, ret_revision, e);
+    message_deinit(&value);
+    return result;
+}
+
+/* The lock that is there; *ret_revision 0 when there never was one. */
+static int read_lock(struct store *store, struct record_lock *ret_lock, int64_t *ret_revision,
+                     struct err *e)
+{
+    bool found;
+    struct store_entry entry = {.key = NULL};
+    if (store_get(store, RECORD_LOCK_KEY, &found, &entry, e) != 0) {
+        return -1;
+    }
+    struct record_lock lock = {.epoch = 0};
+    int result = found ? record_lock_decode(&entry, &lock, e) : 0;
+    if (result == 0) {
+        *ret_lock = lock;
+        *ret_revision = entry.revision;
+    }
+    store_entry_deinit(&entry);
+    return result;
+}
+
+enum taking { TAKING_DONE, TAKING_HELD, TAKING_AGAIN };
+
+/* One attempt; *ret_before is who had the lock, the caller's to deinit on success. */
+static int try_lock(struct journal *journal, enum taking *ret_taking,
+                    struct record_lock *ret_before, struct err *e)
+{
+    struct record_lock before;
+    int64_t revision;
+    if (read_lock(journal->store, &before, &revision, e) != 0) {
+        return -1;
+    }
+    if (record_lock_is_alive(&before, &journal->lock)) {
+        *ret_taking = TAKING_HELD;
+        *ret_before = before;
+        return 0;
+    }
+    journal->lock.epoch = before.epoch + 1;
+    enum store_outcome outcome;
+    if (swap_lock(journal->store, &journal->lock, revision, &outcome, &journal->lock_revision, e) !=
+        0) {
+        record_lock_deinit(&before);
+        return -1;
+    }
+    *ret_taking = outcome == STORE_DONE ? TAKING_DONE : TAKING_AGAIN;
+    *ret_before = before;
+    return 0;
+}
+
+static int take_lock(struct journal *journal, enum taking *ret_taking,
+                     struct record_lock *ret_before, struct err *e)
+{
+    for (int i = 0; i < TRIES; i++) {
+        if (try_lock(journal, ret_taking, ret_before, e) != 0) {
+            return -1;
+        }
+        if (*ret_taking != TAKING_AGAIN) {
+            return 0;
+        }
+        record_lock_deinit(ret_before);
+    }
+    return err_set(e, "the lock of who acts changes all the time; end the other runs, then repeat");
+}
+
+/* Once the lock is ours nobody else adds events: where we go on. */
+static int begin(struct journal *journal, const struct record_lock *before, struct err *e)
+{
+    if (record_event_last(journal->store, &journal->last_number, journal->last_digest, e) != 0) {
+        return -1;
+    }
+    if (before->owner == NULL) {
+        return 0;
+    }
+    char *why = xasprintf("%s ended without giving the lock back", before->owner);
+    journal_add_event(journal, "controller", "take-over", why, "done");
+    free(why);
+    return journal_commit(journal, e);
+}
+
+int journal_open(struct journal **ret_journal, struct store *store, const char *owner,
+                 enum journal_outcome *ret_outcome, struct record_lock *ret_holder, struct err *e)
+{
+    struct record_lock self;
+    if (record_lock_self(owner, &self, e) != 0) {
+        return -1;
+    }
+    struct journal *journal = xcalloc(1, sizeof(*journal));
+    journal->store = store;
+    journal->lock = self;
+    enum taking taking;
+    struct record_lock before;
+    if (take_lock(journal, &taking, &before, e) != 0) {
+        journal_free(journal);
+        return err_wrap(e, "take the lock of who acts");
+    }
+    if (taking == TAKING_HELD) {
+        journal_free(journal);
+        *ret_holder = before;
+        *ret_outcome = JOURNAL_HELD;
+        return 0;
+    }
+    int result = begin(journal, &before, e);
+    record_lock_deinit(&before);
+    if (result != 0) {
+        journal_close(journal);
+        return -1;
+    }
+    *ret_journal = journal;
+    *ret_outcome = JOURNAL_OPEN;
+    return 0;
+}
+
+void journal_close(struct journal *journal)
+{
+    if (journal == NULL) {
+        return;
+    }
+    /* A child that frees what it inherited must not give its parent's lock away. */
+    if (journal->lock.pid == getpid()) {
+        struct record_lock released = {.epoch = journal->lock.epoch, .since_ms = clock_wall_ms()};
+        enum store_outcome outcome;
+        /* When this fails, the next one finds that we are gone. */
+        (void)swap_lock(journal->store, &released, journal->lock_revision, &outcome, NULL, NULL);
+    }
+    journal_free(journal);
+}
+
+int64_t journal_epoch(const struct journal *journal)
+{
+    return journal->lock.epoch;
+}
+
+void journal_put_instance(struct journal *journal, const struct record_instance *record)
+{
+    struct queued *write = queue(journal, xasprintf("instance/%s", record->id));
+    record_instance_encode(record, &write->value);
+}
+
+void journal_delete_instance(struct journal *journal, const char *id)
+{
+    queue(journal, xasprintf("instance/%s", id))->removes = true;
+}
+
+void journal_put_action(struct journal *journal, const struct record_action *record)
+{
+    struct queued *write = queue(journal, xasprintf("action/%s", record->id));
+    record_action_encode(record, &write->value);
+}
+
+void journal_delete_action(struct journal *journal, const char *id)
+{
+    queue(journal, xasprintf("action/%s", id))->removes = true;
+}
+
+static char *copy(const char *text)
+{
+    return text == NULL ? NULL : xstrdup(text);
+}
+
+void journal_add_event(struct journal *journal, const char *subject, const char *what,
+                       const char *why, const char *outcome)
+{
+    size_t i = xgrow((void **)&journal->events, &journal->event_count, &journal->event_capacity,
+                     sizeof(*journal->events));
+    journal->events[i] = (struct record_event){
+        .wall_ms = clock_wall_ms(),
+        .subject = copy(subject),
+        .what = copy(what),
+        .why = copy(why),
+        .outcome = copy(outcome),
+    };
+}

@@ -1,0 +1,45 @@
+/*
+ * What all records share: the kinds of the messages they are stored as, and the encoding of their
+ * text members by table. Used by record_*.c and journal.c only.
+ */
+#ifndef STORE_RECORD_VALUE_H
+#define STORE_RECORD_VALUE_H
+
+#include "base/message.h"
+#include "store/store.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Values are stored: append only. So are the tags of each record. */
+enum record_kind {
+    RECORD_LOCK = 1,
+    RECORD_INSTANCE = 2,
+    RECORD_ACTION = 3,
+    RECORD_EVENT = 4,
+};
+
+/* A text member of a record: `char *`, owned by it, NULL when not known. */
+struct record_text {
+    uint16_t tag;
+    size_t offset; /* offsetof() the member. */
+};
+
+void record_texts_encode(const void *record, const struct record_text *texts, size_t count,
+                         struct message *value);
+/* The members of RECORD must be NULL before. */
+void record_texts_decode(void *record, const struct record_text *texts, size_t count,
+                         const struct message *value);
+/* Frees the members and makes them NULL. */
+void record_texts_free(void *record, const struct record_text *texts, size_t count);
+
+/*
+ * Opens the value of ENTRY, which must be of KIND and have its id after PREFIX in its key. Faults
+ * name the key. The caller deinits RET_VALUE on success only.
+ */
+int record_value_open(const struct store_entry *entry, enum record_kind kind, const char *prefix,
+                      struct message *ret_value, struct err *e);
+/* Sets E: the record under the key of ENTRY cannot be used, as WHAT says. Returns -1. */
+int record_value_fault(const struct store_entry *entry, const char *what, struct err *e);
+
+#endif
