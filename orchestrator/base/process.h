@@ -17,7 +17,7 @@
 
 struct err;
 
-/* What a child may still do after it has been set up: a seccomp allow-list each. */
+/* What a child may still do after it has been set up: a seccomp filter each (sandbox.h). */
 enum sandbox {
     SANDBOX_NETWORK,    /* Talks to one host: sockets, read files, the agent. No exec, no fork. */
     SANDBOX_HYPERVISOR, /* Makes instances: network, files, mounts, exec of helper programs. */
@@ -32,6 +32,8 @@ struct process_kind {
     enum sandbox sandbox;
     size_t memory_bytes_max; /* RLIMIT_AS; 0 for none. */
     unsigned files_max;      /* RLIMIT_NOFILE; 0 for the default. */
+    /* Done once in the spawner, for all children to inherit (start a library, say); or NULL. */
+    void (*prepare)(void);
 };
 
 struct spawner; /* Opaque; the caller's side. */
@@ -55,6 +57,14 @@ struct process {
 
 /* Starts a child of kinds[KIND]. */
 int process_start(struct spawner *spawner, size_t kind, struct process *ret_process, struct err *e);
+/*
+ * How an ended process ended, for a message: "ended by itself with status 1", "was killed by its
+ * sandbox (a system call it must not use)", "was killed by signal 11 (Segmentation fault)". The
+ * spawner is asked, which knows the last few hundred; "still runs" is an answer too.
+ */
+#define PROCESS_END_SIZE 128
+void process_end_to_string(struct spawner *spawner, const struct process *process,
+                           char ret_text[PROCESS_END_SIZE]);
 /* SIGKILL by pidfd. Harmless when it has ended. */
 void process_kill(const struct process *process);
 bool process_ended(const struct process *process);
