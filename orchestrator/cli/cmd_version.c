@@ -1,0 +1,49 @@
+/* lamplighter version: what a bug report needs first. */
+#include "cli/cli.h"
+
+#include <curl/curl.h>
+#include <jansson.h>
+#include <libssh2.h>
+#include <libvirt/libvirt.h>
+#include <mbedtls/version.h>
+#include <seccomp.h>
+#include <sqlite3.h>
+#include <stdio.h>
+
+int cmd_version(const struct cli *cli)
+{
+    char libvirt[32] = "unknown";
+    unsigned long number;
+    if (virGetVersion(&number, NULL, NULL) == 0) {
+        snprintf(libvirt, sizeof(libvirt), "%lu.%lu.%lu", number / 1000000, number / 1000 % 1000,
+                 number % 1000);
+    }
+    char mbedtls[32];
+    mbedtls_version_get_string(mbedtls);
+    const struct scmp_version *seccomp = seccomp_version();
+    char seccomp_text[32];
+    snprintf(seccomp_text, sizeof(seccomp_text), "%u.%u.%u", seccomp->major, seccomp->minor,
+             seccomp->micro);
+    const char *curl = curl_version_info(CURLVERSION_NOW)->version;
+    const char *rows[][2] = {{"lamplighter", LAMPLIGHTER_VERSION},
+                             {"libssh2", libssh2_version(0)},
+                             {"libcurl", curl},
+                             {"mbedTLS", mbedtls},
+                             {"libvirt", libvirt},
+                             {"SQLite", sqlite3_libversion()},
+                             {"jansson", jansson_version_str()},
+                             {"libseccomp", seccomp_text}};
+    json_t *object = json_object();
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        json_object_set_new(object, rows[i][0], json_string(rows[i][1]));
+        if (!cli->json) {
+            printf("%-12s %s\n", rows[i][0], rows[i][1]);
+        }
+    }
+    if (cli->json) {
+        json_dumpf(object, stdout, JSON_INDENT(2));
+        putchar('\n');
+    }
+    json_decref(object);
+    return CLI_DONE;
+}

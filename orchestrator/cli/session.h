@@ -1,0 +1,33 @@
+/*
+ * What most commands need, opened in the one right order: files, worker processes, secrets, store,
+ * lock, controller; and closed in the reverse of it.
+ */
+#ifndef CLI_SESSION_H
+#define CLI_SESSION_H
+
+#include "cli/cli.h"
+#include "controller/controller.h"
+
+enum session_mode {
+    SESSION_READ, /* plan, status, exec: takes no lock, writes nothing. */
+    SESSION_ACT,  /* apply: makes what is absent, takes the lock of who acts. */
+};
+
+struct session {
+    struct site site;
+    struct crew *crew;
+    struct store store;
+    struct journal *journal;
+    struct controller *controller;
+    char owner[160]; /* "apply on host7, pid 4711" */
+};
+
+/* CLI_DONE, or the exit status after the error was told. WATCH may be NULL. */
+int session_open(struct session *ret_session, const struct cli *cli, enum session_mode mode,
+                 const char *command, const struct controller_watch *watch);
+void session_close(struct session *session);
+
+/* Loads and checks the files only; problems are printed. */
+int session_load_site(struct site *ret_site, const struct cli *cli);
+
+#endif

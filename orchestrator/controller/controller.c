@@ -1,0 +1,646 @@
+#include "controller/state.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "core/expect.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * One turn of the loop:
+ *
+ *   decide on the world as it is
+ *   record every intent in one transaction
+ *   hand the requests to workers
+ *   wait for answers, which change the world and the records
+ *   record the answers in one transaction
+ *
+ * A kill anywhere leaves either no intent (nothing was begun), or an intent without an answer: the
+ * next run finds the intent, says so, and looks at the world again.
+ */
+
+#define LIST_LIMIT_MS    20000
+#define LOOK_AGAIN_MS    2000
+#define TICK_MS          500
+#define UNSEEN_HEALTH_MS 10000
+#define PLAN_STEPS_MAX   100000
+
+/* Setting up. */
+
+int controller_new(struct controller **ret_controller, struct site *site, struct crew *crew,
+                   struct store *store, struct journal *journal,
+                   const struct controller_options *options, struct err *e)
+{
+    struct controller *c = xcalloc(1, sizeof(*c));
+    c->site = site;
+    c->spec = site->spec;
+    c->crew = crew;
+    c->store = store;
+    c->journal = journal;
+    c->options = *options;
+    c->context_version = 1;
+    c->world.now_ms = clock_now_ms();
+    const struct crew_callbacks callbacks = {
+        .on_message = result_message, .on_end = result_end, .context = c};
+    crew_set_callbacks(crew, &callbacks);
+    if (members_load(c, e) != 0) {
+        controller_free(c);
+        return -1;
+    }
+    *ret_controller = c;
+    return 0;
+}
+
+void controller_free(struct controller *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    prober_free(c->prober);
+    json_decref(c->groups);
+    members_free(c);
+    free(c);
+}
+
+/* Intents that a controller before us recorded and did not end. */
+static int settle_intents(struct controller *c, struct err *e)
+{
+    struct store_entry *entries;
+    size_t count;
+    if (store_range(c->store, "action/", NULL, false, 0, &entries, &count, e) != 0) {
+        return -1;
+    }
+    int result = 0;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        struct record_action action;
+        result = record_action_decode(&entries[i], &action, e);
+        if (result != 0) {
+            break;
+        }
+        journal_add_event(c->journal, action.instance == NULL ? c->spec->cluster : action.instance,
+                          action.kind, action.reason,
+                          "interrupted: the controller ended first; looked at anew");
+        journal_delete_action(c->journal, action.id);
+        record_action_deinit(&action);
+    }
+    store_entries_free(entries, count);
+    return result == 0 ? journal_commit(c->journal, e) : -1;
+}
+
+static int start_lists(struct controller *c, struct err *e)
+{
+    for (size_t p = 0; p < c->spec->provider_count; p++) {
+        if (c->spec->providers[p].type == SPEC_PROVIDER_STATIC) {
+            continue;
+        }
+        struct message request = MESSAGE_NULL;
+        request_list(c, p, &request);
+        struct running *running = xcalloc(1, sizeof(*running));
+        running->provider = p;
+        running->action.balancer = WORLD_NONE;
+        int result = crew_start(c->crew, CREW_PROVIDER, &request, NULL,
+                                clock_now_ms() + LIST_LIMIT_MS, running, e);
+        message_deinit(&request);
+        if (result != 0) {
+            free(running);
+            return err_wrap(e, "provider %s", c->spec->providers[p].name);
+        }
+        c->lists_open++;
+    }
+    return 0;
+}
+
+/* The prober follows whatever is in a pool, runs and was configured. */
+
+static bool to_be_probed(const struct controller *c, size_t index)
+{
+    const struct world_instance *it = &c->world.instances[index];
+    return it->group != WORLD_NONE && c->spec->groups[it->group].pool != SPEC_NONE &&
+           it->configured && it->power == WORLD_POWER_RUNNING &&
+           it->lifecycle != LIFECYCLE_TERMINATED;
+}
+
+static int probe(struct controller *c, size_t index, struct err *e)
+{
+    const struct world_instance *it = &c->world.instances[index];
+    const struct spec_pool *pool = &c->spec->pools[c->spec->groups[it->group].pool];
+    const struct spec_check *check = &pool->check;
+    const struct check_target target = {
+        .id = it->id,
+        .address = c->members[index].record.address,
+        .port = check->port == 0 ? pool->port : check->port,
+        .tcp_only = check->tcp_only,
+        .method = check->method,
+        .path = check->path,
+        .host = check->host,
+        .expect_first = check->expect_first,
+        .expect_last = check->expect_last,
+        .interval_ms = check->interval_ms,
+        .timeout_ms = check->timeout_ms,
+        .rise = check->rise,
+        .fall = check->fall,
+    };
+    return prober_set_target(c->prober, &target, e);
+}
+
+/* A prober that died is started anew; what it knew is unknown again. */
+static void drop_prober(struct controller *c)
+{
+    prober_free(c->prober);
+    c->prober = NULL;
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        c->members[i].probed = false;
+        c->world.instances[i].health = WORLD_HEALTH_UNKNOWN;
+    }
+}
+
+static int update_probes(struct controller *c, struct err *e)
+{
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        bool wanted = to_be_probed(c, i);
+        if (wanted == c->members[i].probed) {
+            continue;
+        }
+        if (c->prober == NULL &&
+            prober_start(&c->prober, crew_spawner(c->crew), CREW_PROBER, e) != 0) {
+            return err_wrap(e, "start the prober");
+        }
+        int result =
+            wanted ? probe(c, i, e) : prober_remove(c->prober, c->world.instances[i].id, e);
+        if (result != 0) {
+            log_warning("the prober did not answer (%s); starting another", e->text);
+            drop_prober(c);
+            return 0;
+        }
+        c->members[i].probed = wanted;
+        c->world.instances[i].health = WORLD_HEALTH_UNKNOWN;
+    }
+    return 0;
+}
+
+/* Waiting. */
+
+static void hear_prober(struct controller *c)
+{
+    struct check_transition t;
+    bool found;
+    struct err e = ERR_NULL;
+    int result;
+    while ((result = prober_receive(c->prober, &t, &found, &e)) == 0 && found) {
+        enum world_health health = t.health == CHECK_HEALTHY     ? WORLD_HEALTHY
+                                   : t.health == CHECK_UNHEALTHY ? WORLD_UNHEALTHY
+                                                                 : WORLD_HEALTH_UNKNOWN;
+        result_transition(c, t.id, health, t.text);
+    }
+    if (result != 0) {
+        log_warning("the prober ended (%s); starting another", e.text);
+        drop_prober(c);
+    }
+}
+
+static int wait_for_news(struct controller *c, int64_t deadline_ms, struct err *e)
+{
+    struct pollfd prober = {.fd = c->prober == NULL ? -1 : prober_socket(c->prober),
+                            .events = POLLIN};
+    if (crew_wait(c->crew, &prober, 1, deadline_ms, e) != 0) {
+        return -1;
+    }
+    if (c->prober != NULL && prober.revents != 0) {
+        hear_prober(c);
+    }
+    c->world.now_ms = clock_now_ms();
+    return 0;
+}
+
+/* Deciding. */
+
+/* A host whose roles would compile to something else than was last applied must be looked at. */
+static void refresh_digests(struct controller *c)
+{
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        struct world_instance *it = &c->world.instances[i];
+        struct member *m = &c->members[i];
+        if (!it->configured || it->drift != WORLD_DRIFT_NONE || it->busy ||
+            it->lifecycle == LIFECYCLE_TERMINATED || it->group == WORLD_NONE) {
+            continue;
+        }
+        struct err e = ERR_NULL;
+        if (context_digest(c, i, &e) == 0 && !text_equal(m->digest, m->record.script_digest)) {
+            it->drift = WORLD_DRIFT_UNKNOWN;
+        }
+    }
+}
+
+static bool is_look(enum action_kind kind)
+{
+    return kind == ACTION_INSPECT || kind == ACTION_COMPARE;
+}
+
+static void step_core(struct controller *c)
+{
+    members_count_room(c);
+    if (!c->no_inspect) {
+        refresh_digests(c);
+    }
+    size_t busy = crew_count(c->crew);
+    c->world.slots = c->options.parallel > busy ? c->options.parallel - busy : 0;
+    c->world.now_ms = clock_now_ms();
+    decide(c->spec, &c->world, &c->decision);
+}
+
+/* Doing. */
+
+struct prepared {
+    struct running *running;
+    struct message request;
+};
+
+static void tell_begin(struct controller *c, const struct action *action, const char *subject,
+                       const char *reason)
+{
+    if (c->options.watch.on_begin != NULL) {
+        c->options.watch.on_begin(c->options.watch.context, action, subject, reason);
+    }
+}
+
+static int do_add(struct controller *c, const struct action *action, const char *reason,
+                  struct err *e)
+{
+    size_t index = member_add(c, action, e);
+    if (index == WORLD_NONE) {
+        return -1;
+    }
+    const char *id = c->world.instances[index].id;
+    journal_put_instance(c->journal, &c->members[index].record);
+    journal_add_event(c->journal, id, "add", reason, "done");
+    tell_begin(c, action, id, reason);
+    return 0;
+}
+
+static void do_mark(struct controller *c, const struct action *action, const char *reason)
+{
+    struct member *m = &c->members[action->instance];
+    char change[80];
+    snprintf(change, sizeof(change), "%s -> %s", lifecycle_to_string(m->record.lifecycle),
+             lifecycle_to_string(action->lifecycle));
+    m->record.lifecycle = action->lifecycle;
+    c->world.instances[action->instance].lifecycle = action->lifecycle;
+    journal_put_instance(c->journal, &m->record);
+    journal_add_event(c->journal, m->record.id, "mark", reason, change);
+    tell_begin(c, action, m->record.id, reason);
+}
+
+static void record_intent(struct controller *c, struct running *running)
+{
+    const struct action *action = &running->action;
+    const char *id = c->world.instances[action->instance].id;
+    running->action_id =
+        xasprintf("%08" PRIu64 "-%s-%s", ++c->next_action, action_kind_to_string(action->kind), id);
+    const struct record_action record = {.id = running->action_id,
+                                         .kind = (char *)action_kind_to_string(action->kind),
+                                         .instance = (char *)id,
+                                         .reason = running->reason,
+                                         .epoch = journal_epoch(c->journal),
+                                         .started_ms = clock_wall_ms()};
+    journal_put_action(c->journal, &record);
+    c->totals.effects++;
+}
+
+/* True when the request is ready to go; a request that cannot be built is the host's failure. */
+static bool prepare(struct controller *c, const struct action *action, const char *reason,
+                    struct prepared *ret_prepared)
+{
+    struct running *running = xcalloc(1, sizeof(*running));
+    running->action = *action;
+    running->provider = SPEC_NONE;
+    running->reason = xstrdup(reason);
+    struct err e = ERR_NULL;
+    struct message request = MESSAGE_NULL;
+    const char *id = c->world.instances[action->instance].id;
+    if (request_build(c, action, running, &request, &e) != 0) {
+        result_fail(c, action, WORK_PERMANENT, e.text);
+        if (c->options.watch.on_end != NULL) {
+            c->options.watch.on_end(c->options.watch.context, action, id, WORK_PERMANENT, 0,
+                                    e.text);
+        }
+        free(running->reason);
+        free(running);
+        message_deinit(&request);
+        return false;
+    }
+    if (action_kind_has_effect(action->kind)) {
+        record_intent(c, running);
+    }
+    c->world.instances[action->instance].busy = true;
+    if (action->balancer != WORLD_NONE) {
+        c->world.balancers[action->balancer].busy = true;
+        for (size_t t = 0; t < c->world.target_count; t++) {
+            if (c->world.targets[t].balancer == action->balancer &&
+                action->kind == ACTION_COMPARE) {
+                c->world.targets[t].state = WORLD_TARGET_UNKNOWN;
+            }
+        }
+    } else if (action->kind == ACTION_INSPECT || action->kind == ACTION_CONFIGURE) {
+        member_clear_items(&c->members[action->instance]);
+    }
+    tell_begin(c, action, id, reason);
+    *ret_prepared = (struct prepared){.running = running, .request = request};
+    return true;
+}
+
+static int start(struct controller *c, struct prepared *prepared, struct err *e)
+{
+    const struct action *action = &prepared->running->action;
+    enum crew_kind kind = action->kind == ACTION_LAUNCH || action->kind == ACTION_TERMINATE
+                              ? CREW_PROVIDER
+                              : CREW_SSH;
+    const char *keep = action->balancer == WORLD_NONE
+                           ? NULL
+                           : c->world.instances[c->world.balancers[action->balancer].instance].id;
+    return crew_start(c->crew, kind, &prepared->request, keep, request_deadline(c, action),
+                      prepared->running, e);
+}
+
+/* Intents first, all in one transaction; then the effects. *ret_count: how many were begun. */
+static int carry_out(struct controller *c, size_t *ret_count, struct err *e)
+{
+    struct prepared *prepared = xcalloc(c->decision.action_count, sizeof(*prepared));
+    size_t count = 0;
+    size_t instant = 0;
+    int result = 0;
+    for (size_t i = 0; i < c->decision.action_count && result == 0; i++) {
+        const struct action action = c->decision.actions[i];
+        char reason[200];
+        reason_to_string(&action.reason, reason, sizeof(reason));
+        bool skip = (c->looking_only && !is_look(action.kind)) ||
+                    (c->no_inspect && action.kind == ACTION_INSPECT);
+        if (skip) {
+            continue;
+        }
+        if (action.kind == ACTION_ADD) {
+            result = do_add(c, &action, reason, e);
+            instant++;
+        } else if (action.kind == ACTION_MARK) {
+            do_mark(c, &action, reason);
+            instant++;
+        } else if (prepare(c, &action, reason, &prepared[count])) {
+            count++;
+        } else {
+            instant++;
+        }
+    }
+    if (result == 0 && c->journal != NULL) {
+        result = journal_commit(c->journal, e);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (result == 0) {
+            result = start(c, &prepared[i], e);
+        }
+        message_deinit(&prepared[i].request);
+    }
+    free(prepared);
+    *ret_count = count + instant;
+    return result;
+}
+
+/* True while the prober owes us a first word on something we must know to go on. */
+static bool health_unseen(const struct controller *c, int64_t since_ms)
+{
+    if (c->world.now_ms > since_ms + UNSEEN_HEALTH_MS) {
+        return false;
+    }
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        if (to_be_probed(c, i) && c->world.instances[i].health == WORLD_HEALTH_UNKNOWN) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Something waits for a balancer to see a target differently: ask it again. */
+static bool look_again(struct controller *c)
+{
+    bool any = false;
+    for (size_t t = 0; t < c->world.target_count; t++) {
+        const struct world_target *target = &c->world.targets[t];
+        struct world_balancer *b = &c->world.balancers[target->balancer];
+        if (target->state == WORLD_TARGET_DOWN && b->sync == WORLD_SYNC_DONE && !b->busy) {
+            b->sync = WORLD_SYNC_UNKNOWN;
+            any = true;
+        }
+    }
+    return any;
+}
+
+static enum controller_end end_of(const struct controller *c)
+{
+    enum controller_end end = c->totals.failures > 0 ? CONTROLLER_FAILED : CONTROLLER_DONE;
+    for (size_t i = 0; i < c->decision.hold_count; i++) {
+        if (c->decision.holds[i].kind == HOLD_REFUSED) {
+            return CONTROLLER_REFUSED;
+        }
+        end = CONTROLLER_FAILED;
+    }
+    /* A failure that a later try mended is no failure of the run. */
+    return c->decision.hold_count == 0 && c->lists_open == 0 && c->decision.action_count == 0
+               ? CONTROLLER_DONE
+               : end;
+}
+
+/*
+ * Turns the loop until nothing moves any more, or until LIMIT_MS. What moves: workers, deadlines of
+ * the core, the prober's first word.
+ */
+static int turn(struct controller *c, int64_t limit_ms, const volatile bool *stop, struct err *e)
+{
+    int64_t begun_ms = clock_now_ms();
+    int64_t looked_ms = begun_ms;
+    for (;;) {
+        bool stopping = stop != NULL && *stop;
+        size_t begun = 0;
+        if (update_probes(c, e) != 0) {
+            return -1;
+        }
+        step_core(c);
+        if (c->lists_open == 0 && !stopping && carry_out(c, &begun, e) != 0) {
+            return -1;
+        }
+        if (c->journal != NULL && journal_commit(c->journal, e) != 0) {
+            return -1;
+        }
+        bool timed = c->decision.deadline_ms != INT64_MAX && !c->looking_only;
+        bool waiting = crew_count(c->crew) > 0 ||
+                       (!stopping && (begun > 0 || timed || health_unseen(c, begun_ms)));
+        if (!waiting || clock_now_ms() >= limit_ms) {
+            return 0;
+        }
+        int64_t until_ms = begun > 0 && crew_count(c->crew) == 0 ? c->world.now_ms
+                                                                 : c->world.now_ms + LOOK_AGAIN_MS;
+        until_ms = c->decision.deadline_ms < until_ms ? c->decision.deadline_ms : until_ms;
+        until_ms = limit_ms < until_ms ? limit_ms : until_ms;
+        if (c->options.watch.on_tick != NULL) {
+            c->options.watch.on_tick(c->options.watch.context);
+            until_ms = c->world.now_ms + TICK_MS < until_ms ? c->world.now_ms + TICK_MS : until_ms;
+        }
+        if (wait_for_news(c, until_ms, e) != 0) {
+            return -1;
+        }
+        if (clock_now_ms() >= looked_ms + LOOK_AGAIN_MS) {
+            looked_ms = clock_now_ms();
+            look_again(c);
+        }
+    }
+}
+
+int controller_apply(struct controller *c, const volatile bool *stop, enum controller_end *ret_end,
+                     struct err *e)
+{
+    c->looking_only = false;
+    if (settle_intents(c, e) != 0 || start_lists(c, e) != 0 || turn(c, INT64_MAX, stop, e) != 0) {
+        return -1;
+    }
+    *ret_end = stop != NULL && *stop ? CONTROLLER_STOPPED : end_of(c);
+    return 0;
+}
+
+int controller_observe(struct controller *c, int64_t limit_ms, struct err *e)
+{
+    c->looking_only = true;
+    c->no_inspect = true;
+    if (start_lists(c, e) != 0) {
+        return -1;
+    }
+    /* Hosts are not compared: what was recorded last stands. */
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        c->world.instances[i].drift = WORLD_DRIFT_NONE;
+    }
+    return turn(c, clock_now_ms() + limit_ms, NULL, e);
+}
+
+/* Planning: decide() over expected worlds. */
+
+static void add_step(struct controller *c, const struct action *action,
+                     struct controller_step **steps, size_t *count, size_t *capacity)
+{
+    size_t i = xgrow((void **)steps, count, capacity, sizeof(**steps));
+    struct controller_step *step = &(*steps)[i];
+    step->action = *action;
+    if (action->instance == WORLD_NONE) {
+        snprintf(step->subject, sizeof(step->subject), "%.63s-%u",
+                 c->spec->groups[action->group].name, action->number);
+    } else {
+        text_copy(step->subject, sizeof(step->subject), c->world.instances[action->instance].id);
+    }
+    reason_to_string(&action->reason, step->reason, sizeof(step->reason));
+    step->serving_before = world_serving_count(c->spec, &c->world, action->group);
+    step->minimum = world_healthy_minimum(c->spec, action->group);
+}
+
+/* New instances are added to the members too, so that ids and names stay side by side. */
+static void expect_member(struct controller *c, const struct action *action)
+{
+    if (action->kind == ACTION_ADD) {
+        struct err e = ERR_NULL;
+        if (member_add(c, action, &e) != WORLD_NONE) {
+            members_count_room(c);
+            return;
+        }
+    }
+    expect(c->spec, &c->world, action);
+}
+
+int controller_plan(struct controller *c, struct controller_step **ret_steps, size_t *ret_count,
+                    enum controller_end *ret_end, struct err *e)
+{
+    c->looking_only = true;
+    if (start_lists(c, e) != 0 || turn(c, INT64_MAX, NULL, e) != 0) {
+        return -1;
+    }
+    struct controller_step *steps = NULL;
+    size_t count = 0;
+    size_t capacity = 0;
+    members_count_room(c);
+    for (size_t turns = 0; turns < PLAN_STEPS_MAX; turns++) {
+        c->world.slots = c->options.parallel;
+        decide(c->spec, &c->world, &c->decision);
+        if (c->decision.action_count == 0) {
+            break;
+        }
+        for (size_t i = 0; i < c->decision.action_count; i++) {
+            const struct action action = c->decision.actions[i];
+            add_step(c, &action, &steps, &count, &capacity);
+            expect_member(c, &action);
+            steps[count - 1].serving_after = world_serving_count(c->spec, &c->world, action.group);
+        }
+    }
+    *ret_steps = steps;
+    *ret_count = count;
+    *ret_end = end_of(c);
+    return 0;
+}
+
+/* Looking in from outside. */
+
+size_t controller_member_count(const struct controller *c)
+{
+    return c->world.instance_count;
+}
+
+struct controller_member controller_member_at(const struct controller *c, size_t index)
+{
+    const struct member *m = &c->members[index];
+    return (struct controller_member){.record = &m->record,
+                                      .world = &c->world.instances[index],
+                                      .serving = world_serving(c->spec, &c->world, index),
+                                      .probe_text = m->probe_text,
+                                      .frontend_text = m->frontend_text,
+                                      .items = m->items,
+                                      .item_count = m->item_count};
+}
+
+size_t controller_find_member(const struct controller *c, const char *name)
+{
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        if (text_equal(c->members[i].record.id, name) ||
+            text_equal(c->members[i].record.machine, name)) {
+            return i;
+        }
+    }
+    return WORLD_NONE;
+}
+
+const struct hold *controller_holds(const struct controller *c, size_t *ret_count)
+{
+    *ret_count = c->decision.hold_count;
+    return c->decision.holds;
+}
+
+const char *controller_subject(const struct controller *c, size_t instance, size_t group)
+{
+    if (instance != WORLD_NONE) {
+        return c->world.instances[instance].id;
+    }
+    return group == WORLD_NONE ? c->spec->cluster : c->spec->groups[group].name;
+}
+
+struct controller_totals controller_totals(const struct controller *c)
+{
+    return c->totals;
+}
+
+void controller_put_target(const struct controller *c, size_t index, struct message *request)
+{
+    request_target(c, index, request);
+}
+
+int controller_compile(struct controller *c, size_t index, struct role_script *ret_script,
+                       struct problem_list *problems)
+{
+    return context_compile(c, index, ret_script, problems);
+}

@@ -1,0 +1,121 @@
+/*
+ * The loop: observe, decide, record, act. One single-threaded process that owns the store, steps
+ * the core, and talks to nobody on the network itself: its workers and the prober do.
+ *
+ * Three ways to drive it, over the same observation:
+ *   controller_apply()    until nothing is left to do (the lock of who acts is held)
+ *   controller_plan()     looks, then says what apply would do; changes nothing
+ *   controller_observe()  looks once, for status
+ */
+#ifndef CONTROLLER_CONTROLLER_H
+#define CONTROLLER_CONTROLLER_H
+
+#include "controller/crew.h"
+#include "controller/site.h"
+#include "core/decide.h"
+#include "store/record.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct err;
+
+struct controller; /* Opaque. */
+
+/* A resource that differs, changed or failed; all owned by the controller. */
+struct controller_item {
+    char *role, *type, *name;
+    enum role_result_status status;
+    int64_t time_ms;
+    char *text; /* The diff, or what the tool said; may be NULL. */
+};
+
+/* What is known of one instance; borrowed, valid until the next call that drives the loop. */
+struct controller_member {
+    const struct record_instance *record;
+    const struct world_instance *world;
+    bool serving;
+    const char *probe_text;    /* The prober's words; NULL: not probed. */
+    const char *frontend_text; /* HAProxy's words, all balancers; NULL: in none. */
+    const struct controller_item *items;
+    size_t item_count;
+};
+
+/* Told as it happens; any may be NULL. Strings are borrowed for the call. */
+struct controller_watch {
+    void (*on_begin)(void *context, const struct action *action, const char *subject,
+                     const char *reason);
+    void (*on_progress)(void *context, const char *subject, const char *text);
+    /* TEXT: NULL when done well without more to say. */
+    void (*on_end)(void *context, const struct action *action, const char *subject,
+                   enum work_outcome outcome, int64_t took_ms, const char *text);
+    void (*on_note)(void *context, const char *subject, const char *text);
+    /* About twice a second while something is waited for. */
+    void (*on_tick)(void *context);
+    void *context;
+};
+
+struct controller_options {
+    unsigned parallel; /* Workers at a time. */
+    bool diff;         /* Ask hosts for diffs. */
+    const char *owner; /* Who we are, for locks: "apply on host7, pid 4711". Borrowed. */
+    struct controller_watch watch;
+};
+
+/*
+ * SITE (unlocked), CREW (fresh) and STORE are borrowed. JOURNAL may be NULL: then nothing can be
+ * applied, only planned and observed.
+ */
+int controller_new(struct controller **ret_controller, struct site *site, struct crew *crew,
+                   struct store *store, struct journal *journal,
+                   const struct controller_options *options, struct err *e);
+void controller_free(struct controller *controller);
+
+enum controller_end {
+    CONTROLLER_DONE,
+    CONTROLLER_FAILED,  /* Something needs a human; the watch and the holds said what. */
+    CONTROLLER_REFUSED, /* A safety rule forbids a step. */
+    CONTROLLER_STOPPED, /* *STOP became true: running steps were let go to their end. */
+};
+
+/* STOP is set by a signal handler; checked between steps. */
+int controller_apply(struct controller *controller, const volatile bool *stop,
+                     enum controller_end *ret_end, struct err *e);
+
+/* One line of a plan. */
+struct controller_step {
+    struct action action;
+    char subject[WORLD_ID_SIZE];
+    char reason[200];
+    size_t serving_before, serving_after, minimum; /* Of its group, with a pool. */
+};
+/* *ret_steps is the caller's (free). The holds that remain are in controller_holds(). */
+int controller_plan(struct controller *controller, struct controller_step **ret_steps,
+                    size_t *ret_count, enum controller_end *ret_end, struct err *e);
+
+/* Looks at providers, health and balancers, at most for LIMIT_MS. */
+int controller_observe(struct controller *controller, int64_t limit_ms, struct err *e);
+
+size_t controller_member_count(const struct controller *controller);
+struct controller_member controller_member_at(const struct controller *controller, size_t index);
+/* Index of the member with this id or machine name, or WORLD_NONE. */
+size_t controller_find_member(const struct controller *controller, const char *name);
+/* What is not done and why, as of the last step. */
+const struct hold *controller_holds(const struct controller *controller, size_t *ret_count);
+/* Name of what a hold or an action is about. */
+const char *controller_subject(const struct controller *controller, size_t instance, size_t group);
+/* Counts over one apply. */
+struct controller_totals {
+    size_t changed_hosts, changed_resources, effects, failures;
+};
+struct controller_totals controller_totals(const struct controller *controller);
+
+/* For commands on one host: exec, ssh, role show. */
+/* Puts WIRE_TARGET of the member into REQUEST. */
+void controller_put_target(const struct controller *controller, size_t index,
+                           struct message *request);
+/* Its script as apply would run it. Problems tell file:line. */
+int controller_compile(struct controller *controller, size_t index, struct role_script *ret_script,
+                       struct problem_list *problems);
+
+#endif

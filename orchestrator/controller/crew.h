@@ -1,0 +1,55 @@
+/*
+ * The parent's side of worker processes: starts them, hands each one request at a time, hears what
+ * they say, ends those that pass their deadline. A worker that dies, hangs or breaks its sandbox is
+ * one failed job and nothing else.
+ */
+#ifndef CONTROLLER_CREW_H
+#define CONTROLLER_CREW_H
+
+#include "base/message.h"
+#include "base/process.h"
+#include "controller/wire.h"
+
+#include <poll.h>
+#include <stdint.h>
+
+struct crew; /* Opaque. */
+struct job;  /* One request under way; valid until its on_end returns. */
+
+enum crew_kind { CREW_SSH, CREW_PROVIDER, CREW_PROBER };
+
+struct crew_callbacks {
+    /* PROGRESS, OUTPUT and ITEM messages. */
+    void (*on_message)(void *context, struct job *job, const struct message *message);
+    /* Its end. RESULT is the worker's, NULL when it died or was ended; TEXT then says how. */
+    void (*on_end)(void *context, struct job *job, enum work_outcome outcome,
+                   const struct message *result, const char *text);
+    void *context;
+};
+
+/* Forks the spawner: call it before a store is opened or a secret read. */
+int crew_new(struct crew **ret_crew, struct err *e);
+void crew_set_callbacks(struct crew *crew, const struct crew_callbacks *callbacks);
+/* Ends every worker. NULL is fine. */
+void crew_free(struct crew *crew);
+struct spawner *crew_spawner(struct crew *crew);
+
+/*
+ * Begins REQUEST (copied) on a worker. KEEP, when not NULL, names a worker that is kept afterwards
+ * with its connection, and used again for the same name; it must not be busy. DATA is the caller's.
+ */
+int crew_start(struct crew *crew, enum crew_kind kind, const struct message *request,
+               const char *keep, int64_t deadline_ms, void *data, struct err *e);
+void *job_data(const struct job *job);
+int64_t job_started_ms(const struct job *job); /* Monotonic. */
+
+size_t crew_count(const struct crew *crew); /* Jobs under way. */
+
+/*
+ * Waits until something happened, until one of EXTRA (COUNT, may be NULL) is ready (revents are
+ * filled in), or until DEADLINE_MS; callbacks are called from here and may start new jobs.
+ */
+int crew_wait(struct crew *crew, struct pollfd *extra, size_t count, int64_t deadline_ms,
+              struct err *e);
+
+#endif

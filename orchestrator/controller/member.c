@@ -1,0 +1,303 @@
+/* Members: the store's records beside the core's view of them. */
+#include "controller/state.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void member_clear_items(struct member *m)
+{
+    for (size_t i = 0; i < m->item_count; i++) {
+        free(m->items[i].role);
+        free(m->items[i].type);
+        free(m->items[i].name);
+        free(m->items[i].text);
+    }
+    m->item_count = 0;
+}
+
+static void member_deinit(struct member *m)
+{
+    member_clear_items(m);
+    free(m->items);
+    free(m->probe_text);
+    free(m->frontend_text);
+    record_instance_deinit(&m->record);
+}
+
+void members_free(struct controller *c)
+{
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        member_deinit(&c->members[i]);
+    }
+    free(c->members);
+    free(c->world.instances);
+    free(c->world.balancers);
+    free(c->world.targets);
+    free(c->world.room);
+    free(c->decision.actions);
+    free(c->decision.holds);
+}
+
+/* Room for INSTANCES in every array, so that neither the core nor we grow one in a step. */
+void members_reserve(struct controller *c, size_t instances)
+{
+    if (instances <= c->world.instance_capacity) {
+        return;
+    }
+    size_t balancers = instances * (c->spec->frontend_count == 0 ? 1 : c->spec->frontend_count);
+    size_t in_front = 0;
+    for (size_t f = 0; f < c->spec->frontend_count; f++) {
+        in_front += c->spec->groups[c->spec->frontends[f].group].max + 8;
+    }
+    size_t targets = instances * (in_front == 0 ? 1 : in_front);
+    c->members = xrealloc(c->members, instances, sizeof(*c->members));
+    struct world *w = &c->world;
+    w->instances = xrealloc(w->instances, instances, sizeof(*w->instances));
+    w->balancers = xrealloc(w->balancers, balancers, sizeof(*w->balancers));
+    w->targets = xrealloc(w->targets, targets, sizeof(*w->targets));
+    w->instance_capacity = instances;
+    w->balancer_capacity = balancers;
+    w->target_capacity = targets;
+    struct decision *d = &c->decision;
+    d->action_capacity = instances + 64;
+    d->hold_capacity = instances + c->spec->group_count + 8;
+    d->actions = xrealloc(d->actions, d->action_capacity, sizeof(*d->actions));
+    d->holds = xrealloc(d->holds, d->hold_capacity, sizeof(*d->holds));
+}
+
+size_t member_provider(const struct controller *c, size_t index)
+{
+    return spec_find_provider(c->spec, c->members[index].record.provider == NULL
+                                           ? ""
+                                           : c->members[index].record.provider);
+}
+
+bool member_is_static(const struct controller *c, size_t index)
+{
+    size_t provider = member_provider(c, index);
+    return provider != SPEC_NONE && c->spec->providers[provider].type == SPEC_PROVIDER_STATIC;
+}
+
+/* A host of the file is what the file says now: address, key and login may have been mended. */
+static void refresh_static(const struct controller *c, struct record_instance *record)
+{
+    size_t host = record->machine == NULL ? SPEC_NONE : spec_find_host(c->spec, record->machine);
+    if (host == SPEC_NONE) {
+        return;
+    }
+    const struct spec_host *h = &c->spec->hosts[host];
+    free(record->address);
+    free(record->host_key);
+    free(record->user);
+    record->address = xstrdup(h->address);
+    record->host_key = xstrdup(h->host_key);
+    record->user = h->user == NULL ? NULL : xstrdup(h->user);
+    record->port = h->port;
+}
+
+static unsigned number_of(const char *id)
+{
+    const char *dash = strrchr(id, '-');
+    int64_t number = 0;
+    if (dash == NULL || !text_to_int(dash + 1, 0, 1000000000, &number)) {
+        return 0;
+    }
+    return (unsigned)number;
+}
+
+static void world_from_record(struct controller *c, size_t index)
+{
+    const struct record_instance *r = &c->members[index].record;
+    struct world_instance *it = &c->world.instances[index];
+    *it = (struct world_instance){.group = spec_find_group(c->spec, r->group),
+                                  .zone = spec_find_zone(c->spec, r->zone),
+                                  .number = number_of(r->id),
+                                  .lifecycle = r->lifecycle,
+                                  .greeted = r->facts != NULL,
+                                  .configured = r->configured_ms != 0,
+                                  .ready_ms = c->world.now_ms};
+    text_copy(it->id, sizeof(it->id), r->id);
+    if (member_is_static(c, index)) {
+        it->power = WORLD_POWER_RUNNING;
+    }
+}
+
+int members_load(struct controller *c, struct err *e)
+{
+    struct record_instance *records = NULL;
+    size_t count = 0;
+    if (c->store->ops != NULL && record_instance_list(c->store, &records, &count, e) != 0) {
+        return -1;
+    }
+    size_t wanted = count + 16;
+    for (size_t g = 0; g < c->spec->group_count; g++) {
+        wanted += (size_t)c->spec->groups[g].max + c->spec->groups[g].desired;
+    }
+    members_reserve(c, wanted);
+    for (size_t i = 0; i < count; i++) {
+        c->members[i] = (struct member){.record = records[i]};
+        refresh_static(c, &c->members[i].record);
+        c->world.instance_count++;
+        world_from_record(c, i);
+    }
+    free(records); /* The records themselves were taken over. */
+    c->world.room =
+        xcalloc(c->spec->group_count * (c->spec->zone_count + 1), sizeof(*c->world.room));
+    world_complete(c->spec, &c->world);
+    return 0;
+}
+
+static bool address_taken(const struct controller *c, const char *address)
+{
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        if (c->world.instances[i].lifecycle != LIFECYCLE_TERMINATED &&
+            text_equal(c->members[i].record.address, address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool machine_taken(const struct controller *c, const char *machine)
+{
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        if (c->world.instances[i].lifecycle != LIFECYCLE_TERMINATED &&
+            text_equal(c->members[i].record.machine, machine)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The first free host of ZONE for GROUP, those reserved for it first; SPEC_NONE for none. */
+static size_t free_host(const struct controller *c, size_t group, size_t zone, size_t *ret_count)
+{
+    size_t best = SPEC_NONE;
+    *ret_count = 0;
+    for (size_t h = 0; h < c->spec->host_count; h++) {
+        const struct spec_host *host = &c->spec->hosts[h];
+        bool fits = c->spec->providers[host->provider].zone == zone &&
+                    (host->group == group || host->group == SPEC_NONE) &&
+                    !machine_taken(c, host->name);
+        if (!fits) {
+            continue;
+        }
+        (*ret_count)++;
+        if (best == SPEC_NONE || (c->spec->hosts[best].group != group && host->group == group)) {
+            best = h;
+        }
+    }
+    return best;
+}
+
+static size_t libvirt_provider(const struct controller *c, size_t zone)
+{
+    for (size_t p = 0; p < c->spec->provider_count; p++) {
+        if (c->spec->providers[p].zone == zone &&
+            c->spec->providers[p].type == SPEC_PROVIDER_LIBVIRT) {
+            return p;
+        }
+    }
+    return SPEC_NONE;
+}
+
+/* The lowest free address of ZONE; 0 for none. */
+static uint32_t free_address(const struct controller *c, size_t zone, size_t *ret_count)
+{
+    const struct spec_zone *z = &c->spec->zones[zone];
+    uint32_t first = 0;
+    *ret_count = 0;
+    if (z->address_first == 0) {
+        return 0;
+    }
+    for (uint32_t a = z->address_first; a <= z->address_last && a != 0; a++) {
+        char text[16];
+        spec_address_to_string(a, text, sizeof(text));
+        if (!address_taken(c, text)) {
+            first = first == 0 ? a : first;
+            (*ret_count)++;
+        }
+    }
+    return first;
+}
+
+void members_count_room(struct controller *c)
+{
+    for (size_t g = 0; g < c->spec->group_count; g++) {
+        for (size_t z = 0; z < c->spec->zone_count; z++) {
+            size_t hosts = 0;
+            size_t addresses = 0;
+            free_host(c, g, z, &hosts);
+            if (libvirt_provider(c, z) != SPEC_NONE) {
+                free_address(c, z, &addresses);
+            }
+            c->world.room[g * c->spec->zone_count + z] = hosts + addresses;
+        }
+    }
+}
+
+static int place(const struct controller *c, const struct action *action,
+                 struct record_instance *record, struct err *e)
+{
+    size_t count;
+    size_t host = free_host(c, action->group, action->zone, &count);
+    if (host != SPEC_NONE) {
+        record->machine = xstrdup(c->spec->hosts[host].name);
+        record->provider = xstrdup(c->spec->providers[c->spec->hosts[host].provider].name);
+        refresh_static(c, record);
+        return 0;
+    }
+    size_t provider = libvirt_provider(c, action->zone);
+    uint32_t address = provider == SPEC_NONE ? 0 : free_address(c, action->zone, &count);
+    if (address == 0) {
+        return err_set(e, "zone %s has no room left", c->spec->zones[action->zone].name);
+    }
+    char text[16];
+    spec_address_to_string(address, text, sizeof(text));
+    record->provider = xstrdup(c->spec->providers[provider].name);
+    record->address = xstrdup(text);
+    record->port = 22;
+    return 0;
+}
+
+size_t member_add(struct controller *c, const struct action *action, struct err *e)
+{
+    const struct spec_group *g = &c->spec->groups[action->group];
+    char id[WORLD_ID_SIZE];
+    snprintf(id, sizeof(id), "%.63s-%u", g->name, action->number);
+    struct record_instance record = {.id = xstrdup(id),
+                                     .group = xstrdup(g->name),
+                                     .zone = xstrdup(c->spec->zones[action->zone].name),
+                                     .template = xstrdup(c->spec->templates[g->template].name),
+                                     .lifecycle = LIFECYCLE_PENDING,
+                                     .created_ms = clock_wall_ms()};
+    if (place(c, action, &record, e) != 0) {
+        record_instance_deinit(&record);
+        return WORLD_NONE;
+    }
+    members_reserve(c, c->world.instance_count + 1 > c->world.instance_capacity
+                           ? c->world.instance_capacity * 2
+                           : c->world.instance_capacity);
+    size_t index = c->world.instance_count++;
+    c->members[index] = (struct member){.record = record};
+    world_from_record(c, index);
+    if (c->world.instances[index].power == WORLD_POWER_UNKNOWN) {
+        c->world.instances[index].power = WORLD_POWER_ABSENT;
+    }
+    world_complete(c->spec, &c->world);
+    c->context_version++;
+    return index;
+}
+
+void member_forget(struct controller *c, size_t index)
+{
+    c->world.instances[index].lifecycle = LIFECYCLE_TERMINATED;
+    c->members[index].record.lifecycle = LIFECYCLE_TERMINATED;
+    c->context_version++;
+}

@@ -1,0 +1,342 @@
+/* Actions become requests to workers: all that the worker is to know, and no more. */
+#include "controller/state.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define GREET_LIMIT_MS    120000
+#define PROVIDER_LIMIT_MS 120000
+#define ADMIT_LIMIT_MS    60000
+#define SYNC_LIMIT_MS     60000
+#define COMPARE_LIMIT_MS  20000
+
+static struct ssh_target target_of_host(const struct controller *c, const struct spec_host *host)
+{
+    const struct spec_login *login = &c->spec->login;
+    return (struct ssh_target){.name = host->name,
+                               .address = host->address,
+                               .port = host->port,
+                               .user = host->user == NULL ? login->user : host->user,
+                               .host_key = host->host_key,
+                               .key_file = c->site->login_key_file,
+                               .use_agent = login->use_agent,
+                               .connect_timeout_ms = login->connect_timeout_ms,
+                               .read_timeout_ms = login->read_timeout_ms};
+}
+
+void request_target(const struct controller *c, size_t index, struct message *request)
+{
+    const struct record_instance *r = &c->members[index].record;
+    const struct spec_login *login = &c->spec->login;
+    bool made = !member_is_static(c, index);
+    struct ssh_target target = {.name = r->id,
+                                .address = r->address,
+                                .port = r->port,
+                                .user = made              ? "root"
+                                        : r->user != NULL ? r->user
+                                                          : login->user,
+                                .host_key = r->host_key,
+                                .key_file = c->site->login_key_file,
+                                .use_agent = login->use_agent,
+                                .become = made ? NULL : login->become,
+                                .connect_timeout_ms = login->connect_timeout_ms,
+                                .read_timeout_ms = login->read_timeout_ms};
+    /* Bastions are [host]s of the file; each may name another. */
+    struct ssh_target jumps[SSH_JUMP_MAX];
+    size_t host = r->machine == NULL ? SPEC_NONE : spec_find_host(c->spec, r->machine);
+    const char *next = host != SPEC_NONE && c->spec->hosts[host].proxy_jump != NULL
+                           ? c->spec->hosts[host].proxy_jump
+                           : login->proxy_jump;
+    const struct ssh_target **at = &target.jump;
+    for (size_t i = 0; next != NULL && i < SSH_JUMP_MAX; i++) {
+        size_t bastion = spec_find_host(c->spec, next);
+        if (bastion == SPEC_NONE || bastion == host) {
+            break;
+        }
+        jumps[i] = target_of_host(c, &c->spec->hosts[bastion]);
+        *at = &jumps[i];
+        at = &jumps[i].jump;
+        next = c->spec->hosts[bastion].proxy_jump;
+    }
+    struct message encoded = MESSAGE_NULL;
+    ssh_target_encode(&target, &encoded);
+    message_put_message(request, WIRE_TARGET, &encoded);
+    message_deinit(&encoded);
+}
+
+int64_t request_deadline(const struct controller *c, const struct action *action)
+{
+    int64_t now_ms = clock_now_ms();
+    switch (action->kind) {
+    case ACTION_LAUNCH:
+    case ACTION_TERMINATE: return now_ms + PROVIDER_LIMIT_MS;
+    case ACTION_GREET: return now_ms + GREET_LIMIT_MS;
+    case ACTION_INSPECT:
+    case ACTION_CONFIGURE: return now_ms + c->spec->login.total_timeout_ms;
+    case ACTION_COMPARE: return now_ms + COMPARE_LIMIT_MS;
+    case ACTION_SYNC: return now_ms + SYNC_LIMIT_MS;
+    case ACTION_ADMIT: return now_ms + ADMIT_LIMIT_MS;
+    case ACTION_REMOVE: {
+        size_t pool = c->spec->groups[action->group].pool;
+        return now_ms + SYNC_LIMIT_MS + (pool == SPEC_NONE ? 0 : c->spec->pools[pool].drain_ms);
+    }
+    case ACTION_ADD:
+    case ACTION_MARK: return now_ms;
+    }
+    return now_ms;
+}
+
+static void put_provider(const struct controller *c, size_t provider, struct message *request)
+{
+    const struct spec_provider *p = &c->spec->providers[provider];
+    message_put_text(request, WIRE_CLUSTER, c->spec->cluster);
+    message_put_text(request, WIRE_PROVIDER, p->name);
+    message_put_text(request, WIRE_ZONE, c->spec->zones[p->zone].name);
+    message_put_text(request, WIRE_URI, p->uri);
+    message_put_text(request, WIRE_BRIDGE, p->bridge);
+    message_put_text(request, WIRE_IMAGE_DIR, p->image_dir);
+    message_put_text(request, WIRE_INSTANCE_DIR, p->instance_dir);
+    message_put_int(request, WIRE_PROVIDER_TYPE, p->type);
+}
+
+void request_list(const struct controller *c, size_t provider, struct message *ret_request)
+{
+    message_init(ret_request, WIRE_LIST);
+    put_provider(c, provider, ret_request);
+}
+
+static void put_launch(const struct controller *c, size_t index, struct message *request)
+{
+    const struct record_instance *r = &c->members[index].record;
+    const struct world_instance *it = &c->world.instances[index];
+    const struct spec_template *t = &c->spec->templates[c->spec->groups[it->group].template];
+    message_put_text(request, WIRE_INSTANCE, r->id);
+    if (it->zone == WORLD_NONE) {
+        return; /* Its zone left the file: it can still be ended, not made. */
+    }
+    const struct spec_zone *z = &c->spec->zones[it->zone];
+    message_put_text(request, WIRE_GROUP, r->group);
+    message_put_text(request, WIRE_IMAGE, t->image);
+    if (t->size != SPEC_NONE) {
+        message_put_int(request, WIRE_CPUS, c->spec->sizes[t->size].cpus);
+        message_put_int(request, WIRE_MEMORY, c->spec->sizes[t->size].memory_bytes);
+    }
+    message_put_text(request, WIRE_ADDRESS, r->address);
+    message_put_int(request, WIRE_PREFIX, z->prefix_length);
+    if (z->gateway != 0) {
+        char gateway[16];
+        spec_address_to_string(z->gateway, gateway, sizeof(gateway));
+        message_put_text(request, WIRE_GATEWAY, gateway);
+    }
+    message_put_text(request, WIRE_LOGIN_KEY, c->site->login_key);
+}
+
+/* First problem as a fault; the whole list is shown by `lamplighter role show`. */
+static int compile(struct controller *c, size_t index, struct role_script *ret_script,
+                   struct err *e)
+{
+    struct problem_list problems = PROBLEM_LIST_NULL;
+    int result = context_compile(c, index, ret_script, &problems);
+    if (result != 0) {
+        const struct problem *p = problems.count > 0 ? &problems.items[0] : NULL;
+        err_set(e, "%s:%u: %s", p == NULL || p->file == NULL ? "roles" : p->file,
+                p == NULL ? 0 : p->line, p == NULL ? "do not compile" : p->text);
+    }
+    problem_list_deinit(&problems);
+    return result;
+}
+
+static int put_script(struct controller *c, const struct action *action, struct running *running,
+                      struct message *request, struct err *e)
+{
+    struct member *m = &c->members[action->instance];
+    struct role_script script;
+    if (compile(c, action->instance, &script, e) != 0) {
+        return -1;
+    }
+    text_copy(m->digest, sizeof(m->digest), script.digest);
+    m->digest_version = c->context_version;
+    text_copy(running->digest, sizeof(running->digest), script.digest);
+    struct message encoded = MESSAGE_NULL;
+    role_script_encode(&script, &encoded);
+    message_put_message(request, WIRE_SCRIPT, &encoded);
+    message_deinit(&encoded);
+    role_script_deinit(&script);
+    message_put_int(request, WIRE_CHECK, action->kind == ACTION_INSPECT);
+    message_put_int(request, WIRE_DIFF, c->options.diff);
+    message_put_text(request, WIRE_CLUSTER, c->spec->cluster);
+    message_put_text(request, WIRE_INSTANCE, m->record.id);
+    message_put_text(request, WIRE_OWNER, c->options.owner);
+    message_put_int(request, WIRE_EPOCH, c->journal == NULL ? 0 : journal_epoch(c->journal));
+    return 0;
+}
+
+/* Longest prefix first; the file's order among equals. */
+static int compare_routes(const void *a, const void *b)
+{
+    size_t length_a = strlen(((const struct frontend_route *)a)->path);
+    size_t length_b = strlen(((const struct frontend_route *)b)->path);
+    return length_a > length_b ? -1 : length_a < length_b ? 1 : 0;
+}
+
+static struct frontend_check check_of(const struct spec_check *check)
+{
+    return (struct frontend_check){.tcp_only = check->tcp_only,
+                                   .method = check->method,
+                                   .path = check->path,
+                                   .host = check->host,
+                                   .port = check->port,
+                                   .expect_first = check->expect_first,
+                                   .expect_last = check->expect_last,
+                                   .interval_ms = check->interval_ms,
+                                   .timeout_ms = check->timeout_ms,
+                                   .rise = check->rise,
+                                   .fall = check->fall};
+}
+
+static size_t pool_members(const struct controller *c, size_t pool, size_t also,
+                           struct frontend_member *ret_members)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        const struct world_instance *it = &c->world.instances[i];
+        if (it->group == WORLD_NONE || c->spec->groups[it->group].pool != pool ||
+            it->lifecycle == LIFECYCLE_TERMINATED) {
+            continue;
+        }
+        if (c->members[i].record.admitted || i == also) {
+            ret_members[count++] = (struct frontend_member){.id = c->members[i].record.id,
+                                                            .address = c->members[i].record.address,
+                                                            .port = c->spec->pools[pool].port};
+        }
+    }
+    return count;
+}
+
+/* The frontend as it should be, with ALSO (or WORLD_NONE) as if it were admitted. */
+static void put_config(const struct controller *c, size_t frontend, size_t also,
+                       struct message *request)
+{
+    const struct spec_frontend *f = &c->spec->frontends[frontend];
+    struct frontend_listener *listeners = xcalloc(f->listener_count, sizeof(*listeners));
+    struct frontend_route *routes = xcalloc(f->route_count, sizeof(*routes));
+    struct frontend_pool *pools = xcalloc(f->route_count, sizeof(*pools));
+    struct frontend_member *members =
+        xcalloc(f->route_count * (c->world.instance_count + 1), sizeof(*members));
+    size_t pool_count = 0;
+    size_t member_count = 0;
+    for (size_t i = 0; i < f->listener_count; i++) {
+        listeners[i].port = f->listeners[i].port;
+    }
+    for (size_t i = 0; i < f->route_count; i++) {
+        const struct spec_pool *pool = &c->spec->pools[f->routes[i].pool];
+        routes[i] = (struct frontend_route){.path = f->routes[i].path, .pool = pool->name};
+        bool known = false;
+        for (size_t p = 0; p < pool_count; p++) {
+            known = known || text_equal(pools[p].name, pool->name);
+        }
+        if (known) {
+            continue;
+        }
+        size_t count = pool_members(c, f->routes[i].pool, also, members + member_count);
+        pools[pool_count++] = (struct frontend_pool){
+            .name = pool->name,
+            .check = check_of(&pool->check),
+            .least_connections = pool->balance == SPEC_BALANCE_LEASTCONN,
+            .slow_start_ms = pool->slow_start_ms,
+            .drain_ms = pool->drain_ms,
+            .members = members + member_count,
+            .member_count = count,
+        };
+        member_count += count;
+    }
+    qsort(routes, f->route_count, sizeof(*routes), compare_routes);
+    const struct frontend_config config = {.name = f->name,
+                                           .listeners = listeners,
+                                           .listener_count = f->listener_count,
+                                           .routes = routes,
+                                           .route_count = f->route_count,
+                                           .pools = pools,
+                                           .pool_count = pool_count,
+                                           .idle_timeout_ms = f->idle_timeout_ms};
+    struct message encoded = MESSAGE_NULL;
+    frontend_config_encode(&config, &encoded);
+    message_put_message(request, WIRE_CONFIG, &encoded);
+    message_deinit(&encoded);
+    free(listeners);
+    free(routes);
+    free(pools);
+    free(members);
+}
+
+static void put_balancer(const struct controller *c, const struct action *action,
+                         struct message *request)
+{
+    const struct world_balancer *b = &c->world.balancers[action->balancer];
+    request_target(c, b->instance, request);
+    put_config(c, b->frontend, action->kind == ACTION_ADMIT ? action->instance : WORLD_NONE,
+               request);
+    if (action->kind == ACTION_ADMIT || action->kind == ACTION_REMOVE) {
+        const struct spec_pool *pool = &c->spec->pools[c->spec->groups[action->group].pool];
+        const struct record_instance *r = &c->members[action->instance].record;
+        message_put_text(request, WIRE_POOL, pool->name);
+        message_put_text(request, WIRE_INSTANCE, r->id);
+        message_put_text(request, WIRE_ADDRESS, r->address);
+        message_put_int(request, WIRE_PORT, pool->port);
+    }
+}
+
+static enum wire_kind kind_of(enum action_kind kind)
+{
+    switch (kind) {
+    case ACTION_LAUNCH: return WIRE_ENSURE;
+    case ACTION_TERMINATE: return WIRE_DESTROY;
+    case ACTION_GREET: return WIRE_GREET;
+    case ACTION_INSPECT:
+    case ACTION_CONFIGURE: return WIRE_ROLE;
+    case ACTION_COMPARE: return WIRE_COMPARE;
+    case ACTION_SYNC: return WIRE_SYNC;
+    case ACTION_ADMIT: return WIRE_ADMIT;
+    case ACTION_REMOVE: return WIRE_REMOVE;
+    case ACTION_ADD:
+    case ACTION_MARK: break;
+    }
+    return WIRE_RESULT;
+}
+
+int request_build(struct controller *c, const struct action *action, struct running *running,
+                  struct message *ret_request, struct err *e)
+{
+    message_init(ret_request, (uint16_t)kind_of(action->kind));
+    message_put_int(ret_request, WIRE_DEADLINE, request_deadline(c, action));
+    switch (action->kind) {
+    case ACTION_LAUNCH:
+    case ACTION_TERMINATE: {
+        size_t provider = member_provider(c, action->instance);
+        if (provider == SPEC_NONE) {
+            return err_set(e, "its provider %s is not in the cluster file",
+                           c->members[action->instance].record.provider);
+        }
+        put_provider(c, provider, ret_request);
+        put_launch(c, action->instance, ret_request);
+        return 0;
+    }
+    case ACTION_GREET: request_target(c, action->instance, ret_request); return 0;
+    case ACTION_INSPECT:
+    case ACTION_CONFIGURE:
+        request_target(c, action->instance, ret_request);
+        return put_script(c, action, running, ret_request, e);
+    case ACTION_COMPARE:
+    case ACTION_SYNC:
+    case ACTION_ADMIT:
+    case ACTION_REMOVE: put_balancer(c, action, ret_request); return 0;
+    case ACTION_ADD:
+    case ACTION_MARK: break;
+    }
+    return err_set(e, "%s needs no worker", action_kind_to_string(action->kind));
+}

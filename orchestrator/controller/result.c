@@ -1,0 +1,424 @@
+/* What workers and the prober say becomes the world, the records and the events. */
+#include "controller/state.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "provider/provider.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void replace_text(char **text, const char *fresh)
+{
+    char *copy = fresh == NULL ? NULL : xstrdup(fresh);
+    free(*text);
+    *text = copy;
+}
+
+static void note(struct controller *c, const char *subject, const char *text)
+{
+    if (c->options.watch.on_note != NULL) {
+        c->options.watch.on_note(c->options.watch.context, subject, text);
+    }
+}
+
+static size_t find_id(const struct controller *c, const char *id)
+{
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        if (c->world.instances[i].lifecycle != LIFECYCLE_TERMINATED &&
+            text_equal(c->world.instances[i].id, id)) {
+            return i;
+        }
+    }
+    return WORLD_NONE;
+}
+
+/* What a worker says on its way. */
+
+static void add_item(struct controller *c, size_t index, const struct message *message)
+{
+    struct member *m = &c->members[index];
+    size_t i = xgrow((void **)&m->items, &m->item_count, &m->item_capacity, sizeof(*m->items));
+    m->items[i].role = xstrdup(message_text(message, WIRE_ROLE_NAME, ""));
+    m->items[i].type = xstrdup(message_text(message, WIRE_TYPE, ""));
+    m->items[i].name = xstrdup(message_text(message, WIRE_NAME, ""));
+    m->items[i].status = (enum role_result_status)message_int(message, WIRE_STATUS, ROLE_OK);
+    m->items[i].time_ms = message_int(message, WIRE_TIME, 0);
+    const char *text = message_text(message, WIRE_TEXT, NULL);
+    m->items[i].text = text == NULL ? NULL : xstrdup(text);
+}
+
+static enum world_power power_of(int64_t power)
+{
+    switch ((enum provider_power)power) {
+    case PROVIDER_RUNNING: return WORLD_POWER_RUNNING;
+    case PROVIDER_OFF:
+    case PROVIDER_BROKEN: return WORLD_POWER_OFF;
+    case PROVIDER_ABSENT: return WORLD_POWER_ABSENT;
+    }
+    return WORLD_POWER_UNKNOWN;
+}
+
+/* One instance that a provider has. */
+static void hear_view(struct controller *c, size_t provider, const struct message *message)
+{
+    const char *id = message_text(message, WIRE_INSTANCE, "");
+    size_t index = find_id(c, id);
+    if (index != WORLD_NONE) {
+        if (member_provider(c, index) == provider) {
+            c->world.instances[index].power = power_of(message_int(message, WIRE_POWER, 0));
+        }
+        return;
+    }
+    const char *zone = message_text(message, WIRE_ZONE, NULL);
+    if (text_equal(zone, c->spec->zones[c->spec->providers[provider].zone].name)) {
+        note(c, id,
+             "runs with this cluster's mark and is not in its records; left alone (S21). End it by "
+             "hand, or restore the store");
+    }
+}
+
+static enum world_target_state target_state_of(int64_t state)
+{
+    switch ((enum frontend_target_state)state) {
+    case FRONTEND_TARGET_ABSENT: return WORLD_TARGET_ABSENT;
+    case FRONTEND_TARGET_INITIAL: return WORLD_TARGET_INITIAL;
+    case FRONTEND_TARGET_UP: return WORLD_TARGET_UP;
+    case FRONTEND_TARGET_DOWN: return WORLD_TARGET_DOWN;
+    case FRONTEND_TARGET_DRAINING: return WORLD_TARGET_DRAINING;
+    case FRONTEND_TARGET_MAINTENANCE: return WORLD_TARGET_MAINTENANCE;
+    }
+    return WORLD_TARGET_UNKNOWN;
+}
+
+/*
+ * One target of a balancer. What it has UP is admitted, whatever our record said: we may have been
+ * killed between the effect and its record.
+ */
+static void hear_target(struct controller *c, size_t balancer, const struct message *message)
+{
+    size_t index = find_id(c, message_text(message, WIRE_INSTANCE, ""));
+    for (size_t t = 0; index != WORLD_NONE && t < c->world.target_count; t++) {
+        struct world_target *target = &c->world.targets[t];
+        if (target->member != index || target->balancer != balancer) {
+            continue;
+        }
+        target->state = target_state_of(message_int(message, WIRE_STATE, 0));
+        struct member *m = &c->members[index];
+        if (target->state == WORLD_TARGET_UP && !m->record.admitted && c->journal != NULL) {
+            m->record.admitted = true;
+            journal_put_instance(c->journal, &m->record);
+        }
+        char text[160];
+        snprintf(text, sizeof(text), "%s %s",
+                 frontend_target_state_to_string(
+                     (enum frontend_target_state)message_int(message, WIRE_STATE, 0)),
+                 message_text(message, WIRE_TEXT, ""));
+        replace_text(&m->frontend_text, text);
+        return;
+    }
+}
+
+void result_message(void *context, struct job *job, const struct message *message)
+{
+    struct controller *c = context;
+    struct running *running = job_data(job);
+    if (message_kind(message) == WIRE_PROGRESS) {
+        if (c->options.watch.on_progress != NULL && running->provider == SPEC_NONE) {
+            c->options.watch.on_progress(c->options.watch.context,
+                                         c->world.instances[running->action.instance].id,
+                                         message_text(message, WIRE_TEXT, ""));
+        }
+    } else if (message_kind(message) == WIRE_ITEM) {
+        if (running->provider != SPEC_NONE) {
+            hear_view(c, running->provider, message);
+        } else if (running->action.balancer != WORLD_NONE) {
+            hear_target(c, running->action.balancer, message);
+        } else {
+            add_item(c, running->action.instance, message);
+        }
+    }
+}
+
+/* Endings. */
+
+static void clear_failure(struct controller *c, size_t index)
+{
+    c->world.instances[index].failure = WORLD_FAILURE_NONE;
+    c->world.instances[index].failures = 0;
+    c->members[index].record.failures = 0;
+    replace_text(&c->members[index].record.reason, NULL);
+}
+
+void result_fail(struct controller *c, const struct action *action, enum work_outcome outcome,
+                 const char *text)
+{
+    struct world_instance *it = &c->world.instances[action->instance];
+    struct member *m = &c->members[action->instance];
+    it->failure = outcome == WORK_TRANSIENT ? WORLD_FAILURE_TRANSIENT : WORLD_FAILURE_PERMANENT;
+    it->failures++;
+    it->failed_ms = clock_now_ms();
+    m->record.failures = (int)it->failures;
+    replace_text(&m->record.reason, text == NULL ? "failed" : text);
+    c->totals.failures++;
+}
+
+static void done_launch(struct controller *c, size_t index, const struct message *result)
+{
+    struct member *m = &c->members[index];
+    struct world_instance *it = &c->world.instances[index];
+    it->power = WORLD_POWER_RUNNING;
+    it->ready_ms = clock_now_ms();
+    m->record.launched_ms = clock_wall_ms();
+    const char *key = message_text(result, WIRE_HOST_KEY, NULL);
+    if (key != NULL && !member_is_static(c, index)) {
+        if (!text_equal(key, m->record.host_key)) {
+            /* A root made anew: what the old one had is gone with it. */
+            it->greeted = false;
+            it->configured = false;
+            m->record.configured_ms = 0;
+            replace_text(&m->record.facts, NULL);
+        }
+        replace_text(&m->record.host_key, key);
+    }
+}
+
+static void take_facts(struct controller *c, size_t index, const struct message *result)
+{
+    struct member *m = &c->members[index];
+    const char *facts = message_text(result, WIRE_FACTS, NULL);
+    if (facts != NULL && !text_equal(facts, m->record.facts)) {
+        replace_text(&m->record.facts, facts);
+        m->digest[0] = '\0';
+    }
+}
+
+static void done_inspect(struct controller *c, size_t index, const struct running *running,
+                         const struct message *result)
+{
+    struct world_instance *it = &c->world.instances[index];
+    struct member *m = &c->members[index];
+    it->drift_count = message_int(result, WIRE_CHANGED, 0);
+    it->drift = it->drift_count == 0 ? WORLD_DRIFT_NONE : WORLD_DRIFT_PENDING;
+    if (it->drift_count == 0) {
+        replace_text(&m->record.script_digest, running->digest);
+    }
+    take_facts(c, index, result);
+}
+
+static void done_configure(struct controller *c, size_t index, const struct running *running,
+                           const struct message *result)
+{
+    struct world_instance *it = &c->world.instances[index];
+    struct member *m = &c->members[index];
+    int64_t changed = message_int(result, WIRE_CHANGED, 0);
+    c->totals.changed_resources += (size_t)changed;
+    c->totals.changed_hosts += changed > 0 ? 1 : 0;
+    it->configured = true;
+    it->drift = WORLD_DRIFT_NONE;
+    it->ready_ms = clock_now_ms();
+    m->record.configured_ms = clock_wall_ms();
+    replace_text(&m->record.script_digest, running->digest);
+    take_facts(c, index, result);
+    for (size_t b = 0; b < c->world.balancer_count; b++) {
+        if (c->world.balancers[b].instance == index) {
+            c->world.balancers[b].sync = WORLD_SYNC_UNKNOWN;
+        }
+    }
+}
+
+/* Targets that a balancer did not name are not there. */
+static void complete_targets(struct controller *c, size_t balancer)
+{
+    for (size_t t = 0; t < c->world.target_count; t++) {
+        if (c->world.targets[t].balancer == balancer &&
+            c->world.targets[t].state == WORLD_TARGET_UNKNOWN) {
+            c->world.targets[t].state = WORLD_TARGET_ABSENT;
+        }
+    }
+}
+
+static void done_balancer(struct controller *c, const struct action *action,
+                          const struct message *result)
+{
+    struct world_balancer *b = &c->world.balancers[action->balancer];
+    struct member *m = &c->members[action->instance];
+    complete_targets(c, action->balancer);
+    if (action->kind == ACTION_COMPARE) {
+        b->sync = message_int(result, WIRE_CHANGED, 0) != 0 ? WORLD_SYNC_DIFFERS : WORLD_SYNC_DONE;
+    } else if (action->kind == ACTION_SYNC) {
+        b->sync = WORLD_SYNC_DONE;
+        c->totals.changed_hosts++;
+    } else if (action->kind == ACTION_ADMIT) {
+        m->record.admitted = true;
+    } else {
+        m->record.admitted = false;
+        replace_text(&m->frontend_text, NULL);
+    }
+}
+
+static void apply_result(struct controller *c, const struct running *running,
+                         const struct message *result)
+{
+    const struct action *action = &running->action;
+    size_t index = action->instance;
+    switch (action->kind) {
+    case ACTION_LAUNCH: done_launch(c, index, result); break;
+    case ACTION_GREET:
+        c->world.instances[index].greeted = true;
+        take_facts(c, index, result);
+        break;
+    case ACTION_INSPECT: done_inspect(c, index, running, result); break;
+    case ACTION_CONFIGURE: done_configure(c, index, running, result); break;
+    case ACTION_COMPARE:
+    case ACTION_SYNC:
+    case ACTION_ADMIT:
+    case ACTION_REMOVE: done_balancer(c, action, result); break;
+    case ACTION_TERMINATE: member_forget(c, index); break;
+    case ACTION_ADD:
+    case ACTION_MARK: break;
+    }
+}
+
+/* Before a balancer's targets are told anew, what we knew of them is unknown. */
+static void write_records(struct controller *c, const struct running *running,
+                          enum work_outcome outcome, const char *text)
+{
+    if (c->journal == NULL) {
+        return;
+    }
+    const struct action *action = &running->action;
+    const char *id = c->world.instances[action->instance].id;
+    if (action->kind == ACTION_TERMINATE && outcome == WORK_DONE) {
+        journal_delete_instance(c->journal, id);
+    } else {
+        journal_put_instance(c->journal, &c->members[action->instance].record);
+    }
+    if (running->action_id != NULL) {
+        journal_delete_action(c->journal, running->action_id);
+    }
+    if (running->action_id != NULL || outcome != WORK_DONE) {
+        char said[320];
+        snprintf(said, sizeof(said), "%s%s%s", outcome == WORK_DONE ? "done" : "failed",
+                 text == NULL ? "" : ": ", text == NULL ? "" : text);
+        journal_add_event(c->journal, id, action_kind_to_string(action->kind), running->reason,
+                          said);
+    }
+}
+
+static void describe(const struct running *running, const struct message *result, char *ret_text,
+                     size_t size)
+{
+    ret_text[0] = '\0';
+    int64_t changed = message_int(result, WIRE_CHANGED, 0);
+    switch (running->action.kind) {
+    case ACTION_CONFIGURE:
+        snprintf(ret_text, size, "%lld of %lld resources changed", (long long)changed,
+                 (long long)message_int(result, WIRE_COUNT, 0));
+        return;
+    case ACTION_INSPECT:
+        snprintf(ret_text, size, "%lld of %lld resources differ", (long long)changed,
+                 (long long)message_int(result, WIRE_COUNT, 0));
+        return;
+    case ACTION_SYNC:
+        snprintf(ret_text, size, "%s",
+                 message_int(result, WIRE_RELOADED, 0) != 0 ? "reloaded" : "without a reload");
+        return;
+    case ACTION_REMOVE:
+        if (changed > 0) {
+            snprintf(ret_text, size, "%lld sessions cut at the end of the drain time",
+                     (long long)changed);
+        }
+        return;
+    case ACTION_ADD:
+    case ACTION_LAUNCH:
+    case ACTION_GREET:
+    case ACTION_COMPARE:
+    case ACTION_ADMIT:
+    case ACTION_TERMINATE:
+    case ACTION_MARK: return;
+    }
+}
+
+static void free_running(struct running *running)
+{
+    free(running->action_id);
+    free(running->reason);
+    free(running);
+}
+
+static void end_list(struct controller *c, struct running *running, enum work_outcome outcome,
+                     const char *text)
+{
+    c->lists_open--;
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        if (member_provider(c, i) != running->provider) {
+            continue;
+        }
+        if (outcome == WORK_DONE && c->world.instances[i].power == WORLD_POWER_UNKNOWN) {
+            c->world.instances[i].power = WORLD_POWER_ABSENT;
+        }
+    }
+    if (outcome != WORK_DONE) {
+        note(c, c->spec->providers[running->provider].name, text == NULL ? "failed" : text);
+        c->totals.failures++;
+    }
+}
+
+void result_end(void *context, struct job *job, enum work_outcome outcome,
+                const struct message *result, const char *text)
+{
+    struct controller *c = context;
+    struct running *running = job_data(job);
+    if (running->provider != SPEC_NONE) {
+        end_list(c, running, outcome, text);
+        free_running(running);
+        return;
+    }
+    const struct action *action = &running->action;
+    char detail[160] = "";
+    c->world.instances[action->instance].busy = false;
+    if (action->balancer != WORLD_NONE) {
+        c->world.balancers[action->balancer].busy = false;
+    }
+    if (outcome == WORK_DONE) {
+        describe(running, result, detail, sizeof(detail));
+        clear_failure(c, action->instance);
+        apply_result(c, running, result);
+        text = detail[0] == '\0' ? NULL : detail;
+    } else {
+        result_fail(c, action, outcome, text);
+        text = c->members[action->instance].record.reason;
+    }
+    if (action_kind_has_effect(action->kind) || outcome != WORK_DONE) {
+        write_records(c, running, outcome, text);
+    } else if (c->journal != NULL && action->kind != ACTION_COMPARE) {
+        journal_put_instance(c->journal, &c->members[action->instance].record);
+    }
+    if (c->options.watch.on_end != NULL) {
+        c->options.watch.on_end(c->options.watch.context, action,
+                                c->world.instances[action->instance].id, outcome,
+                                clock_now_ms() - job_started_ms(job), text);
+    }
+    free_running(running);
+}
+
+void result_transition(void *context, const char *id, enum world_health health, const char *text)
+{
+    struct controller *c = context;
+    size_t index = find_id(c, id);
+    if (index == WORLD_NONE) {
+        return;
+    }
+    enum world_health before = c->world.instances[index].health;
+    c->world.instances[index].health = health;
+    replace_text(&c->members[index].probe_text, text);
+    if (before == WORLD_HEALTHY && health == WORLD_UNHEALTHY) {
+        char line[200];
+        snprintf(line, sizeof(line), "probe healthy -> unhealthy (%s)", text);
+        note(c, id, line);
+    }
+}

@@ -1,0 +1,282 @@
+#include "controller/site.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/problem.h"
+#include "base/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SECRET_PREFIX   "secret:"
+#define KEYGEN_LIMIT_MS 30000
+#define PUBLIC_KEY_MAX  16384
+
+/* SETTING must name a role that is loaded, one of its variables, and a value of its type. */
+static void check_setting(struct site *site, const struct spec_setting *setting,
+                          struct problem_list *problems)
+{
+    const char *nearest = NULL;
+    const struct role_variable *variable =
+        role_library_variable(site->library, setting->role, setting->variable, &nearest);
+    if (variable == NULL) {
+        problem_add(problems, setting->place.file, setting->place.line,
+                    "%s.%s: no such variable in the roles used%s%s%s", setting->role,
+                    setting->variable, nearest == NULL ? "" : "; did you mean '",
+                    nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?");
+        return;
+    }
+    if (text_starts(setting->value, SECRET_PREFIX)) {
+        const char *name = setting->value + strlen(SECRET_PREFIX);
+        if (spec_find_secret(site->spec, name) == SPEC_NONE) {
+            problem_add(problems, setting->place.file, setting->place.line,
+                        "%s.%s: no [secret %s] in the cluster file", setting->role,
+                        setting->variable, name);
+        }
+        return;
+    }
+    if (variable->secret) {
+        problem_add(problems, setting->place.file, setting->place.line,
+                    "%s.%s: this is a secret; keep it in a file of its own: [secret NAME], and "
+                    "here secret:NAME",
+                    setting->role, setting->variable);
+        return;
+    }
+    const char *expected = role_variable_check(variable, setting->value);
+    if (expected != NULL) {
+        problem_add(problems, setting->place.file, setting->place.line,
+                    "%s.%s: expected %s, got '%s'", setting->role, setting->variable, expected,
+                    setting->value);
+    }
+}
+
+static void check_settings(struct site *site, const struct spec_setting_list *settings,
+                           struct problem_list *problems)
+{
+    for (size_t i = 0; i < settings->count; i++) {
+        check_setting(site, &settings->items[i], problems);
+    }
+}
+
+static void load_roles(struct site *site, struct problem_list *problems)
+{
+    const struct spec *spec = site->spec;
+    site->library =
+        role_library_new((const char *const *)spec->role_path.items, spec->role_path.count);
+    for (size_t i = 0; i < spec->template_count; i++) {
+        const struct spec_template *t = &spec->templates[i];
+        role_library_load(site->library, (const char *const *)t->roles.items, t->roles.count,
+                          t->place.file, t->place.line, problems);
+    }
+    check_settings(site, &spec->settings, problems);
+    for (size_t i = 0; i < spec->template_count; i++) {
+        check_settings(site, &spec->templates[i].settings, problems);
+    }
+    for (size_t i = 0; i < spec->group_count; i++) {
+        check_settings(site, &spec->groups[i].settings, problems);
+    }
+}
+
+int site_load(struct site *ret_site, const char *path, struct problem_list *problems)
+{
+    struct site site = {.path = xstrdup(path)};
+    size_t before = problems->count;
+    if (spec_load(path, &site.spec, problems) == 0) {
+        load_roles(&site, problems);
+    }
+    if (problems->count > before) {
+        problem_list_sort(problems);
+        site_deinit(&site);
+        return -1;
+    }
+    site.secrets = xcalloc(site.spec->secret_count, sizeof(*site.secrets));
+    const char *key_file = site.spec->login.key_file;
+    site.login_key_file = key_file == NULL ? NULL : xstrdup(key_file);
+    *ret_site = site;
+    return 0;
+}
+
+void site_deinit(struct site *site)
+{
+    if (site->secrets != NULL) {
+        for (size_t i = 0; i < site->spec->secret_count; i++) {
+            secret_deinit(&site->secrets[i]);
+        }
+    }
+    free(site->secrets);
+    role_library_free(site->library);
+    spec_free(site->spec);
+    free(site->path);
+    free(site->login_key_file);
+    free(site->login_key);
+    *site = (struct site){.path = NULL};
+}
+
+/* Makes every directory above PATH, mode 0700. */
+static int make_parents(const char *path, struct err *e)
+{
+    char *copy = xstrdup(path);
+    int result = 0;
+    for (char *slash = strchr(copy + 1, '/'); slash != NULL && result == 0;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(copy, 0700) != 0 && errno != EEXIST) {
+            result = err_errno(e, errno, "make directory %s", copy);
+        }
+        *slash = '/';
+    }
+    free(copy);
+    return result;
+}
+
+static int make_secret(struct secret *secret, const struct spec_secret *spec, struct err *e)
+{
+    if (make_parents(spec->path, e) != 0) {
+        return -1;
+    }
+    secret_generate(secret, spec->generate);
+    return secret_write_file(secret, spec->path, e);
+}
+
+/* Made under another name first, so that a kill in the middle leaves no half key. */
+static int make_login_key(const char *path, struct err *e)
+{
+    if (make_parents(path, e) != 0) {
+        return -1;
+    }
+    char *fresh = xasprintf("%s.new", path);
+    char *fresh_public = xasprintf("%s.new.pub", path);
+    char *public = xasprintf("%s.pub", path);
+    unlink(fresh);
+    unlink(fresh_public);
+    const char *const argv[] = {"/usr/bin/ssh-keygen", "-q", "-t",  "ed25519", "-N", "", "-C",
+                                "lamplighter",         "-f", fresh, NULL};
+    int result = process_run(argv, clock_now_ms() + KEYGEN_LIMIT_MS, NULL, e);
+    if (result == 0 && (rename(fresh_public, public) != 0 || rename(fresh, path) != 0)) {
+        result = err_errno(e, errno, "%s", path);
+    }
+    free(fresh);
+    free(fresh_public);
+    free(public);
+    return result == 0 ? 0 : err_wrap(e, "make the login key %s", path);
+}
+
+/* The public line: PATH.pub, or asked of ssh-keygen when the user gave only the private part. */
+static int read_public_key(const char *path, char **ret_line, struct err *e)
+{
+    char *public = xasprintf("%s.pub", path);
+    struct str line = STR_NULL;
+    int result = 0;
+    if (access(public, R_OK) == 0) {
+        result = str_read_file(&line, public, PUBLIC_KEY_MAX, e);
+    } else {
+        const char *const argv[] = {"/usr/bin/ssh-keygen", "-y", "-P", "", "-f", path, NULL};
+        char *output = NULL;
+        result = process_run(argv, clock_now_ms() + KEYGEN_LIMIT_MS, &output, e);
+        if (result == 0) {
+            str_add(&line, output);
+        }
+        free(output);
+    }
+    free(public);
+    str_trim(&line);
+    if (result == 0) {
+        *ret_line = str_take(&line);
+    }
+    str_deinit(&line);
+    return result;
+}
+
+static int unlock_login_key(struct site *site, bool make, struct err *e)
+{
+    const char *path = site->login_key_file;
+    struct stat st;
+    if (path == NULL) {
+        return 0;
+    }
+    if (stat(path, &st) != 0) {
+        bool ours = text_starts(path, site->spec->state_dir);
+        if (!make && ours) {
+            return 0;
+        }
+        if (!ours) {
+            return err_errno(e, errno, "key %s", path);
+        }
+        if (make_login_key(path, e) != 0) {
+            return -1;
+        }
+    } else if ((st.st_mode & 077) != 0) {
+        return err_set(e, "key %s: readable by others (mode %04o); chmod 600 it", path,
+                       (unsigned)(st.st_mode & 07777));
+    }
+    return read_public_key(path, &site->login_key, e);
+}
+
+int site_unlock(struct site *site, bool make, struct err *e)
+{
+    for (size_t i = 0; i < site->spec->secret_count; i++) {
+        const struct spec_secret *spec = &site->spec->secrets[i];
+        bool absent = access(spec->path, F_OK) != 0 && errno == ENOENT;
+        int result = 0;
+        if (!absent) {
+            result = secret_read_file(&site->secrets[i], spec->path, e);
+        } else if (spec->generate == 0) {
+            result = err_set(e, "%s: no such file", spec->path);
+        } else if (make) {
+            result = make_secret(&site->secrets[i], spec, e);
+        } else {
+            secret_set(&site->secrets[i], "made-later", 10);
+        }
+        if (result != 0) {
+            return err_wrap(e, "[secret %s]", spec->name);
+        }
+    }
+    return unlock_login_key(site, make, e);
+}
+
+static void add_setting(const struct site *site, const struct spec_setting *setting,
+                        struct role_setting *settings, size_t *count)
+{
+    struct role_setting one = {.role = setting->role,
+                               .variable = setting->variable,
+                               .value = setting->value,
+                               .file = setting->place.file,
+                               .line = setting->place.line};
+    if (text_starts(setting->value, SECRET_PREFIX)) {
+        size_t index = spec_find_secret(site->spec, setting->value + strlen(SECRET_PREFIX));
+        one.secret = index == SPEC_NONE ? NULL : &site->secrets[index];
+        one.value = NULL;
+    }
+    for (size_t i = 0; i < *count; i++) {
+        if (text_equal(settings[i].role, one.role) &&
+            text_equal(settings[i].variable, one.variable)) {
+            settings[i] = one;
+            return;
+        }
+    }
+    settings[(*count)++] = one;
+}
+
+void site_settings(const struct site *site, size_t group, struct role_setting **ret_settings,
+                   size_t *ret_count)
+{
+    const struct spec_group *g = &site->spec->groups[group];
+    const struct spec_setting_list *lists[] = {
+        &site->spec->settings, &site->spec->templates[g->template].settings, &g->settings};
+    struct role_setting *settings =
+        xcalloc(lists[0]->count + lists[1]->count + lists[2]->count, sizeof(*settings));
+    size_t count = 0;
+    for (size_t l = 0; l < 3; l++) {
+        for (size_t i = 0; i < lists[l]->count; i++) {
+            add_setting(site, &lists[l]->items[i], settings, &count);
+        }
+    }
+    *ret_settings = settings;
+    *ret_count = count;
+}

@@ -1,0 +1,39 @@
+/*
+ * Everything a user wrote, loaded and checked: the cluster file, the roles it names, the secrets
+ * and the login key. Read-only afterwards.
+ */
+#ifndef CONTROLLER_SITE_H
+#define CONTROLLER_SITE_H
+
+#include "base/secret.h"
+#include "role/role.h"
+#include "spec/spec.h"
+
+struct err;
+struct problem_list;
+
+struct site {
+    char *path;                   /* Owned; the cluster file as the user named it. */
+    struct spec *spec;            /* Owned. */
+    struct role_library *library; /* Owned. */
+    struct secret *secrets;       /* Owned; one for each spec secret; empty until site_unlock(). */
+    char *login_key_file;         /* Owned; private key. NULL: agent only. */
+    char *login_key;              /* Owned; its public line; NULL until site_unlock(). */
+};
+
+/* Loads and checks files and roles; reads no secret. All mistakes go to PROBLEMS; -1 if any. */
+int site_load(struct site *ret_site, const char *path, struct problem_list *problems);
+void site_deinit(struct site *site);
+
+/*
+ * Reads secrets and the login key. With MAKE, makes what is absent and may be made (a login key,
+ * secrets with generate = N); without, an absent one that may be made counts as "made later".
+ */
+int site_unlock(struct site *site, bool make, struct err *e);
+
+/* The settings that hold for a group: cluster's, template's, group's; the last one wins.
+ *ret_settings borrows from SITE; the caller frees the array. */
+void site_settings(const struct site *site, size_t group, struct role_setting **ret_settings,
+                   size_t *ret_count);
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * The controller's own state, shared by the files of this room and no other:
+ * controller.c (the loop), member.c (records to world), request.c (actions to requests),
+ * result.c (answers to world and records), context.c (what roles see).
+ */
+#ifndef CONTROLLER_STATE_H
+#define CONTROLLER_STATE_H
+
+#include "base/problem.h"
+#include "controller/controller.h"
+#include "controller/prober.h"
+#include "frontend/frontend.h"
+#include "net/ssh_link.h"
+
+/* Beside world.instances[i]: what the core need not know. */
+struct member {
+    struct record_instance record; /* Owned. */
+    char digest[65];               /* Of the script it should have; "" before it was compiled. */
+    uint64_t digest_version;       /* Of controller->context_version, when digest was made. */
+    struct controller_item *items; /* Owned. */
+    size_t item_count;
+    size_t item_capacity;
+    bool probed; /* The prober was given it. */
+    char *probe_text;
+    char *frontend_text;
+};
+
+/* A job under way: the action, what it is recorded as. */
+struct running {
+    struct action action;
+    char *action_id; /* NULL for looks: they are not recorded. */
+    size_t provider; /* LIST jobs: the provider; else SPEC_NONE. */
+    char *reason;    /* As text. */
+    char digest[65]; /* INSPECT, CONFIGURE: of the script that runs. */
+};
+
+struct controller {
+    struct site *site;
+    const struct spec *spec;
+    struct crew *crew;
+    struct store *store;
+    struct journal *journal; /* NULL: may only look. */
+    struct controller_options options;
+    struct world world; /* Arrays owned. */
+    struct member *members;
+    struct decision decision; /* Arrays owned. */
+    struct prober *prober;    /* NULL until something is to be probed. */
+    uint64_t context_version; /* Rises whenever what roles see of other instances changes. */
+    size_t lists_open;        /* Provider lists still awaited. */
+    uint64_t next_action;
+    bool looking_only; /* plan, status: only looks are dispatched. */
+    bool no_inspect;   /* status: hosts are not compared. */
+    struct controller_totals totals;
+    json_t *groups; /* What roles see of the groups, of groups_version. */
+    uint64_t groups_version;
+};
+
+/* member.c */
+int members_load(struct controller *c, struct err *e);
+void members_free(struct controller *c);
+void members_reserve(struct controller *c, size_t instances);
+size_t member_add(struct controller *c, const struct action *action, struct err *e);
+void member_forget(struct controller *c, size_t index); /* Its record is gone; world says so. */
+void member_clear_items(struct member *m);
+void members_count_room(struct controller *c);
+bool member_is_static(const struct controller *c, size_t index);
+size_t member_provider(const struct controller *c, size_t index); /* SPEC_NONE when gone. */
+
+/* context.c */
+int context_compile(struct controller *c, size_t index, struct role_script *ret_script,
+                    struct problem_list *problems);
+/* The digest the member should have, compiled if need be; -1 with the first problem in E. */
+int context_digest(struct controller *c, size_t index, struct err *e);
+
+/* request.c */
+void request_target(const struct controller *c, size_t index, struct message *request);
+/* Builds the request of ACTION. Faults (a template that does not render) are the instance's. */
+int request_build(struct controller *c, const struct action *action, struct running *running,
+                  struct message *ret_request, struct err *e);
+void request_list(const struct controller *c, size_t provider, struct message *ret_request);
+int64_t request_deadline(const struct controller *c, const struct action *action);
+
+/* result.c */
+void result_message(void *context, struct job *job, const struct message *message);
+void result_end(void *context, struct job *job, enum work_outcome outcome,
+                const struct message *result, const char *text);
+void result_fail(struct controller *c, const struct action *action, enum work_outcome outcome,
+                 const char *text);
+void result_transition(void *context, const char *id, enum world_health health, const char *text);
+
+#endif

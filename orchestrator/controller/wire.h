@@ -1,0 +1,85 @@
+/*
+ * What the controller and its workers say to each other: kinds and tags of messages
+ * (base/message.h). A request goes down, any number of PROGRESS, OUTPUT and ITEM messages come up,
+ * one RESULT ends it. A kept worker then waits for the next request.
+ */
+#ifndef CONTROLLER_WIRE_H
+#define CONTROLLER_WIRE_H
+
+enum wire_kind {
+    /* Requests to the "ssh" worker; all carry WIRE_TARGET and WIRE_DEADLINE. */
+    WIRE_GREET = 1, /* Wait until SSH answers, read the facts. */
+    WIRE_ROLE,      /* Run a role script. */
+    WIRE_EXEC,      /* Run one command. */
+    WIRE_COMPARE,   /* Frontend: what would sync change, and the targets. */
+    WIRE_SYNC,
+    WIRE_ADMIT,
+    WIRE_REMOVE,
+    /* Requests to the "provider" worker. */
+    WIRE_LIST = 32,
+    WIRE_ENSURE,
+    WIRE_DESTROY,
+    /* Answers. */
+    WIRE_PROGRESS = 64, /* WIRE_TEXT: what it does now. */
+    WIRE_OUTPUT,        /* WIRE_STREAM, WIRE_BYTES. */
+    WIRE_ITEM,          /* One resource, target or view. */
+    WIRE_RESULT,
+};
+
+enum wire_tag {
+    WIRE_TARGET = 1, /* Message: ssh_target. */
+    WIRE_DEADLINE,   /* Monotonic milliseconds. */
+    WIRE_SCRIPT,     /* Message: role_script. */
+    WIRE_CHECK,
+    WIRE_DIFF,
+    WIRE_CLUSTER,
+    WIRE_INSTANCE,
+    WIRE_OWNER,
+    WIRE_EPOCH,
+    WIRE_COMMAND,
+    WIRE_CONFIG, /* Message: frontend_config. */
+    WIRE_POOL,
+    WIRE_ADDRESS,
+    WIRE_PORT,
+    WIRE_PROVIDER,
+    WIRE_ZONE,
+    WIRE_URI,
+    WIRE_BRIDGE,
+    WIRE_IMAGE_DIR,
+    WIRE_INSTANCE_DIR,
+    WIRE_PROVIDER_TYPE,
+    WIRE_GROUP,
+    WIRE_IMAGE,
+    WIRE_CPUS,
+    WIRE_MEMORY,
+    WIRE_PREFIX,
+    WIRE_GATEWAY,
+    WIRE_LOGIN_KEY,
+
+    WIRE_TEXT = 100,
+    WIRE_STREAM,
+    WIRE_BYTES,
+    WIRE_OUTCOME, /* enum work_outcome. */
+    WIRE_STATUS,  /* EXEC: exit status. Role items: enum role_result_status. */
+    WIRE_CHANGED, /* ROLE: resources changed. SYNC: the file was. REMOVE: sessions cut. */
+    WIRE_COUNT,   /* ROLE: resources in all. */
+    WIRE_FACTS,   /* JSON text. */
+    WIRE_HOST_KEY,
+    WIRE_ROLE_NAME,
+    WIRE_TYPE,
+    WIRE_NAME,
+    WIRE_TIME,  /* Milliseconds. */
+    WIRE_POWER, /* enum provider_power. */
+    WIRE_STATE, /* enum frontend_target_state. */
+    WIRE_SESSIONS,
+    WIRE_RELOADED,
+};
+
+/* How a request ended. */
+enum work_outcome {
+    WORK_DONE,
+    WORK_TRANSIENT, /* The line or a deadline: worth another try. WIRE_TEXT says what. */
+    WORK_PERMANENT, /* A human must look. WIRE_TEXT says at what. */
+};
+
+#endif

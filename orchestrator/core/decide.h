@@ -1,0 +1,74 @@
+/*
+ * decide(spec, world) -> what to do now. Pure: no I/O, no clock, no allocation, no randomness; the
+ * same inputs give the same decision. Level-triggered: it looks at what is, not at what happened,
+ * so a controller that was killed anywhere observes again and goes on.
+ *
+ * Every promise of the safety rules lives here and only here. In this version: S1 and S7 for
+ * changes in place, S2's refusal, S10 (unknown is not serving), S11 (grace), S25's share.
+ */
+#ifndef CORE_DECIDE_H
+#define CORE_DECIDE_H
+
+#include "core/reason.h"
+#include "core/world.h"
+
+struct spec;
+
+enum action_kind {
+    ACTION_ADD,       /* A record for a new instance: its zone and number. */
+    ACTION_LAUNCH,    /* Make it, or finish making it, or start it. */
+    ACTION_GREET,     /* Wait for SSH, check the key, read the facts. */
+    ACTION_INSPECT,   /* Compare the host with its roles; changes nothing. */
+    ACTION_CONFIGURE, /* Apply its roles. */
+    ACTION_COMPARE,   /* Compare a balancer with the spec; changes nothing. */
+    ACTION_SYNC,      /* Make a balancer's configuration as the spec says. */
+    ACTION_ADMIT,     /* Let it into its pool on one balancer. */
+    ACTION_REMOVE,    /* Take it out of its pool on one balancer: drain, wait, out. */
+    ACTION_TERMINATE, /* End it and remove all that was made for it. */
+    ACTION_MARK,      /* Only the record changes: its lifecycle. */
+};
+const char *action_kind_to_string(enum action_kind kind); /* "configure" */
+/* True for those that change something outside our own records. */
+bool action_kind_has_effect(enum action_kind kind);
+
+struct action {
+    enum action_kind kind;
+    size_t instance; /* WORLD_NONE: ADD (group, zone, number say which). */
+    size_t group;
+    size_t zone;
+    unsigned number;
+    size_t balancer;          /* COMPARE, SYNC, ADMIT, REMOVE; else WORLD_NONE. */
+    enum lifecycle lifecycle; /* MARK: the new one. */
+    struct reason reason;
+};
+
+/* Something that is not done now, and why. */
+enum hold_kind {
+    HOLD_WAIT,    /* It will be, when the world has moved on. */
+    HOLD_REFUSED, /* A safety rule forbids it. */
+    HOLD_STUCK,   /* It needs a human. */
+};
+struct hold {
+    enum hold_kind kind;
+    size_t instance; /* WORLD_NONE: the group as a whole. */
+    size_t group;    /* WORLD_NONE: an orphan's. */
+    struct reason reason;
+};
+
+struct decision {
+    struct action *actions; /* The caller's array. */
+    size_t action_count;
+    size_t action_capacity; /* When it is full the rest comes with the next step. */
+    struct hold *holds;     /* The caller's array; an entry an instance and one a group suffice. */
+    size_t hold_count;
+    size_t hold_capacity;
+    int64_t deadline_ms; /* Decide again then at the latest; INT64_MAX: nothing is timed. */
+};
+
+/*
+ * Fills in DECISION (counts are reset first). Actions that need a worker number at most
+ * world->slots; those that only change records (ADD, MARK) are not limited by it.
+ */
+void decide(const struct spec *spec, const struct world *world, struct decision *decision);
+
+#endif
