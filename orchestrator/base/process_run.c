@@ -170,10 +170,9 @@ int process_run(const char *const *argv, int64_t deadline_ms, char **ret_output,
     int result = run_start(&run, argv, e);
     if (result == 0) {
         bool in_time = run_await(&run, deadline_ms);
-        if (!in_time) {
-            kill(-run.pid, SIGKILL);
-            kill(run.pid, SIGKILL); /* If it has not got to its own group yet. */
-        }
+        /* What is left of its group goes too; not reaped yet, its number is still its own. */
+        kill(-run.pid, SIGKILL);
+        kill(run.pid, SIGKILL); /* If it had not got to its own group yet. */
         int status = 0;
         result = run_reap(&run, &status, e);
         if (result == 0) {

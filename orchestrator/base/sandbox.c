@@ -429,7 +429,7 @@ int sandbox_enter(enum sandbox sandbox, const struct sandbox_program *program, c
         return err_errno(e, errno, "give up privileges");
     }
     if (sandbox == SANDBOX_NETWORK) {
-        struct sigaction action = {.sa_sigaction = on_refused, .sa_flags = SA_SIGINFO};
+        struct sigaction action = {.sa_sigaction = on_refused, .sa_flags = SA_SIGINFO | SA_NODEFER};
         sigaction(SIGSYS, &action, NULL);
         if (drop_capabilities(e) != 0) {
             return -1;
