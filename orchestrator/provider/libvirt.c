@@ -20,6 +20,7 @@
 #include "provider/provider.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -407,6 +408,11 @@ static int ensure_steps(struct work *work, const struct provider_instance_config
     if (state == LIBVIRT_RUNNING) {
         return 0;
     }
+    /* Asked beforehand: libvirt, finding none, leaves the container's end of the wire behind. */
+    if (if_nametoindex(work->context->bridge) == 0) {
+        return err_set(e, "bridge %s: this machine has none of that name (ip -br link)",
+                       work->context->bridge);
+    }
     char *image_path = NULL;
     int result = 0;
     if (work->domain == NULL) {
@@ -422,10 +428,7 @@ static int ensure_steps(struct work *work, const struct provider_instance_config
         result = define_domain(work, config, image_path, e);
     }
     free(image_path);
-    if (result == 0 && libvirt_domain_start(work->domain, e) < 0) {
-        result = err_wrap(e, "bridge %s, root %s/root", work->context->bridge, work->path);
-    }
-    return result;
+    return result == 0 ? libvirt_domain_start(work->domain, e) : -1;
 }
 
 static int libvirt_ensure(void *opaque, const struct provider_instance_config *config,

@@ -135,12 +135,16 @@ int libvirt_domain_start(virDomainPtr domain, struct err *e)
 static int kill_init(virDomainPtr domain, enum libvirt_state *ret_state, struct err *e)
 {
     int64_t until_ms = clock_now_ms() + KILL_PATIENCE_MS;
-    if (virDomainSendProcessSignal(domain, 1, VIR_DOMAIN_PROCESS_SIGNAL_KILL, 0) < 0) {
-        until_ms = 0; /* It may just have ended by itself: the state tells. */
-    }
+    bool sent = false;
+    bool possible = true;
     while (libvirt_domain_state(domain, ret_state, e) == 0) {
-        if (*ret_state != LIBVIRT_RUNNING || clock_now_ms() >= until_ms) {
+        if (*ret_state != LIBVIRT_RUNNING || !possible || clock_now_ms() >= until_ms) {
             return 0;
+        }
+        if (!sent) { /* Refused in the moment between its start and its first program's. */
+            sent = virDomainSendProcessSignal(domain, 1, VIR_DOMAIN_PROCESS_SIGNAL_KILL, 0) == 0;
+            possible = sent || (last_code() != VIR_ERR_NO_SUPPORT &&
+                                last_code() != VIR_ERR_ARGUMENT_UNSUPPORTED);
         }
         usleep(STATE_PAUSE_US);
     }

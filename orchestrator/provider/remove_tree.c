@@ -50,6 +50,14 @@ static int move_up(struct removal *removal, int parent, const char *name, struct
     }
 }
 
+static int refused(const char *name, struct err *e)
+{
+    if (errno == EBUSY || errno == EXDEV) {
+        return err_set(e, "remove %s: something is mounted there (findmnt)", name);
+    }
+    return err_errno(e, errno, "remove %s", name);
+}
+
 static int empty_directory(struct removal *removal, int directory, unsigned depth, struct err *e);
 
 static int remove_directory(struct removal *removal, int parent, const char *name, unsigned depth,
@@ -59,22 +67,19 @@ static int remove_directory(struct removal *removal, int parent, const char *nam
         return 0;
     }
     if (errno != ENOTEMPTY && errno != EEXIST) {
-        return err_errno(e, errno, "remove directory %s", name);
+        return refused(name, e);
     }
     if (depth >= DEPTH_MAX) {
         return move_up(removal, parent, name, e);
     }
     int fd = open_directory(parent, name);
-    if (fd < 0 && errno == EXDEV) {
-        return err_set(e, "remove directory %s: something is mounted there", name);
-    }
     if (fd < 0) {
-        return err_errno(e, errno, "remove directory %s", name);
+        return refused(name, e);
     }
     int result = empty_directory(removal, fd, depth + 1, e);
     close(fd);
     if (result == 0 && unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
-        result = err_errno(e, errno, "remove directory %s", name);
+        result = refused(name, e);
     }
     return result;
 }
@@ -87,7 +92,7 @@ static int remove_entry(struct removal *removal, int parent, const struct dirent
             return 0;
         }
         if (errno != EISDIR) {
-            return err_errno(e, errno, "remove %s", entry->d_name);
+            return refused(entry->d_name, e);
         }
     }
     return remove_directory(removal, parent, entry->d_name, depth, e);
