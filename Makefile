@@ -32,7 +32,33 @@ all: build/lamplighter
 
 # What a build needs is installed on demand: `make setup` says which packages it adds.
 setup:
-	@tests/setup
+	@tests/setup build
+
+# From nothing to a served LAMP site: sets itself up, builds, makes the lab, proves it.
+demo:
+	@tests/setup build
+	@$(MAKE) --no-print-directory -s -j2 build/lamplighter
+	@vagrant/demo
+
+# Everything that must hold: sets itself up, then unit, conformance and lab tests.
+test:
+	@tests/run
+
+# The parts of `make test` by themselves.
+lint:
+	@tests/lint
+lab-test: build/lamplighter
+	@tests/lab/run
+
+bench:
+	@tests/setup bench
+	@$(MAKE) --no-print-directory -s -j2 build/lamplighter
+	@tests/bench/run
+
+install: build/lamplighter
+	install -D -m 755 build/lamplighter $(DESTDIR)/usr/bin/lamplighter
+	mkdir -p $(DESTDIR)/usr/share/lamplighter
+	cp -r roles $(DESTDIR)/usr/share/lamplighter/
 
 build/lamplighter: build/obj/$(MAIN:%.c=%.o) build/liblamplighter.a
 	$(CC) $(RELEASE_LINK) -o $@ $^ $(LIBRARIES)
