@@ -193,6 +193,34 @@ static void any_flipped_bit_is_told_or_harmless(void **state)
     assert_true(faults > FLIPS / 4); /* Else nothing was really damaged. */
 }
 
+/*
+ * A key is in the table and in its index. Changed in the index only, the entry would just not be
+ * found any more: no checksum sees that, the check at the open must.
+ */
+static void a_lost_entry_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char key[] = "instance/web-37";
+    unsigned found = 0;
+    char *bytes = xcalloc(fixture->whole.length, 1);
+    for (size_t at = 0; at + sizeof(key) <= fixture->whole.length; at++) {
+        if (memcmp(fixture->whole.text + at, key, sizeof(key) - 1) != 0) {
+            continue;
+        }
+        found++;
+        memcpy(bytes, fixture->whole.text, fixture->whole.length);
+        bytes[at + sizeof(key) - 2] = '~';
+        write_file(fixture->path, bytes, fixture->whole.length);
+        struct err e = ERR_NULL;
+        struct store store = STORE_NULL;
+        assert_int_equal(store_sqlite_open(&store, fixture->path, STORE_SQLITE_WRITE, &e), -1);
+        assert_non_null(strstr(e.text, "check of the whole file: damaged"));
+        remove_beside(fixture->path);
+    }
+    free(bytes);
+    assert_int_equal(found, 2);
+}
+
 /* A reader does not check the whole file; what it hands out must be right all the same. */
 static void a_reader_never_hands_out_a_wrong_value(void **state)
 {
@@ -250,6 +278,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(any_flipped_bit_is_told_or_harmless, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_lost_entry_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reader_never_hands_out_a_wrong_value, setup, teardown),
         cmocka_unit_test_setup_teardown(any_cut_is_told, setup, teardown),
     };
