@@ -80,6 +80,7 @@ enum frontend_target_state {
 struct frontend_target {
     char pool[64];
     char id[64];
+    char address[64]; /* With its port: "10.0.0.1:80". */
     enum frontend_target_state state;
     char check[64];   /* "L7OK/200 in 3 ms", for people. */
     int64_t sessions; /* scur + qcur. */
@@ -113,7 +114,7 @@ int frontend_haproxy_admit(struct ssh_link *link, const struct frontend_config *
 int frontend_haproxy_remove(struct ssh_link *link, const struct frontend_config *config,
                             const char *pool, const char *id, int64_t deadline_ms, int64_t *ret_cut,
                             struct err *e);
-/* All targets as HAProxy sees them; the caller frees *ret_targets. */
+/* All targets as HAProxy sees them, none when it does not run; the caller frees *ret_targets. */
 int frontend_haproxy_targets(struct ssh_link *link, struct frontend_target **ret_targets,
                              size_t *ret_count, struct err *e);
 

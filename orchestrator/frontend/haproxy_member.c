@@ -1,0 +1,292 @@
+/*
+ * A target comes in:
+ *
+ *   add server ... check     The new server is in maintenance. (`enabled` would let it take traffic
+ *                            and never be checked; `state ready` from maintenance makes it UP
+ *                            before its first check.)
+ *   enable health            Checks are off on a dynamic server until this.
+ *   state drain              Checked now, but sent no request.
+ *   ... its first check passes: "DRAIN" with L7OK in `show stat` ...
+ *   state ready              Traffic, growing over the slow start.
+ *   the file lists it        A restart of HAProxy changes nothing.
+ *
+ * And goes out:
+ *
+ *   state drain              No new requests; those under way end.
+ *   ... until none is left, or the pool's drain time is over ...
+ *   state maint              Checks end too.
+ *   shutdown sessions        Those that are left are cut.
+ *   del server               Refused while a connection, idle ones too, is open: asked again.
+ *   the file forgets it
+ *
+ * Both are a loop that looks at what is and does the next step, not a list of steps: cut off
+ * anywhere and started again, they go on.
+ */
+#include "frontend/haproxy_member.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "frontend/frontend.h"
+#include "frontend/haproxy_file.h"
+#include "frontend/haproxy_host.h"
+#include "frontend/haproxy_render.h"
+#include "frontend/haproxy_runtime.h"
+
+#include <string.h>
+
+/* How often the process is asked while something is awaited: soon at first, then less. */
+#define POLL_FIRST_MS 50
+#define POLL_MAX_MS   400
+
+/* Kept back of a deadline to leave things tidy. */
+#define TIDY_MS 2000
+
+/* How long `del server` may be refused: idle connections go within seconds. */
+#define DELETE_WAIT_MS 20000
+
+struct place {
+    const struct haproxy_host *host;
+    const struct frontend_pool *pool;
+    const char *id;
+};
+
+const struct frontend_pool *haproxy_find_pool(const struct frontend_config *config,
+                                              const char *name)
+{
+    for (size_t i = 0; i < config->pool_count; i++) {
+        if (text_equal(config->pools[i].name, name)) {
+            return &config->pools[i];
+        }
+    }
+    return NULL;
+}
+
+/* How the process has the target now; *ret_found false when it has none. */
+static int look(const struct place *place, bool *ret_found, struct haproxy_view *ret_view,
+                struct err *e)
+{
+    struct haproxy_state state = HAPROXY_STATE_NULL;
+    if (haproxy_runtime_state(place->host, &state, e) != 0) {
+        return -1;
+    }
+    if (!state.running) {
+        return err_set(e, "HAProxy does not run (nobody listens at %s)",
+                       place->host->paths->socket);
+    }
+    const struct haproxy_view *view = haproxy_state_find(&state, place->pool->name, place->id);
+    *ret_found = view != NULL;
+    if (view != NULL) {
+        *ret_view = *view;
+    }
+    haproxy_state_deinit(&state);
+    return 0;
+}
+
+static int set_state(const struct place *place, const char *state, struct err *e)
+{
+    return haproxy_runtime_tell(place->host, "", e, "set server %s/%s state %s", place->pool->name,
+                                place->id, state);
+}
+
+static int add(const struct place *place, const char *address, struct err *e)
+{
+    struct str options = STR_NULL;
+    haproxy_add_server_options(&options, place->pool);
+    int result =
+        haproxy_runtime_tell(place->host, "New server registered.", e, "add server %s/%s %s %s",
+                             place->pool->name, place->id, address, str_text(&options));
+    str_deinit(&options);
+    return result;
+}
+
+static int watch(const struct place *place, struct err *e)
+{
+    if (haproxy_runtime_tell(place->host, "", e, "enable health %s/%s", place->pool->name,
+                             place->id) != 0) {
+        return -1;
+    }
+    return set_state(place, "drain", e);
+}
+
+static int64_t next_poll(int64_t span_ms)
+{
+    return span_ms * 2 > POLL_MAX_MS ? POLL_MAX_MS : span_ms * 2;
+}
+
+/* From whatever state into none. */
+static int delete (const struct place *place, int64_t deadline_ms, struct err *e)
+{
+    static const char busy[] = "Server still has connections attached to it, cannot remove it.";
+    if (set_state(place, "maint", e) != 0) {
+        return -1;
+    }
+    for (int64_t span_ms = POLL_FIRST_MS;; span_ms = next_poll(span_ms)) {
+        if (haproxy_runtime_tell(place->host, "", e, "shutdown sessions server %s/%s",
+                                 place->pool->name, place->id) != 0) {
+            return -1;
+        }
+        if (haproxy_runtime_tell(place->host, "Server deleted.", e, "del server %s/%s",
+                                 place->pool->name, place->id) == 0) {
+            return 0;
+        }
+        if (strstr(e->text, busy) == NULL || clock_now_ms() + span_ms > deadline_ms) {
+            return -1;
+        }
+        haproxy_sleep(span_ms);
+    }
+}
+
+/* Waits in drain until no session is left; the number that is when the time is over. */
+static int drain(const struct place *place, int64_t until_ms, int64_t *ret_left, struct err *e)
+{
+    for (int64_t span_ms = POLL_FIRST_MS;; span_ms = next_poll(span_ms)) {
+        struct haproxy_view view;
+        bool found;
+        if (look(place, &found, &view, e) != 0) {
+            return -1;
+        }
+        *ret_left = found ? view.sessions : 0;
+        if (!found || view.maintenance) {
+            return 0;
+        }
+        /* Again when HAProxy was restarted meanwhile and has forgotten. */
+        if (!view.draining && set_state(place, "drain", e) != 0) {
+            return -1;
+        }
+        bool over = clock_now_ms() >= until_ms;
+        if (view.draining && (view.sessions == 0 || over)) {
+            return 0;
+        }
+        haproxy_sleep(over ? POLL_FIRST_MS : span_ms);
+    }
+}
+
+static int take_out(const struct place *place, int64_t deadline_ms, int64_t *ret_cut, struct err *e)
+{
+    struct haproxy_view view;
+    bool found;
+    if (look(place, &found, &view, e) != 0) {
+        return -1;
+    }
+    *ret_cut = 0;
+    if (!found) {
+        return 0;
+    }
+    int64_t until_ms = clock_now_ms() + place->pool->drain_ms;
+    until_ms = until_ms > deadline_ms - TIDY_MS ? deadline_ms - TIDY_MS : until_ms;
+    if (drain(place, until_ms, ret_cut, e) != 0) {
+        return -1;
+    }
+    int64_t delete_ms = clock_now_ms() + DELETE_WAIT_MS;
+    return delete (place, delete_ms < deadline_ms ? delete_ms : deadline_ms, e);
+}
+
+enum admission { ADMISSION_DONE, ADMISSION_STEP, ADMISSION_WAIT };
+
+/* Does the next step towards UP at ADDRESS. */
+static int admit_step(const struct place *place, const char *address, int64_t deadline_ms,
+                      enum admission *ret_admission, struct err *e)
+{
+    struct haproxy_view view;
+    bool found;
+    if (look(place, &found, &view, e) != 0) {
+        return -1;
+    }
+    *ret_admission = ADMISSION_STEP;
+    int64_t cut;
+    if (!found) {
+        return add(place, address, e) != 0 ? -1 : watch(place, e);
+    }
+    /* In maintenance what its last check said is old; at another address it is another's. */
+    if (view.maintenance || strcmp(view.address, address) != 0) {
+        return view.maintenance ? delete (place, deadline_ms, e)
+                                : take_out(place, deadline_ms, &cut, e);
+    }
+    if (view.draining && view.checked && view.passed) {
+        return set_state(place, "ready", e);
+    }
+    bool up = !view.draining && !view.down && view.checked;
+    *ret_admission = up ? ADMISSION_DONE : ADMISSION_WAIT;
+    return 0;
+}
+
+/* The deadline has passed: what was never UP goes again, from the process and from the file. */
+static int give_up(const struct place *place, int64_t deadline_ms, struct err *e)
+{
+    struct haproxy_view view;
+    bool found;
+    if (look(place, &found, &view, e) != 0) {
+        return -1;
+    }
+    if (!found || view.draining || view.maintenance) {
+        struct err ignored = ERR_NULL;
+        if (found) {
+            delete (place, deadline_ms, &ignored);
+        }
+        haproxy_file_set_member(place->host, place->pool->name, place->id, NULL, &ignored);
+    }
+    return err_set(e, "not let in, no check of HAProxy's has passed: %s",
+                   found ? view.check : "it vanished from HAProxy");
+}
+
+static int admit(const struct place *place, const char *address, int64_t deadline_ms, struct err *e)
+{
+    int64_t until_ms = deadline_ms - TIDY_MS;
+    for (int64_t span_ms = POLL_FIRST_MS;; span_ms = next_poll(span_ms)) {
+        enum admission admission;
+        if (admit_step(place, address, deadline_ms, &admission, e) != 0) {
+            return -1;
+        }
+        if (admission == ADMISSION_DONE) {
+            return 0;
+        }
+        if (clock_now_ms() >= until_ms) {
+            return give_up(place, deadline_ms, e);
+        }
+        haproxy_sleep(admission == ADMISSION_STEP ? 0 : span_ms);
+    }
+}
+
+int haproxy_admit(const struct haproxy_host *host, const struct frontend_config *config,
+                  const char *pool, const struct frontend_member *member, int64_t deadline_ms,
+                  struct err *e)
+{
+    const struct place place = {
+        .host = host, .pool = haproxy_find_pool(config, pool), .id = member->id};
+    if (haproxy_config_check(config, e) != 0 || haproxy_name_check(member->id, e) != 0 ||
+        haproxy_address_check(member->address, member->port, e) != 0) {
+        return -1;
+    }
+    if (place.pool == NULL) {
+        return err_set(e, "frontend %s has no pool %s", config->name, pool);
+    }
+    struct str address = STR_NULL;
+    haproxy_add_address(&address, member->address, member->port);
+    int result = admit(&place, str_text(&address), deadline_ms, e);
+    if (result == 0) {
+        result = haproxy_file_set_member(host, pool, member->id, str_text(&address), e);
+    }
+    str_deinit(&address);
+    return result == 0 ? 0 : err_wrap(e, "admit %s to pool %s", member->id, pool);
+}
+
+int haproxy_remove(const struct haproxy_host *host, const struct frontend_config *config,
+                   const char *pool, const char *id, int64_t deadline_ms, int64_t *ret_cut,
+                   struct err *e)
+{
+    const struct place place = {.host = host, .pool = haproxy_find_pool(config, pool), .id = id};
+    if (haproxy_config_check(config, e) != 0 || haproxy_name_check(id, e) != 0) {
+        return -1;
+    }
+    if (place.pool == NULL) {
+        return err_set(e, "frontend %s has no pool %s", config->name, pool);
+    }
+    int64_t cut;
+    if (take_out(&place, deadline_ms, &cut, e) != 0 ||
+        haproxy_file_set_member(host, pool, id, NULL, e) != 0) {
+        return err_wrap(e, "remove %s from pool %s", id, pool);
+    }
+    *ret_cut = cut;
+    return 0;
+}

@@ -1,0 +1,213 @@
+#include "frontend/haproxy_runtime.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "frontend/haproxy_host.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The socket takes a line of 16 KiB. */
+#define LINE_MAX_BYTES 15000
+#define ANSWER_WAIT_S  15
+
+void haproxy_answers_deinit(struct haproxy_answers *answers)
+{
+    for (size_t i = 0; i < answers->count; i++) {
+        free(answers->items[i]);
+    }
+    *answers = HAPROXY_ANSWERS_NULL;
+}
+
+/* An answer ends with an empty line; one that says nothing is only that. */
+static bool split_answers(const char *text, size_t count, struct haproxy_answers *ret_answers)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *end = *text == '\n' ? text : strstr(text, "\n\n");
+        if (end == NULL) {
+            return false;
+        }
+        ret_answers->items[ret_answers->count++] = xstrndup(text, (size_t)(end - text));
+        text = end + (end == text ? 1 : 2);
+    }
+    return true;
+}
+
+static void add_socat(const struct haproxy_host *host, struct str *command)
+{
+    haproxy_host_add_lock(host, command);
+    str_addf(command, "socat -t %d -T %d - ", ANSWER_WAIT_S, ANSWER_WAIT_S);
+    struct str address = STR_NULL;
+    str_addf(&address, "UNIX-CONNECT:%s", host->paths->socket);
+    str_add_shell(command, str_text(&address));
+    str_deinit(&address);
+}
+
+static int explain(const struct haproxy_host *host, const struct haproxy_output *output,
+                   struct err *e)
+{
+    struct str words = STR_NULL;
+    haproxy_add_last_line(&words, &output->err);
+    int result = err_set(e, "HAProxy does not answer at %s: %s", host->paths->socket,
+                         words.length == 0 ? "no answer in time" : str_text(&words));
+    str_deinit(&words);
+    return result;
+}
+
+/* What socat says when nobody listens, as opposed to when it is not there itself. */
+static bool nobody_listens(const struct str *words)
+{
+    return strstr(str_text(words), "failed to execute") == NULL &&
+           (strstr(str_text(words), "Connection refused") != NULL ||
+            strstr(str_text(words), "No such file or directory") != NULL);
+}
+
+int haproxy_runtime_ask(const struct haproxy_host *host, const char *const *commands, size_t count,
+                        struct haproxy_answers *ret_answers, bool *ret_running, struct err *e)
+{
+    assert(count <= HAPROXY_BATCH_MAX);
+    struct str command = STR_NULL;
+    struct str input = STR_NULL;
+    struct haproxy_output output = HAPROXY_OUTPUT_NULL;
+    add_socat(host, &command);
+    for (size_t i = 0; i < count; i++) {
+        str_addf(&input, "%s%s", i == 0 ? "" : "; ", commands[i]);
+    }
+    str_add_char(&input, '\n');
+    assert(input.length < LINE_MAX_BYTES);
+    int64_t deadline_ms = clock_now_ms() + 3 * ANSWER_WAIT_S * 1000;
+    int result = host->run(host->context, str_text(&command), &input, deadline_ms, &output, e);
+    bool running = true;
+    struct haproxy_answers answers = HAPROXY_ANSWERS_NULL;
+    if (result == 0 && output.status != 0) {
+        running = !nobody_listens(&output.err);
+        explain(host, &output, e);
+        result = running ? -1 : 0;
+    } else if (result == 0 && !split_answers(str_text(&output.out), count, &answers)) {
+        haproxy_answers_deinit(&answers);
+        result = err_set(e, "HAProxy's answer at %s ends in the middle", host->paths->socket);
+    }
+    if (result == 0) {
+        *ret_running = running;
+        *ret_answers = answers;
+    }
+    str_deinit(&command);
+    str_deinit(&input);
+    haproxy_output_deinit(&output);
+    return result;
+}
+
+int haproxy_runtime_tell(const struct haproxy_host *host, const char *expected, struct err *e,
+                         const char *format, ...)
+{
+    char command[512];
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(command, sizeof(command), format, args);
+    va_end(args);
+    assert(length > 0 && (size_t)length < sizeof(command));
+    const char *const commands[] = {command};
+    struct haproxy_answers answers = HAPROXY_ANSWERS_NULL;
+    bool running = false;
+    if (haproxy_runtime_ask(host, commands, 1, &answers, &running, e) != 0 || !running) {
+        return -1;
+    }
+    int result = 0;
+    if (strcmp(answers.items[0], expected) != 0) {
+        result = err_set(e, "HAProxy refuses '%s': %.200s", command, answers.items[0]);
+    }
+    haproxy_answers_deinit(&answers);
+    return result;
+}
+
+void haproxy_state_deinit(struct haproxy_state *state)
+{
+    free(state->views);
+    *state = HAPROXY_STATE_NULL;
+}
+
+static struct haproxy_view *find(const struct haproxy_state *state, const char *pool,
+                                 const char *id)
+{
+    for (size_t i = 0; i < state->count; i++) {
+        if (strcmp(state->views[i].id, id) == 0 && strcmp(state->views[i].pool, pool) == 0) {
+            return &state->views[i];
+        }
+    }
+    return NULL;
+}
+
+const struct haproxy_view *haproxy_state_find(const struct haproxy_state *state, const char *pool,
+                                              const char *id)
+{
+    return find(state, pool, id);
+}
+
+static int take_description(const char *text, struct haproxy_state *state)
+{
+    static const char key[] = "\ndescription: ";
+    const char *line = strstr(text, key);
+    if (line != NULL) {
+        line += sizeof(key) - 1;
+        char *word = xstrndup(line, strcspn(line, "\n"));
+        text_copy(state->description, sizeof(state->description), word);
+        free(word);
+    }
+    return 0;
+}
+
+int haproxy_runtime_state(const struct haproxy_host *host, struct haproxy_state *ret_state,
+                          struct err *e)
+{
+    static const char *const commands[] = {"show info", "show stat -1 4 -1", "show servers state"};
+    struct haproxy_answers answers = HAPROXY_ANSWERS_NULL;
+    struct haproxy_state state = HAPROXY_STATE_NULL;
+    if (haproxy_runtime_ask(host, commands, 3, &answers, &state.running, e) != 0) {
+        return -1;
+    }
+    int result = 0;
+    if (state.running) {
+        result = take_description(answers.items[0], &state) != 0 ||
+                         haproxy_parse_stat(answers.items[1], &state, e) != 0 ||
+                         haproxy_parse_servers(answers.items[2], &state, e) != 0
+                     ? -1
+                     : 0;
+    }
+    haproxy_answers_deinit(&answers);
+    if (result != 0) {
+        haproxy_state_deinit(&state);
+        return -1;
+    }
+    *ret_state = state;
+    return 0;
+}
+
+enum frontend_target_state haproxy_view_state(const struct haproxy_view *view)
+{
+    if (view->maintenance) {
+        return FRONTEND_TARGET_MAINTENANCE;
+    }
+    if (!view->checked) {
+        return FRONTEND_TARGET_INITIAL;
+    }
+    if (view->draining) {
+        return FRONTEND_TARGET_DRAINING;
+    }
+    return view->down ? FRONTEND_TARGET_DOWN : FRONTEND_TARGET_UP;
+}
+
+const char *frontend_target_state_to_string(enum frontend_target_state state)
+{
+    switch (state) {
+    case FRONTEND_TARGET_ABSENT: return "absent";
+    case FRONTEND_TARGET_INITIAL: return "initial";
+    case FRONTEND_TARGET_UP: return "up";
+    case FRONTEND_TARGET_DOWN: return "down";
+    case FRONTEND_TARGET_DRAINING: return "draining";
+    case FRONTEND_TARGET_MAINTENANCE: return "maintenance";
+    }
+    return "unknown";
+}

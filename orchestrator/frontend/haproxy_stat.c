@@ -1,0 +1,241 @@
+/* Reading `show stat` and `show servers state`: by header name, never by column. */
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "frontend/haproxy_runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Fields we read of a line; what the header does not have stays at -1. */
+#define FIELD_MAX 16
+#define NO_COLUMN ((size_t)-1)
+
+struct table {
+    const char *const *names; /* Wanted, COUNT of them. */
+    size_t count;
+    char separator; /* ',' has quotes as CSV; ' ' does not. */
+    size_t columns[FIELD_MAX];
+    char *fields[FIELD_MAX]; /* Of the line at hand; owned. */
+};
+
+static void clear_fields(struct table *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        free(t->fields[i]);
+        t->fields[i] = NULL;
+    }
+}
+
+/* The next field at *CURSOR, without its quotes; *CURSOR ends after the separator, or at the end of
+   the line. */
+static char *take_field(const char **cursor, char separator)
+{
+    struct str field = STR_NULL;
+    const char *p = *cursor;
+    bool quoted = separator == ',' && *p == '"';
+    p += quoted ? 1 : 0;
+    while (*p != '\0' && *p != '\n') {
+        if (quoted && *p == '"') {
+            p++;
+            quoted = *p == '"';
+            if (!quoted) {
+                continue;
+            }
+        } else if (!quoted && *p == separator) {
+            break;
+        }
+        str_add_char(&field, *p++);
+    }
+    *cursor = *p == separator ? p + 1 : p;
+    return str_take(&field);
+}
+
+static bool at_end(const char *p)
+{
+    return *p == '\0' || *p == '\n';
+}
+
+/* Finds the wanted names in a header line ("# pxname,svname,..."). */
+static int take_header(struct table *t, const char *line, struct err *e)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        t->columns[i] = NO_COLUMN;
+    }
+    for (size_t column = 0; !at_end(line); column++) {
+        char *name = take_field(&line, t->separator);
+        for (size_t i = 0; i < t->count; i++) {
+            if (strcmp(t->names[i], name) == 0) {
+                t->columns[i] = column;
+            }
+        }
+        free(name);
+    }
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->columns[i] == NO_COLUMN) {
+            return err_set(e, "HAProxy's statistics have no field '%s'", t->names[i]);
+        }
+    }
+    return 0;
+}
+
+static bool take_line(struct table *t, const char *line)
+{
+    clear_fields(t);
+    size_t found = 0;
+    for (size_t column = 0; !at_end(line); column++) {
+        char *field = take_field(&line, t->separator);
+        for (size_t i = 0; i < t->count; i++) {
+            if (t->columns[i] == column) {
+                t->fields[i] = field;
+                field = NULL;
+                found++;
+                break;
+            }
+        }
+        free(field);
+    }
+    return found == t->count;
+}
+
+static int64_t number(const char *text)
+{
+    int64_t value;
+    return text_to_int(text, 0, INT64_MAX, &value) ? value : 0;
+}
+
+static const char *skip_line(const char *line)
+{
+    line += strcspn(line, "\n");
+    return *line == '\n' ? line + 1 : line;
+}
+
+/* Calls TAKE for every line after the header, which starts with "# ". */
+static int walk(struct table *t, const char *text, struct haproxy_state *state,
+                int (*take)(const struct table *t, struct haproxy_state *state, struct err *e),
+                struct err *e)
+{
+    bool header = false;
+    int result = 0;
+    for (const char *line = text; *line != '\0' && result == 0; line = skip_line(line)) {
+        if (!header) {
+            header = text_starts(line, "# ");
+            result = header ? take_header(t, line + 2, e) : 0;
+        } else if (take_line(t, line)) {
+            result = take(t, state, e);
+        } else if (!at_end(line)) {
+            result = err_set(e, "HAProxy's statistics: a line with too few fields");
+        }
+    }
+    clear_fields(t);
+    if (result == 0 && !header) {
+        result = err_set(e, "HAProxy's statistics: expected a header, got '%.80s'", text);
+    }
+    return result;
+}
+
+enum stat_field {
+    STAT_POOL,
+    STAT_ID,
+    STAT_QUEUED,
+    STAT_SESSIONS,
+    STAT_STATUS,
+    STAT_SINCE,
+    STAT_CHECK,
+    STAT_CODE,
+    STAT_DURATION,
+    STAT_WORDS,
+    STAT_ADDRESS,
+};
+static const char *const stat_names[] = {
+    [STAT_POOL] = "pxname",        [STAT_ID] = "svname",       [STAT_QUEUED] = "qcur",
+    [STAT_SESSIONS] = "scur",      [STAT_STATUS] = "status",   [STAT_SINCE] = "lastchg",
+    [STAT_CHECK] = "check_status", [STAT_CODE] = "check_code", [STAT_DURATION] = "check_duration",
+    [STAT_WORDS] = "last_chk",     [STAT_ADDRESS] = "addr",
+};
+
+/* "L7STS/500 in 3 ms: Internal Server Error" */
+static void describe_check(const struct table *t, const char *check, char *ret_text, size_t size)
+{
+    struct str text = STR_NULL;
+    struct str words = STR_NULL;
+    str_add_printable(&words, t->fields[STAT_WORDS], strlen(t->fields[STAT_WORDS]), false);
+    str_trim(&words);
+    str_add(&text, strcmp(check, "INI") == 0 ? "not checked yet" : check);
+    if (number(t->fields[STAT_CODE]) > 0) {
+        str_addf(&text, "/%s", t->fields[STAT_CODE]);
+    }
+    if (t->fields[STAT_DURATION][0] != '\0') {
+        str_addf(&text, " in %s ms", t->fields[STAT_DURATION]);
+    }
+    if (words.length > 0) {
+        str_addf(&text, ": %s", str_text(&words));
+    }
+    text_copy(ret_text, size, str_text(&text));
+    str_deinit(&text);
+    str_deinit(&words);
+}
+
+static int take_stat(const struct table *t, struct haproxy_state *state, struct err *e)
+{
+    (void)e;
+    size_t i =
+        xgrow((void **)&state->views, &state->count, &state->capacity, sizeof(*state->views));
+    struct haproxy_view *view = &state->views[i];
+    const char *status = t->fields[STAT_STATUS];
+    /* A star: a check is under way; what follows is of the one before. */
+    const char *check = t->fields[STAT_CHECK];
+    check += text_starts(check, "* ") ? 2 : 0;
+    text_copy(view->pool, sizeof(view->pool), t->fields[STAT_POOL]);
+    text_copy(view->id, sizeof(view->id), t->fields[STAT_ID]);
+    text_copy(view->address, sizeof(view->address), t->fields[STAT_ADDRESS]);
+    view->maintenance = text_starts(status, "MAINT");
+    view->draining = text_starts(status, "DRAIN");
+    view->down = text_starts(status, "DOWN") || text_starts(status, "NOLB");
+    view->checked = check[0] != '\0' && !text_starts(check, "INI");
+    view->passed =
+        text_starts(check, "L7OK") || text_starts(check, "L6OK") || text_starts(check, "L4OK");
+    describe_check(t, check, view->check, sizeof(view->check));
+    view->sessions = number(t->fields[STAT_SESSIONS]) + number(t->fields[STAT_QUEUED]);
+    view->since_s = number(t->fields[STAT_SINCE]);
+    return 0;
+}
+
+int haproxy_parse_stat(const char *text, struct haproxy_state *state, struct err *e)
+{
+    struct table t = {
+        .names = stat_names, .count = sizeof(stat_names) / sizeof(stat_names[0]), .separator = ','};
+    return walk(&t, text, state, take_stat, e);
+}
+
+enum server_field { SERVER_POOL, SERVER_ID, SERVER_ADMIN };
+static const char *const server_names[] = {
+    [SERVER_POOL] = "be_name", [SERVER_ID] = "srv_name", [SERVER_ADMIN] = "srv_admin_state"};
+
+/* Bits of srv_admin_state. A target that drains and fails its checks is only DOWN in `show stat`.
+ */
+#define ADMIN_FORCED_DRAIN    0x08
+#define ADMIN_INHERITED_DRAIN 0x10
+
+static int take_server(const struct table *t, struct haproxy_state *state, struct err *e)
+{
+    (void)e;
+    for (size_t i = 0; i < state->count; i++) {
+        struct haproxy_view *view = &state->views[i];
+        if (strcmp(view->id, t->fields[SERVER_ID]) == 0 &&
+            strcmp(view->pool, t->fields[SERVER_POOL]) == 0) {
+            int64_t admin = number(t->fields[SERVER_ADMIN]);
+            view->draining =
+                !view->maintenance && (admin & (ADMIN_FORCED_DRAIN | ADMIN_INHERITED_DRAIN)) != 0;
+        }
+    }
+    return 0;
+}
+
+int haproxy_parse_servers(const char *text, struct haproxy_state *state, struct err *e)
+{
+    struct table t = {.names = server_names,
+                      .count = sizeof(server_names) / sizeof(server_names[0]),
+                      .separator = ' '};
+    return walk(&t, text, state, take_server, e);
+}

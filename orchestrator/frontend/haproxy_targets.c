@@ -1,0 +1,31 @@
+#include "frontend/haproxy_targets.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "frontend/frontend.h"
+#include "frontend/haproxy_host.h"
+#include "frontend/haproxy_runtime.h"
+
+int haproxy_targets(const struct haproxy_host *host, struct frontend_target **ret_targets,
+                    size_t *ret_count, struct err *e)
+{
+    struct haproxy_state state = HAPROXY_STATE_NULL;
+    if (haproxy_runtime_state(host, &state, e) != 0) {
+        return -1;
+    }
+    struct frontend_target *targets = xcalloc(state.count, sizeof(*targets));
+    for (size_t i = 0; i < state.count; i++) {
+        const struct haproxy_view *view = &state.views[i];
+        targets[i] = (struct frontend_target){.state = haproxy_view_state(view),
+                                              .sessions = view->sessions,
+                                              .since_s = view->since_s};
+        text_copy(targets[i].pool, sizeof(targets[i].pool), view->pool);
+        text_copy(targets[i].id, sizeof(targets[i].id), view->id);
+        text_copy(targets[i].address, sizeof(targets[i].address), view->address);
+        text_copy(targets[i].check, sizeof(targets[i].check), view->check);
+    }
+    *ret_count = state.count;
+    *ret_targets = targets;
+    haproxy_state_deinit(&state);
+    return 0;
+}
