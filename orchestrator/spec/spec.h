@@ -1,6 +1,6 @@
 /*
  * What one cluster file says, checked: every name resolves, every number is in range. Nothing here
- * changes after spec_load(). Made by spec/parse.c from one table of keys (spec/key.h).
+ * changes after spec_load(). Made by spec/load.c from one table of keys (spec/key.h).
  *
  * Cross references are indices into the spec's own arrays (SPEC_NONE for none), so that a reader
  * follows them without a look-up and without ownership.
@@ -52,7 +52,7 @@ struct spec_provider {
     struct spec_place place;
     enum spec_provider_type type;
     size_t zone;
-    char *uri;          /* libvirt: "lxc:///". */
+    char *uri;          /* libvirt: "lxc:///". This and the next three: NULL for static. */
     char *bridge;       /* libvirt: the bridge on the hypervisor. */
     char *image_dir;    /* libvirt: where images are (IMAGE_DIR/NAME/root for LXC). */
     char *instance_dir; /* libvirt: where instances' own files go (INSTANCE_DIR/ID). */
@@ -68,7 +68,8 @@ struct spec_size {
 };
 
 /* A role's variable set in the file: "apache.max-workers = 150" in [cluster], [template] or
-   [group]. The value is a Mustache template over the cluster's facts ("{{groups.db.address}}"). */
+   [group]. The value is a Mustache template over the cluster's facts ("{{groups.db.address}}").
+   Whether there are such a role and variable is the caller's to check. */
 struct spec_setting {
     char *role;
     char *variable;
@@ -85,7 +86,7 @@ struct spec_setting_list {
 struct spec_secret {
     char *name;
     struct spec_place place;
-    char *path;        /* Absolute. */
+    char *path;        /* Absolute; default STATE_DIR/secrets/NAME. */
     unsigned generate; /* Letters to make when the file is absent; 0: absent is an error. */
 };
 
@@ -97,7 +98,7 @@ struct spec_template {
     size_t size;                 /* SPEC_NONE for static. */
     struct spec_word_list roles; /* In order of application. */
     struct spec_setting_list settings;
-    char *user_data; /* Contents of the script run once; NULL for none. */
+    char *user_data; /* Contents of the script run once (begins with "#!"); NULL: none. */
 };
 
 /* check = GET /healthz expect 200 every 2s fall 2 rise 2 timeout 1s [port N] [host NAME] */
@@ -138,8 +139,10 @@ struct spec_group {
     unsigned max;
     struct spec_index_list zones;
     size_t pool;                  /* SPEC_NONE: takes no balanced traffic. */
-    struct spec_index_list needs; /* Groups that must be in service before this one is configured;
-                                     the file's `needs` and what its settings refer to. */
+    struct spec_index_list needs; /* Groups that must be in service before this one is configured:
+                                     the file's `needs`, and those that settings of this group, its
+                                     template, or (for roles the template names) the cluster
+                                     mention. Without circles. */
     unsigned healthy_min_percent; /* Default 90. */
     unsigned healthy_max_percent; /* Default 110. */
     int64_t grace_ms;             /* Default 300 s. */
@@ -176,23 +179,27 @@ struct spec_frontend {
 struct spec_host {
     char *name;
     struct spec_place place;
+    /* SPEC_NONE: a bastion, that other hosts are reached through; never an instance of a group. */
     size_t provider;
     size_t group;     /* Reserved for this group; SPEC_NONE: any. */
     char *address;    /* IPv4, IPv6 or a name. */
     unsigned port;    /* Default 22. */
     char *host_key;   /* "SHA256:..." fingerprint, or "ssh-ed25519 AAAA..." whole. */
     char *user;       /* NULL: the cluster's. */
-    char *proxy_jump; /* NULL: the cluster's. */
+    char *proxy_jump; /* A [host]'s name; "" for none; NULL: the cluster's. */
 };
 
 /* How hosts are reached; [cluster] keys. */
 struct spec_login {
-    char *user;     /* Default root. */
-    char *key_file; /* Private key; default STATE_DIR/keys/login, made when absent. NULL: agent
-                       only. */
+    char *user; /* Default root. */
+    /* Private key; default STATE_DIR/keys/login, made when absent (one that the user named exists).
+       NULL: agent only. */
+    char *key_file;
     bool use_agent;
-    char *become;               /* "sudo" or NULL. */
-    char *proxy_jump;           /* [user@]host[:port] of a [host] by name; NULL for none. */
+    char *become; /* "sudo" or NULL. */
+    /* The name of a [host], which has address, user and key; NULL or "" for none. A bastion without
+       a proxy_jump of its own is reached directly. */
+    char *proxy_jump;
     int64_t connect_timeout_ms; /* Default 10 s. */
     int64_t read_timeout_ms;    /* Silence that ends a command; default 120 s. */
     int64_t total_timeout_ms;   /* One action on one host; default 30 min. */
