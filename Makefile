@@ -48,7 +48,7 @@ test:
 lint:
 	@tests/lint
 lab-test: build/lamplighter
-	@tests/lab/run
+	@tests/lab/run tests/lab/*_test.sh
 
 bench:
 	@tests/setup bench
@@ -95,6 +95,10 @@ build/san/libtests.a: $(TEST_SUPPORT:%.c=build/san/%.o)
 build/tests/%: build/san/tests/%.o build/san/libtests.a build/san/liblamplighter.a
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE_FLAGS) -o $@ $^ $(LIBRARIES) -lcmocka
+
+# The shell functions of every host script are a file of their own, put in by the assembler.
+build/obj/orchestrator/role/prelude.o build/san/orchestrator/role/prelude.o: \
+	orchestrator/role/prelude.sh
 
 unit: $(UNIT_TESTS) build/san/lamplighter
 	@tests/run-unit $(UNIT_TESTS)

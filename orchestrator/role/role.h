@@ -26,7 +26,10 @@ struct role_library; /* Opaque: the roles found on a path, loaded on demand, wit
                       */
 
 /*
- * PATHS (COUNT directories, searched in order) are copied; nothing is read yet. */
+ * PATHS (COUNT directories, searched in order) are copied; nothing is read yet. What is read is
+ * kept: a library is as old as its files; make a new one when they change. It lives longer than
+ * every script compiled with it that is still to be sent: it holds what their blobs name.
+ */
 struct role_library *role_library_new(const char *const *paths, size_t count);
 void role_library_free(struct role_library *library);
 /* Loads NAMES and all they require. Problems carry file:line of the role files; an unknown role is
@@ -62,11 +65,15 @@ struct role_script {
     size_t secret_count;
     struct role_blob {
         char digest[65];
-        char *path; /* A file here, sent when the host asks for it. */
+        char *path; /* A file here, sent when the host asks for it. One that was packed from a
+                       directory is held open by the library (/proc/PID/fd/N). */
         int64_t size_bytes;
-        bool temporary; /* Made by role_compile() (a tarball of a directory): unlinked with it. */
     } * blobs;
     size_t blob_count;
+    struct secret
+        *hidden; /* Values that are never told: what a report says is searched for them. */
+    size_t hidden_count;
+    bool facts_assumed; /* CONTEXT lacked facts: good for checking, not for applying. */
 };
 void role_script_deinit(struct role_script *script);
 void role_script_encode(const struct role_script *script, struct message *ret_message);
@@ -74,16 +81,35 @@ int role_script_decode(const struct message *message, struct role_script *ret_sc
                        struct err *e);
 
 /*
- * Compiles ROLES (names, in order, their requirements before them) for one host.
+ * Compiles ROLES (names, in order, their requirements before them) for one host. They must be
+ * loaded. SETTINGS: the last one of a variable wins; those of other roles are ignored. The same
+ * inputs give the same script, byte for byte.
+ *
  * CONTEXT: a JSON object that templates see beside the roles' variables:
  *   cluster.name; instance.{id,group,zone,address};
- * facts.{os,release,codename,cpus,memory_mb,arch}; groups.NAME.{address,
- * members:[{id,address,zone,first,last}]} A problem (a variable without a value, a template that
- * does not render) is told with file:line.
+ *   facts.{os,release,codename,cpus,memory_mb,arch,hostname};
+ *   groups.NAME.{address,members}, members a list of {id,address,zone,first,last}.
+ * A host that has not been seen yet has no facts (or not all): Debian 12 with one CPU and 1 GiB is
+ * assumed then, and the script says so in facts_assumed.
+ *
+ * A problem (a variable without a value, a template that does not render) is told with file:line.
+ * Returns 0, or -1 after adding problems; *ret_script is written on 0 only.
  */
 int role_compile(struct role_library *library, const char *const *roles, size_t role_count,
                  const struct role_setting *settings, size_t setting_count, const json_t *context,
                  struct role_script *ret_script, struct problem_list *problems);
+
+/*
+ * A shell command that prints the host's facts as JSON on one line, changing nothing: for the first
+ * contact, before a script can be compiled. Borrowed, constant.
+ */
+const char *role_facts_command(void);
+/*
+ * OUTPUT of that command (or of a run) as the JSON object that templates see as `facts`, only known
+ * names with plain values: what a host says is not trusted. machine_id is its SHA-256, never the id
+ * itself. The caller frees; NULL when it is no such thing.
+ */
+char *role_facts_parse(const char *output, size_t length);
 
 /* One resource of a report. */
 enum role_result_status {
@@ -98,6 +124,10 @@ struct role_result {
     int64_t time_ms;
     const char *text; /* FAILED: what the tool said. CHANGED: the diff, if asked for. Printable. */
 };
+
+/* "changed apache file /etc/x (40 ms)", without the text; ADDED to RET. */
+void role_result_describe(const struct role_result *result, struct str *ret);
+const char *role_result_status_to_string(enum role_result_status status); /* "changed" */
 
 struct role_run_options {
     bool check;          /* Change nothing, say what would change. */
