@@ -50,13 +50,20 @@ static int make_directories(const char *path, struct err *e)
     return result;
 }
 
-int instance_dir_base(const char *base, char **ret_path, struct err *e)
+int instance_dir_base(const char *base, bool make, char **ret_path, struct err *e)
 {
     if (base == NULL || base[0] != '/') {
         return err_set(e, "instance-dir '%s' is not an absolute path", base == NULL ? "" : base);
     }
+    for (const char *c = base; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+            return err_set(e, "instance-dir '%s' has a control character", base);
+        }
+    }
     char *path = realpath(base, NULL);
-    if (path == NULL && errno == ENOENT) {
+    if (path == NULL && errno == ENOENT && !make) {
+        path = xstrdup(base);
+    } else if (path == NULL && errno == ENOENT) {
         if (make_directories(base, e) < 0) {
             return -1;
         }
@@ -88,7 +95,8 @@ int instance_dir_lock(const char *base, const char *id, int64_t deadline_ms, int
         int problem = errno;
         err_errno(e, problem, "open %s", path);
         free(path);
-        return -1;
+        *ret_lock = -1;
+        return problem == ENOENT ? 0 : -1;
     }
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = lock_place(id), .l_len = 1};
@@ -272,14 +280,14 @@ int instance_dir_list(const char *base, const char *cluster, struct mark **ret_m
                       size_t *ret_count, struct err *e)
 {
     DIR *stream = opendir(base);
-    if (stream == NULL) {
+    if (stream == NULL && errno != ENOENT) {
         return err_errno(e, errno, "read directory %s", base);
     }
     struct mark *marks = NULL;
     size_t count = 0;
     size_t capacity = 0;
     const struct dirent *entry;
-    while ((entry = readdir(stream)) != NULL) {
+    while (stream != NULL && (entry = readdir(stream)) != NULL) {
         struct mark mark = MARK_NULL;
         bool found = false;
         int fd = -1;
@@ -297,7 +305,9 @@ int instance_dir_list(const char *base, const char *cluster, struct mark **ret_m
             mark_deinit(&mark);
         }
     }
-    closedir(stream);
+    if (stream != NULL) {
+        closedir(stream);
+    }
     *ret_marks = marks;
     *ret_count = count;
     return 0;

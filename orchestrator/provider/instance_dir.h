@@ -30,14 +30,15 @@ struct instance_dir {
 void instance_dir_deinit(struct instance_dir *dir); /* Idempotent; removes nothing. */
 
 /*
- * The absolute path BASE with its links resolved, the caller's. It and what is above it is made
- * when missing.
+ * The absolute path BASE with its links resolved, the caller's. When there is no such directory it
+ * is made, with what is above it, or, unless MAKE, returned as it is.
  */
-int instance_dir_base(const char *base, char **ret_path, struct err *e);
+int instance_dir_base(const char *base, bool make, char **ret_path, struct err *e);
 
 /*
  * Waits until this process is the only one at work on ID below BASE. *ret_lock is a descriptor:
- * closing it, or the end of the process, gives the lock back.
+ * closing it, or the end of the process, gives the lock back. -1 when there is no BASE: nothing to
+ * work on.
  */
 int instance_dir_lock(const char *base, const char *id, int64_t deadline_ms, int *ret_lock,
                       struct err *e);

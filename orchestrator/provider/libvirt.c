@@ -94,7 +94,7 @@ static int libvirt_open(const struct provider_config *config, void **ret_context
     context->zone = xstrdup(config->zone);
     context->bridge = xstrdup(config->bridge);
     context->image_dir = config->image_dir == NULL ? NULL : xstrdup(config->image_dir);
-    if (instance_dir_base(config->instance_dir, &context->base, e) < 0 ||
+    if (instance_dir_base(config->instance_dir, false, &context->base, e) < 0 ||
         libvirt_connect(config->uri, &context->connection, e) < 0) {
         libvirt_close(context);
         return err_wrap(e, "provider %s", config->name);
@@ -209,9 +209,12 @@ static int list_domain(struct context *context, virDomainPtr domain, struct view
     int result = -1;
     if (libvirt_domain_state(domain, &state, e) == 0) {
         /* Whatever is wrong with its directory makes it broken, not the whole list. */
+        const struct instance_dir none = INSTANCE_DIR_NULL;
+        enum provider_power power = state == LIBVIRT_RUNNING ? PROVIDER_RUNNING : PROVIDER_OFF;
         (void)instance_dir_open(context->base, mark.cluster, mark.id, &dir, NULL);
-        result = make_view(&mark, &dir, state == LIBVIRT_RUNNING ? PROVIDER_RUNNING : PROVIDER_OFF,
-                           &view, e);
+        result = make_view(&mark, &dir, power, &view, NULL) == 0
+                     ? 0
+                     : make_view(&mark, &none, power, &view, e);
     }
     if (result == 0 && state != LIBVIRT_GONE) {
         add_view(list, &view);
@@ -431,11 +434,23 @@ static int ensure_steps(struct work *work, const struct provider_instance_config
     return result == 0 ? libvirt_domain_start(work->domain, e) : -1;
 }
 
+/* Made only when something is to be put there: looking changes nothing. */
+static int make_base(struct context *context, struct err *e)
+{
+    char *path = NULL;
+    if (instance_dir_base(context->base, true, &path, e) < 0) {
+        return -1;
+    }
+    free(context->base);
+    context->base = path;
+    return 0;
+}
+
 static int libvirt_ensure(void *opaque, const struct provider_instance_config *config,
                           struct provider_view *ret_view, struct err *e)
 {
     struct work work;
-    int result = check_instance(config, e);
+    int result = check_instance(config, e) < 0 ? -1 : make_base(opaque, e);
     if (result == 0) {
         result = work_begin(&work, opaque, config->id, config->deadline_ms, e);
         if (result == 0) {

@@ -9,13 +9,15 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/message.h"
 #include "base/process.h"
 #include "base/str.h"
 #include "conformance/provider_suite.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
+#include <fcntl.h>
 #include <libvirt/libvirt.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -25,6 +27,7 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -439,11 +442,178 @@ static void test_no_such_bridge(void **state)
     config.deadline_ms = clock_now_ms() + CALL_MS;
     struct provider_view view = {.id = NULL};
     assert_int_equal(suite.ops->ensure(context, &config, &view, &e), -1);
-    print_message("          %s\n", e.text);
-    assert_non_null(strstr(e.text, "no-such-bridge"));
+    assert_non_null(strstr(e.text, "bridge no-such-bridge: this machine has none"));
     assert_int_equal(suite.ops->destroy(context, "lost-1", clock_now_ms() + CALL_MS, &e), 0);
     assert_false(has_remains(&suite, "lost-1"));
     suite.ops->close(context);
+}
+
+/* Takes the connection and says nothing, as a daemon that hangs does. */
+static void test_libvirt_hangs(void **state)
+{
+    (void)state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/silent", work_dir);
+    unlink(address.sun_path);
+    int silent = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(silent, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(silent, 5), 0);
+    struct provider_suite suite = new_suite();
+    char *uri = xasprintf("lxc:///?socket=%s", address.sun_path);
+    suite.config.uri = uri;
+    struct err e = ERR_NULL;
+    void *context = NULL;
+    int64_t start_ms = clock_now_ms();
+    assert_int_equal(suite.ops->open(&suite.config, &context, &e), -1);
+    assert_in_range(clock_now_ms() - start_ms, 9000, 15000);
+    assert_non_null(strstr(e.text, "no answer in 10 s"));
+    close(silent); /* The attempt that was left behind ends, too. */
+    usleep(200000);
+    unlink(address.sun_path);
+    free(uri);
+}
+
+/* What a worker does, in the sandbox it has; answers with what went wrong, "" for nothing. */
+static int work(int socket)
+{
+    struct provider_suite suite = new_suite();
+    struct err e = ERR_NULL;
+    void *context = NULL;
+    struct provider_view view = {.id = NULL};
+    struct provider_instance_config config = suite.instance;
+    config.id = "work-1";
+    config.group = "work";
+    config.address = suite.addresses[2];
+    config.deadline_ms = clock_now_ms() + CALL_MS;
+    if (suite.ops->open(&suite.config, &context, &e) == 0 &&
+        suite.ops->ensure(context, &config, &view, &e) == 0) {
+        wait_for_ssh(config.address, clock_now_ms());
+        (void)suite.ops->destroy(context, config.id, config.deadline_ms, &e);
+    }
+    provider_view_deinit(&view);
+    suite.ops->close(context);
+    struct message answer = MESSAGE_NULL;
+    message_init(&answer, 1);
+    message_put_text(&answer, 1, e.text);
+    (void)message_send(socket, &answer, -1, NULL);
+    message_deinit(&answer);
+    return 0;
+}
+
+static void test_in_a_workers_sandbox(void **state)
+{
+    (void)state;
+    static const struct process_kind kinds[] = {
+        {.name = "libvirt", .main = work, .sandbox = SANDBOX_HYPERVISOR}};
+    struct spawner *spawner = NULL;
+    struct process process = PROCESS_NULL;
+    struct err e = ERR_NULL;
+    assert_int_equal(spawner_start(&spawner, kinds, 1, &e), 0);
+    assert_int_equal(process_start(spawner, 0, &process, &e), 0);
+    struct pollfd ready = {.fd = process.socket, .events = POLLIN};
+    assert_int_equal(poll(&ready, 1, CALL_MS), 1);
+    struct message answer = MESSAGE_NULL;
+    if (message_receive(process.socket, &answer, NULL, &e) != MESSAGE_IO_OK) {
+        char end[PROCESS_END_SIZE];
+        process_end_to_string(spawner, &process, end);
+        fail_msg("the worker %s", end);
+    }
+    assert_string_equal(message_text(&answer, 1, "no answer"), "");
+    message_deinit(&answer);
+    process_deinit(&process);
+    spawner_free(spawner);
+    assert_false(has_remains(NULL, "work-1"));
+}
+
+/* A path with everything that XML wants quoted, through libvirt and back. */
+static void test_odd_directory(void **state)
+{
+    (void)state;
+    struct provider_suite suite = new_suite();
+    char *odd = xasprintf("%s/a <b> & 'c' %%", instance_dir);
+    suite.config.instance_dir = odd;
+    void *context = NULL;
+    struct err e = ERR_NULL;
+    assert_int_equal(suite.ops->open(&suite.config, &context, &e), 0);
+    struct provider_instance_config config = suite.instance;
+    config.id = "odd-1";
+    config.group = "odd";
+    config.address = suite.addresses[0];
+    config.deadline_ms = clock_now_ms() + CALL_MS;
+    struct provider_view view = {.id = NULL};
+    if (suite.ops->ensure(context, &config, &view, &e) < 0) {
+        fail_msg("%s", e.text);
+    }
+    wait_for_ssh(config.address, clock_now_ms());
+    /* Settings that lead elsewhere are not taken for the same instance. */
+    void *elsewhere = NULL;
+    struct provider_view other = {.id = NULL};
+    suite.config.instance_dir = instance_dir;
+    assert_int_equal(suite.ops->open(&suite.config, &elsewhere, &e), 0);
+    assert_int_equal(suite.ops->ensure(elsewhere, &config, &other, &e), -1);
+    assert_non_null(strstr(e.text, odd));
+    assert_int_equal(suite.ops->destroy(elsewhere, "odd-1", clock_now_ms() + CALL_MS, &e), -1);
+    suite.ops->close(elsewhere);
+    if (suite.ops->destroy(context, "odd-1", clock_now_ms() + CALL_MS, &e) < 0) {
+        fail_msg("%s", e.text);
+    }
+    suite.ops->close(context);
+    provider_view_deinit(&view);
+    char *lock = xasprintf("%s/.lock", odd);
+    assert_int_equal(unlink(lock), 0);
+    assert_int_equal(rmdir(odd), 0);
+    free(lock);
+    free(odd);
+}
+
+/* Somebody still has a file of it open on this side: said, and mended by the next call. */
+static void test_busy_root(void **state)
+{
+    (void)state;
+    struct provider_suite suite = new_suite();
+    void *context = NULL;
+    struct err e = ERR_NULL;
+    assert_int_equal(suite.ops->open(&suite.config, &context, &e), 0);
+    struct provider_instance_config config = suite.instance;
+    config.id = "busy-1";
+    config.group = "busy";
+    config.address = suite.addresses[1];
+    config.deadline_ms = clock_now_ms() + CALL_MS;
+    struct provider_view view = {.id = NULL};
+    assert_int_equal(suite.ops->ensure(context, &config, &view, &e), 0);
+    char *root = xasprintf("%s/busy-1/root", instance_dir);
+    int held = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(held >= 0);
+    assert_int_equal(suite.ops->destroy(context, "busy-1", clock_now_ms() + 1000, &e), -1);
+    assert_non_null(strstr(e.text, "some process still uses it"));
+    if (suite.ops->destroy(context, "busy-1", clock_now_ms() + CALL_MS, &e) < 0) {
+        fail_msg("%s", e.text);
+    }
+    close(held);
+    assert_false(has_remains(&suite, "busy-1"));
+    free(root);
+    provider_view_deinit(&view);
+    suite.ops->close(context);
+}
+
+static void test_no_libvirt(void **state)
+{
+    (void)state;
+    struct provider_suite suite = new_suite();
+    struct err e = ERR_NULL;
+    void *context = NULL;
+    static const char *const bad[] = {"qemu:///system", "lxc+ssh://host/", "",
+                                      "lxc:///?socket=/no/such"};
+    static const char *const says[] = {"use lxc:///", "use lxc:///", "use lxc:///",
+                                       "is libvirtd running"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        suite.config.uri = bad[i];
+        assert_int_equal(suite.ops->open(&suite.config, &context, &e), -1);
+        assert_true(text_starts(e.text, "provider lab: "));
+        if (strstr(e.text, says[i]) == NULL) {
+            fail_msg("%s: %s", bad[i], e.text);
+        }
+    }
 }
 
 int main(int count, char **arguments)
@@ -478,6 +648,11 @@ int main(int count, char **arguments)
         cmocka_unit_test(test_many_processes_at_once),
         cmocka_unit_test(test_hostile_root),
         cmocka_unit_test(test_no_such_bridge),
+        cmocka_unit_test(test_in_a_workers_sandbox),
+        cmocka_unit_test(test_odd_directory),
+        cmocka_unit_test(test_busy_root),
+        cmocka_unit_test(test_no_libvirt),
+        cmocka_unit_test(test_libvirt_hangs),
     };
     int failed = cmocka_run_group_tests_name("libvirt, in a lab", tests, NULL, NULL);
     failed += provider_suite_run(&suite);

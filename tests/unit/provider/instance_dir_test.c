@@ -246,15 +246,32 @@ static void test_base(void **state)
     (void)state;
     struct err e = ERR_NULL;
     char *path = NULL;
-    assert_int_equal(instance_dir_base("relative", &path, &e), -1);
+    assert_int_equal(instance_dir_base("relative", true, &path, &e), -1);
     assert_non_null(strstr(e.text, "absolute"));
     char *deep = path_of("a/b");
     char *link = path_of("link");
-    assert_int_equal(instance_dir_base(deep, &path, &e), 0);
+    assert_int_equal(instance_dir_base(deep, false, &path, &e), 0);
+    assert_string_equal(path, deep);
+    free(path);
+    assert_int_equal(access(deep, F_OK), -1);
+    /* Nothing is there: nothing to lock, to list or to remove. */
+    int lock = 0;
+    struct mark *marks = NULL;
+    size_t count = 1;
+    struct instance_dir dir = INSTANCE_DIR_NULL;
+    assert_int_equal(instance_dir_lock(deep, "web-1", clock_now_ms(), &lock, &e), 0);
+    assert_int_equal(lock, -1);
+    assert_int_equal(instance_dir_list(deep, "shop", &marks, &count, &e), 0);
+    assert_int_equal(count, 0);
+    assert_int_equal(instance_dir_open(deep, "shop", "web-1", &dir, &e), 0);
+    assert_int_equal(instance_dir_remove(deep, "web-1", &dir, &e), 0);
+    instance_dir_deinit(&dir);
+
+    assert_int_equal(instance_dir_base(deep, true, &path, &e), 0);
     assert_string_equal(path, deep);
     free(path);
     assert_int_equal(symlink(deep, link), 0);
-    assert_int_equal(instance_dir_base(link, &path, &e), 0);
+    assert_int_equal(instance_dir_base(link, true, &path, &e), 0);
     assert_string_equal(path, deep);
     free(path);
     unlink(link);
