@@ -1,6 +1,7 @@
 /*
  * Health checks of many targets on one libcurl multi handle, reporting transitions, not every
- * result. Runs inside the prober process; knows nothing of groups. See FACTS in prober.c for costs.
+ * result. Runs inside the prober process; knows nothing of groups. No redirect is followed, no proxy
+ * of the environment used, and of an answer's body nothing is kept.
  */
 #ifndef NET_HTTP_CHECK_H
 #define NET_HTTP_CHECK_H
@@ -56,8 +57,9 @@ void checker_free(struct checker *checker);
 /* Adds or replaces a target by id (an unchanged one keeps its history). */
 int checker_set(struct checker *checker, const struct check_target *target, struct err *e);
 void checker_remove(struct checker *checker, const char *id);
-/* Works until DEADLINE_MS or until WAKE_FD (-1: none) is readable. Checks start spread over their
-   interval. */
+/* Works until DEADLINE_MS (monotonic) or until WAKE_FD (-1: none) is readable. First checks start a
+   few milliseconds apart, within their interval. ON_TRANSITION is called from here, and must not
+   call checker_remove() or checker_set(). */
 int checker_run(struct checker *checker, int wake_fd, int64_t deadline_ms, struct err *e);
 
 #endif
