@@ -52,7 +52,7 @@ struct rendering {
     bool secret; /* A secret went in. */
 };
 
-static void hide(struct compiler *c, const char *text, size_t length)
+void compile_hide(struct compiler *c, const char *text, size_t length)
 {
     struct role_script *script = c->script;
     for (size_t i = 0; i < script->hidden_count; i++) {
@@ -91,7 +91,7 @@ static bool add_value(void *context, struct str *out, const char *value, bool ra
     }
     if (secret != NULL) {
         r->secret = true;
-        hide(r->c, str_text(out) + before, out->length - before);
+        compile_hide(r->c, str_text(out) + before, out->length - before);
         explicit_bzero(text, strlen(text));
     }
     free(text);
@@ -513,7 +513,7 @@ static void set_secret(struct compiler *c, const struct role_var *var, const voi
     size_t i = xgrow((void **)&c->known, &c->known_count, &c->known_capacity, sizeof(*c->known));
     c->known[i] = SECRET_NULL;
     secret_set(&c->known[i], bytes, length);
-    hide(c, bytes, length);
+    compile_hide(c, bytes, length);
     struct str marker = STR_NULL;
     str_addf(&marker, "%c%zu", MARKER, i);
     json_object_set_new(c->own, var->public.name, json_string(str_text(&marker)));
@@ -746,6 +746,11 @@ static void add_gather(struct compiler *c, struct str *text)
                  "        \"$ll_root/var/lib/dpkg/status\" 2>/dev/null)$ll_nl\n}\n",
                  str_text(&c->package_greps));
     }
+    if (c->settings.length > 0) {
+        str_addf(text,
+                 "ll_gather_settings() {\n    ll_settings=$ll_nl$(grep -Hs '' --%s)$ll_nl\n}\n",
+                 str_text(&c->settings));
+    }
     str_add(text, "ll_gather_files() {\n    ll_stats=$ll_nl");
     if (c->paths.length > 0) {
         str_addf(text,
@@ -810,6 +815,7 @@ static void compiler_deinit(struct compiler *c)
     str_deinit(&c->packages);
     str_deinit(&c->package_greps);
     str_deinit(&c->package_notify);
+    str_deinit(&c->settings);
     str_deinit(&c->sections);
     json_decref(c->root);
 }

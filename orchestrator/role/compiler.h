@@ -28,6 +28,7 @@ struct compiler {
     struct str sums;           /* Those of them whose content is compared. */
     struct str packages;       /* Names wanted. */
     struct str package_greps;  /* -e options for all names asked for. */
+    struct str settings;        /* Files of kernel settings. */
     struct str package_notify; /* Handlers of all packages. */
     struct str sections;       /* Parts of the prelude needed, each as " NAME ". */
 
@@ -72,6 +73,9 @@ int64_t compile_number(struct compiler *c, const char *key, int64_t otherwise);
 const char *compile_keep(struct compiler *c, struct str *text);
 /* TEXT in the form printf's %b understands, in plain ASCII. */
 const char *compile_escaped(struct compiler *c, const char *text);
+
+/* TEXT (a secret, or a form of one) is struck out of whatever a report says. */
+void compile_hide(struct compiler *c, const char *text, size_t length);
 
 /* The script: "ll_at ROLE TYPE LABEL HANDLERS", then FUNCTION and its arguments. */
 void compile_begin(struct compiler *c, const char *label, const char *function);

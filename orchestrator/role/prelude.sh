@@ -416,6 +416,11 @@ ll_facts() {
         read -r ll_value </etc/machine-id
     fi
     ll_fact machine_id "$ll_value"
+    if [ -r /run/systemd/container ]; then
+        ll_value=
+        read -r ll_value </run/systemd/container
+        ll_fact container "$ll_value"
+    fi
     ll_cpus=$(nproc 2>/dev/null)
     read -r ll_key ll_kb ll_rest </proc/meminfo
     ll_json="{$ll_json,\"cpus\":${ll_cpus:-1},\"memory_mb\":$((ll_kb / 1024))}"
@@ -1105,20 +1110,29 @@ ll_join() {
     ll_joined=$*
 }
 
+# The gathered first line of FILE, in ll_is. (The kernel gives a setting only to who reads it in one
+# piece; the shell reads byte by byte.)
+ll_setting() {
+    ll_is=
+    case $ll_settings in
+    *"$ll_nl$1:"*)
+        ll_is=${ll_settings#*"$ll_nl$1:"}
+        ll_is=${ll_is%%"$ll_nl"*}
+        ;;
+    esac
+}
+
 # KEY PATH-UNDER-PROC-SYS VALUE
 ll_sysctl() {
+    if [ -z "${ll_settings-}" ]; then
+        ll_gather_settings
+    fi
     ll_conf=$ll_sysctl_dir/60-lamplighter-$1.conf
-    ll_is=
-    if [ -r "$ll_conf" ]; then
-        read -r ll_is <"$ll_conf"
-    fi
-    ll_live=
-    if [ -r "/proc/sys/$2" ]; then
-        read -r ll_live <"/proc/sys/$2"
-        # shellcheck disable=SC2086
-        ll_join $ll_live
-        ll_live=$ll_joined
-    fi
+    ll_setting "/proc/sys/$2"
+    # shellcheck disable=SC2086
+    ll_join $ll_is
+    ll_live=$ll_joined
+    ll_setting "$ll_conf"
     ll_refused=
     if [ "$ll_live" != "$3" ] && ! [ -w "/proc/sys/$2" ] && [ -e "$ll_root/run/systemd/container" ]; then
         ll_refused=1
@@ -1136,6 +1150,7 @@ ll_sysctl() {
         ll_do ll_write "$ll_conf.new"
         ll_do chmod 644 "$ll_conf.new"
         ll_do mv -fT "$ll_conf.new" "$ll_conf"
+        ll_stale
     fi
     if [ "$ll_live" != "$3" ] && [ -z "$ll_refused" ]; then
         ll_do sysctl -q -w "$1=$3"

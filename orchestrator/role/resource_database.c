@@ -220,6 +220,10 @@ void resource_database_emit(struct compiler *c, const struct ini_section *sectio
                          .user = compile_text(c, "user", ""),
                          .password = compile_secret_text(c, "password", ESCAPE_NONE, &secret)};
     d.host_count = role_words(compile_text(c, "hosts", "localhost"), " ,\t\n", &d.hosts);
+    if (secret) {
+        const char *form = quoted(c, d.password);
+        compile_hide(c, form, strlen(form));
+    }
     take_privileges(c, &d);
     check_names(c, &d);
     compile_begin(c, d.name, "ll_database");

@@ -156,6 +156,9 @@ static void emit_sysctl(struct compiler *c, const struct ini_section *section)
         compile_problem(c, "value", "expected a value on one line");
     }
     compile_begin(c, key, "ll_sysctl");
+    str_addf(&c->settings,
+             " \\\n        /proc/sys/%s \"$ll_sysctl_dir/60-lamplighter-%s.conf\"",
+             str_text(&path), key);
     compile_arg(c, key);
     compile_arg(c, compile_keep(c, &path));
     compile_arg(c, compile_keep(c, &value));

@@ -87,7 +87,7 @@ int role_script_decode(const struct message *message, struct role_script *ret_sc
  *
  * CONTEXT: a JSON object that templates see beside the roles' variables:
  *   cluster.name; instance.{id,group,zone,address};
- *   facts.{os,release,codename,cpus,memory_mb,arch,hostname};
+ *   facts.{os,release,codename,cpus,memory_mb,arch,hostname,container};
  *   groups.NAME.{address,members}, members a list of {id,address,zone,first,last}.
  * A host that has not been seen yet has no facts (or not all): Debian 12 with one CPU and 1 GiB is
  * assumed then, and the script says so in facts_assumed.

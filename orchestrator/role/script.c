@@ -150,8 +150,8 @@ static bool is_plain(const char *text)
 
 char *role_facts_parse(const char *output, size_t length)
 {
-    static const char *const texts[] = {"os",       "release", "codename",  "arch",
-                                        "hostname", "boot_id", "machine_id"};
+    static const char *const texts[] = {"os",       "release", "codename",   "arch",
+                                        "hostname", "boot_id", "machine_id", "container"};
     static const char *const numbers[] = {"cpus", "memory_mb"};
     json_t *said = json_loadb(output, length, JSON_REJECT_DUPLICATES, NULL);
     if (!json_is_object(said)) {
