@@ -1,4 +1,5 @@
 /* lamplighter help */
+#include "base/err.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/help_config.h"
@@ -23,6 +24,22 @@ static void print_overview(FILE *out)
           out);
 }
 
+static int explain_config(const struct cli *cli)
+{
+    const char *what = cli->argc > 1 ? cli->argv[1] : NULL;
+    struct err e = ERR_NULL;
+    int result = 0;
+    if (cli->json) {
+        json_t *table = help_config_json(what, &e);
+        result = table == NULL ? -1 : json_dumpf(table, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(table);
+    } else {
+        result = help_config_print(what, stdout, &e);
+    }
+    return result == 0 ? CLI_DONE : cli_usage("help", "%s", e.text);
+}
+
 int cmd_help(const struct cli *cli)
 {
     if (cli->argc == 0) {
@@ -30,8 +47,7 @@ int cmd_help(const struct cli *cli)
         return CLI_DONE;
     }
     if (text_equal(cli->argv[0], "config")) {
-        return help_config(stdout, cli->argc > 1 ? cli->argv[1] : NULL, cli->json) == 0 ? CLI_DONE
-                                                                                        : CLI_USAGE;
+        return explain_config(cli);
     }
     const struct cli_command *c = cli_find(cli->argv[0]);
     if (c == NULL) {

@@ -15,7 +15,10 @@
 #define DEADLINE_SLACK_MS 2000
 
 static const struct process_kind kinds[] = {
-    [CREW_SSH] = {.name = "ssh", .main = worker_main, .sandbox = SANDBOX_NETWORK},
+    [CREW_SSH] = {.name = "ssh",
+                  .main = worker_main,
+                  .sandbox = SANDBOX_NETWORK,
+                  .prepare = ssh_link_prepare},
     [CREW_PROVIDER] = {.name = "provider", .main = worker_main, .sandbox = SANDBOX_HYPERVISOR},
     [CREW_PROBER] = {.name = "prober", .main = prober_main, .sandbox = SANDBOX_NETWORK},
 };

@@ -237,6 +237,11 @@ static bool has_remains(struct provider_suite *suite, const char *id)
     char *path = xasprintf("%s/%s/", instance_dir, id);
     bool left = domain != NULL || exists("", id, "") || exists(".", id, ".lamplighter-new") ||
                 strstr(mounts, path) != NULL;
+    if (left) {
+        print_message("          left of %s: domain %s, directory %s, mount %s\n", id,
+                      domain != NULL ? "yes" : "no", exists("", id, "") ? "yes" : "no",
+                      strstr(mounts, path) != NULL ? "yes" : "no");
+    }
     if (domain != NULL) {
         virDomainFree(domain);
     }
