@@ -62,6 +62,12 @@ const char *ssh_outcome_to_string(enum ssh_outcome outcome);
 struct ssh_link; /* Opaque. */
 
 /*
+ * Starts the libraries. For process_kind.prepare: done once in the spawner, it spares every worker
+ * the milliseconds. Optional; repeating it does no harm.
+ */
+void ssh_link_prepare(void);
+
+/*
  * Connects, checks the host key, logs in. On anything but SSH_OK, E says why in one line that names
  * the host and what to do, and *ret_link is not written. DEADLINE_MS: monotonic, for all of it.
  */
@@ -90,7 +96,8 @@ struct ssh_command {
 };
 /*
  * Runs it to its end. *ret_status: exit status, or 128 + signal number. On anything but SSH_OK the
- * link is of no more use.
+ * link is of no more use. SSH_REFUSED: sudo (become) does not let us; E has its words. SSH_LOST:
+ * also when ON_OUTPUT gave up.
  */
 enum ssh_outcome ssh_link_run(struct ssh_link *link, const struct ssh_command *command,
                               int64_t deadline_ms, int *ret_status, struct err *e);

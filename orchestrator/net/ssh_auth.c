@@ -1,0 +1,207 @@
+/* Logging in: by public key only, from a file, then from the agent. */
+#include "net/ssh_session.h"
+
+#include "base/err.h"
+#include "base/secret.h"
+
+#include <mbedtls/base64.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AGENT_KEYS_MAX 6 /* sshd's MaxAuthTries. */
+
+enum key_form { KEY_USABLE, KEY_LOCKED, KEY_RSA, KEY_OTHER };
+
+static bool contains(const void *bytes, size_t length, const char *text)
+{
+    return memmem(bytes, length, text, strlen(text)) != NULL;
+}
+
+/*
+ * What sort of private key this is, as far as its head tells: libssh2 says the same thing about a
+ * passphrase, a broken file and a key that the host refuses. The layout is OpenSSH's PROTOCOL.key:
+ * magic, cipher name, key derivation, then the public key with its type.
+ */
+static enum key_form inspect_openssh(const char *body, size_t length)
+{
+    unsigned char base64[128];
+    unsigned char head[96];
+    size_t taken = 0;
+    size_t decoded = 0;
+    for (size_t i = 0; i < length && taken < sizeof(base64); i++) {
+        if (body[i] == '-') {
+            break;
+        }
+        if (body[i] != '\n' && body[i] != '\r') {
+            base64[taken++] = (unsigned char)body[i];
+        }
+    }
+    if (mbedtls_base64_decode(head, sizeof(head), &decoded, base64, taken / 4 * 4) != 0 ||
+        decoded < 32 || memcmp(head, "openssh-key-v1", 15) != 0) {
+        return KEY_OTHER;
+    }
+    if (memcmp(head + 15, "\0\0\0\4none", 8) != 0) {
+        return KEY_LOCKED;
+    }
+    return contains(head, decoded, "ssh-rsa") ? KEY_RSA : KEY_USABLE;
+}
+
+static enum key_form inspect(const struct secret *key)
+{
+    static const char begin[] = "-----BEGIN OPENSSH PRIVATE KEY-----";
+    const char *text = (const char *)key->bytes;
+    if (contains(text, key->length, "ENCRYPTED")) {
+        return KEY_LOCKED;
+    }
+    if (contains(text, key->length, "BEGIN RSA PRIVATE KEY")) {
+        return KEY_RSA;
+    }
+    const char *start = memmem(text, key->length, begin, sizeof(begin) - 1);
+    if (start == NULL) {
+        return contains(text, key->length, "PRIVATE KEY-----") ? KEY_USABLE : KEY_OTHER;
+    }
+    start += sizeof(begin) - 1;
+    return inspect_openssh(start, key->length - (size_t)(start - text));
+}
+
+static enum ssh_outcome refuse_form(const struct ssh_link *link, const char *path,
+                                    enum key_form form, struct err *e)
+{
+    switch (form) {
+    case KEY_USABLE: return SSH_OK;
+    case KEY_LOCKED:
+        err_set(e,
+                "%s: the key %s has a passphrase; load it into an agent (ssh-add) or use a key "
+                "without one",
+                link->label, path);
+        return SSH_REFUSED;
+    case KEY_RSA:
+        err_set(e,
+                "%s: %s is an RSA key, which libssh2 can only use with SHA-1; make one with "
+                "ssh-keygen -t ed25519",
+                link->label, path);
+        return SSH_REFUSED;
+    case KEY_OTHER:
+        err_set(e, "%s: %s is not a private key; was the .pub file meant to be named without it?",
+                link->label, path);
+        return SSH_REFUSED;
+    }
+    return SSH_REFUSED;
+}
+
+static bool is_refusal(int result)
+{
+    return result == LIBSSH2_ERROR_AUTHENTICATION_FAILED ||
+           result == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED;
+}
+
+static enum ssh_outcome try_key(struct ssh_link *link, const char *path, const struct secret *key,
+                                struct err *e)
+{
+    int result;
+    while ((result = libssh2_userauth_publickey_frommemory(
+                link->session, link->user, strlen(link->user), NULL, 0, (const char *)key->bytes,
+                key->length, NULL)) == LIBSSH2_ERROR_EAGAIN) {
+        enum ssh_outcome outcome = ssh_wait(link, e);
+        if (outcome != SSH_OK) {
+            return outcome;
+        }
+    }
+    if (result == 0) {
+        return SSH_OK;
+    }
+    if (is_refusal(result) && link->fault == SSH_OK) {
+        err_set(e,
+                "%s: does not let us in as %s with the key %s; put its .pub line into "
+                "~%s/.ssh/authorized_keys there",
+                link->label, link->user, path, link->user);
+        return SSH_REFUSED;
+    }
+    return ssh_failed(link, e);
+}
+
+static enum ssh_outcome try_key_file(struct ssh_link *link, const char *path, struct err *e)
+{
+    struct secret key = SECRET_NULL;
+    if (secret_read_file(&key, path, e) != 0) {
+        err_wrap(e, "%s: key file", link->label);
+        return SSH_REFUSED;
+    }
+    enum ssh_outcome outcome = refuse_form(link, path, inspect(&key), e);
+    if (outcome == SSH_OK) {
+        outcome = try_key(link, path, &key, e);
+    }
+    secret_deinit(&key);
+    return outcome;
+}
+
+static enum ssh_outcome try_identity(struct ssh_link *link, LIBSSH2_AGENT *agent,
+                                     struct libssh2_agent_publickey *identity, struct err *e)
+{
+    int result;
+    while ((result = libssh2_agent_userauth(agent, link->user, identity)) == LIBSSH2_ERROR_EAGAIN) {
+        enum ssh_outcome outcome = ssh_wait(link, e);
+        if (outcome != SSH_OK) {
+            return outcome;
+        }
+    }
+    if (result == 0) {
+        return SSH_OK;
+    }
+    return link->fault == SSH_OK ? SSH_REFUSED : ssh_failed(link, e);
+}
+
+static enum ssh_outcome try_identities(struct ssh_link *link, LIBSSH2_AGENT *agent, struct err *e)
+{
+    struct libssh2_agent_publickey *identity = NULL;
+    struct libssh2_agent_publickey *previous = NULL;
+    unsigned tried = 0;
+    while (tried < AGENT_KEYS_MAX && libssh2_agent_get_identity(agent, &identity, previous) == 0) {
+        enum ssh_outcome outcome = try_identity(link, agent, identity, e);
+        if (outcome != SSH_REFUSED) {
+            return outcome;
+        }
+        previous = identity;
+        tried++;
+    }
+    err_set(e, "%s: does not let us in as %s with any of the agent's %u keys", link->label,
+            link->user, tried);
+    return SSH_REFUSED;
+}
+
+static enum ssh_outcome try_agent(struct ssh_link *link, struct err *e)
+{
+    LIBSSH2_AGENT *agent = libssh2_agent_init(link->session);
+    enum ssh_outcome outcome = SSH_REFUSED;
+    if (agent == NULL || getenv("SSH_AUTH_SOCK") == NULL || libssh2_agent_connect(agent) != 0) {
+        err_set(e,
+                "%s: no SSH agent answers; start one (ssh-agent, SSH_AUTH_SOCK) or name a key "
+                "file",
+                link->label);
+    } else if (libssh2_agent_list_identities(agent) != 0) {
+        err_set(e, "%s: the SSH agent does not list its keys", link->label);
+    } else {
+        outcome = try_identities(link, agent, e);
+    }
+    if (agent != NULL) {
+        libssh2_agent_disconnect(agent);
+        libssh2_agent_free(agent);
+    }
+    return outcome;
+}
+
+enum ssh_outcome ssh_authenticate(struct ssh_link *link, const struct ssh_target *target,
+                                  struct err *e)
+{
+    enum ssh_outcome outcome = SSH_REFUSED;
+    if (target->key_file == NULL && !target->use_agent) {
+        err_set(e, "%s: neither a key file nor an agent to log in with", link->label);
+    }
+    if (target->key_file != NULL) {
+        outcome = try_key_file(link, target->key_file, e);
+    }
+    if (outcome == SSH_REFUSED && target->use_agent) {
+        outcome = try_agent(link, e);
+    }
+    return outcome;
+}
