@@ -14,7 +14,8 @@ static void check_gateway(struct load *load, struct load_section *section)
         !load_good(section, "addresses")) {
         return;
     }
-    uint32_t mask = ~(uint32_t)0 << (32 - zone->prefix_length);
+    /* The prefix is at least 8 bits long where there are addresses. */
+    uint32_t mask = zone->prefix_length == 0 ? 0 : ~(uint32_t)0 << (32 - zone->prefix_length);
     if (!load_given(section, "addresses")) {
         load_problem(load, section, "gateway",
                      "a gateway is for instances, but there are no "
@@ -111,12 +112,7 @@ static bool providers_are_good(const struct load *load)
             return false;
         }
     }
-    for (i = 0; i < load->section_count; i++) {
-        if (load->sections[i].kind == NULL || load->sections[i].shadowed) {
-            return false; /* It may have been meant to be one. */
-        }
-    }
-    return true;
+    return load_is_whole(load);
 }
 
 static void check_sizes(struct load *load, struct load_section *section)
@@ -227,7 +223,7 @@ static bool is_fed(const struct load *load, size_t pool)
             return true; /* Or may be, had its pool been understood. */
         }
     }
-    return false;
+    return !load_is_whole(load);
 }
 
 /* The line of a key that may be repeated. */

@@ -140,17 +140,6 @@ static void count_hosts(const struct load *load, const struct load_section *sect
     }
 }
 
-/* Sections of unknown kind may have been meant to be hosts. */
-static bool hosts_are_good(const struct load *load)
-{
-    for (size_t i = 0; i < load->section_count; i++) {
-        if (load->sections[i].kind == NULL || load->sections[i].shadowed) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* Tells of the first group for which the hosts that are for any group no longer suffice. */
 static void check_enough(struct load *load)
 {
@@ -206,7 +195,7 @@ void load_check_hosts(struct load *load)
         check_address(load, section);
         check_jumps(load, section);
     }
-    if (hosts_are_good(load)) {
+    if (load_is_whole(load)) {
         check_enough(load);
     }
 }

@@ -253,7 +253,7 @@ static const struct key pool_keys[] = {
     {.name = "slow-start",
      .type = KEY_DURATION,
      .offset = POOL(slow_start_ms),
-     .fallback = "0s",
+     .fallback = "0",
      .max = MINUTES(15),
      .help = "How long a new member's share of the traffic grows to its full size."},
     {.name = "balance",
@@ -511,7 +511,9 @@ void key_add_number(const struct key *key, int64_t number, struct str *text)
     static const char *const durations[] = {"h", "min", "s", "ms"};
     static const int64_t bytes[] = {TEBI(1), MEBI(1024), MEBI(1), 1024, 1};
     static const char *const sizes[] = {"T", "G", "M", "K", ""};
-    if (key->type == KEY_DURATION) {
+    if (number == 0 && key->type != KEY_PERCENT) {
+        str_add_char(text, '0');
+    } else if (key->type == KEY_DURATION) {
         add_with_unit(text, number, milliseconds, durations);
     } else if (key->type == KEY_SIZE) {
         add_with_unit(text, number, bytes, sizes);

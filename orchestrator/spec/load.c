@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 static void add_problem(struct load *load, const struct load_section *section, const char *key,
@@ -68,6 +69,16 @@ bool load_good(const struct load_section *section, const char *key)
     return !section->bad[section_kind_key(section->kind, key)];
 }
 
+bool load_is_whole(const struct load *load)
+{
+    for (size_t i = 0; i < load->section_count; i++) {
+        if (load->sections[i].kind == NULL || load->sections[i].shadowed) {
+            return false;
+        }
+    }
+    return true;
+}
+
 struct load_section *load_next(const struct load *load, enum section_id id, size_t *position)
 {
     while (*position < load->section_count) {
@@ -122,7 +133,8 @@ int load_find(const struct load *load, enum section_id id, const char *name, siz
             }
             names[count++] = section->ini->name;
         }
-        told = told || (same && (section->kind == NULL || section->shadowed));
+        told = told || ((section->kind == NULL || section->shadowed) &&
+                        strcasecmp(section->ini->name, name) == 0);
     }
     struct str hint = STR_NULL;
     add_hint(&hint, kind, name, names, count);

@@ -66,6 +66,9 @@ bool load_given(const struct load_section *section, const char *key);
 /* Whether the member of KEY (its value or the default) can be reckoned with: it was not refused. */
 bool load_good(const struct load_section *section, const char *key);
 
+/* Whether every section was understood. Where one was not, it may have been what is missing. */
+bool load_is_whole(const struct load *load);
+
 /* The section of object INDEX of kind ID; NULL when there is none. */
 struct load_section *load_section_of(const struct load *load, enum section_id id, size_t index);
 

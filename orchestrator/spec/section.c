@@ -10,7 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define FILE_VALUE_MAX (1024u * 1024)
+#define FILE_VALUE_MAX    (1024u * 1024)
+#define SECTION_NAMES_MAX 64
 
 static bool in_list(const char *const *list, const char *word)
 {
@@ -141,10 +142,13 @@ static void check_name(struct load *load, struct load_section *section)
 
 static void tell_unknown_section(struct load *load, const struct ini_section *ini)
 {
-    const char *names[32];
+    const char *names[SECTION_NAMES_MAX];
     size_t count = 0;
     for (size_t i = 0; i < section_kind_count; i++) {
         names[count++] = section_kinds[i].name;
+    }
+    for (size_t i = 0; section_later[i] != NULL && count < SECTION_NAMES_MAX; i++) {
+        names[count++] = section_later[i];
     }
     const char *nearest = text_nearest(ini->type, names, count);
     const char *space = *ini->name == '\0' ? "" : " ";
@@ -159,8 +163,10 @@ static void tell_unknown_section(struct load *load, const struct ini_section *in
                     "[%s%s%.63s] is not yet known to this version", ini->type, space, ini->name);
     } else if (nearest != NULL) {
         problem_add(load->problems, ini->file, ini->line,
-                    "unknown section [%.40s%s%.63s]; did you mean [%s%s%.63s]?", ini->type, space,
-                    ini->name, nearest, space, ini->name);
+                    "unknown section [%.40s%s%.63s]; did you mean [%s%s%.63s]%s?", ini->type, space,
+                    ini->name, nearest, space, ini->name,
+                    in_list(section_later, nearest) ? ", which this version does not yet know"
+                                                    : "");
     } else {
         problem_add(load->problems, ini->file, ini->line,
                     "unknown section [%.40s%s%.63s]; 'lamplighter help config' lists all",

@@ -185,7 +185,7 @@ static int take_options(const char *at, struct spec_check *check, struct err *e)
         if (i == OPTION_COUNT) {
             const char *nearest = text_nearest(word, options, OPTION_COUNT);
             return err_set(e,
-                           "expected expect, every, timeout, fall, rise, port or host, got "
+                           "expected one of expect, every, timeout, fall, rise, port, host; got "
                            "'%.60s'%s%s%s",
                            word, nearest == NULL ? "" : "; did you mean '",
                            nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?");
