@@ -25,6 +25,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LATE_DOMAIN_MS 1000
+#define LATE_PAUSE_US  20000
+
 struct context {
     char *cluster; /* All owned. */
     char *zone;
@@ -115,12 +118,18 @@ static int find_domain(struct work *work, struct err *e)
     return result;
 }
 
-static void work_end(struct work *work)
+static void forget_domain(struct work *work)
 {
     if (work->domain != NULL) {
         virDomainFree(work->domain);
     }
+    work->domain = NULL;
     mark_deinit(&work->mark);
+}
+
+static void work_end(struct work *work)
+{
+    forget_domain(work);
     instance_dir_deinit(&work->dir);
     free(work->name);
     free(work->path);
@@ -369,16 +378,20 @@ static int define_domain(struct work *work, const struct provider_instance_confi
     virDomainPtr defined = virDomainDefineXMLFlags(work->context->connection, str_text(&xml),
                                                    VIR_DOMAIN_DEFINE_VALIDATE);
     str_deinit(&xml);
+    struct err refusal = ERR_NULL;
     if (defined == NULL) {
-        libvirt_fault(e, "define domain %s", work->name);
+        libvirt_fault(&refusal, "define domain %s", work->name);
     } else {
         virDomainFree(defined);
     }
-    struct err look = ERR_NULL;
-    if (find_domain(work, &look) < 0) {
-        return err_set(e, "%s", look.text);
+    if (find_domain(work, e) < 0) {
+        return -1;
     }
-    return work->domain == NULL ? -1 : 0;
+    if (work->domain == NULL) {
+        return err_set(e, "%s",
+                       refusal.text[0] != '\0' ? refusal.text : "the domain is gone again");
+    }
+    return 0;
 }
 
 /* A domain whose directory is not whole was not left so by us: its keys are lost with it. */
@@ -396,11 +409,34 @@ static int check_found(struct work *work, const struct provider_instance_config 
     return 0;
 }
 
+/*
+ * A definition with nothing to it came from a call that was killed while libvirtd worked for it,
+ * and arrived after a destroy() had looked. It goes.
+ */
+static int drop_bare_domain(struct work *work, struct err *e)
+{
+    enum libvirt_state state = LIBVIRT_GONE;
+    if (work->domain == NULL || work->dir.fd >= 0) {
+        return 0;
+    }
+    if (libvirt_domain_state(work->domain, &state, e) < 0 ||
+        (state == LIBVIRT_OFF && libvirt_domain_remove(work->domain, e) < 0)) {
+        return -1;
+    }
+    if (state == LIBVIRT_OFF || state == LIBVIRT_GONE) {
+        forget_domain(work);
+    }
+    return 0;
+}
+
 static int ensure_steps(struct work *work, const struct provider_instance_config *config,
                         struct err *e)
 {
     bool ready = false;
     enum libvirt_state state = LIBVIRT_GONE;
+    if (drop_bare_domain(work, e) < 0) {
+        return -1;
+    }
     if (work->dir.fd >= 0 && libvirt_root_ready(&work->dir, &ready, e) < 0) {
         return -1;
     }
@@ -464,10 +500,33 @@ static int libvirt_ensure(void *opaque, const struct provider_instance_config *c
     return result < 0 ? err_wrap(e, "%s", config->id) : 0;
 }
 
+/*
+ * All but the domain is there: an ensure() may have been killed while libvirtd was making that, and
+ * it would come to be when we have gone. Wait for it a little.
+ */
+static int await_domain(struct work *work, struct err *e)
+{
+    bool ready = false;
+    if (work->dir.fd < 0 || libvirt_root_ready(&work->dir, &ready, e) < 0) {
+        return work->dir.fd < 0 ? 0 : -1;
+    }
+    int64_t until_ms = clock_now_ms() + LATE_DOMAIN_MS;
+    while (ready && work->domain == NULL && clock_now_ms() < until_ms) {
+        usleep(LATE_PAUSE_US);
+        if (find_domain(work, e) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int libvirt_destroy(void *opaque, const char *id, int64_t deadline_ms, struct err *e)
 {
     struct work work;
     int result = work_begin(&work, opaque, id, deadline_ms, e);
+    if (result == 0) {
+        result = await_domain(&work, e);
+    }
     if (result == 0 && work.domain != NULL) {
         result = libvirt_domain_remove(work.domain, e);
     }

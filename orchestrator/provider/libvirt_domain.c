@@ -13,6 +13,7 @@
 
 #define STATE_PAUSE_US   10000
 #define KILL_PATIENCE_MS 3000
+#define REMOVE_TRIES     5
 
 static int last_code(void)
 {
@@ -123,8 +124,12 @@ int libvirt_domain_start(virDomainPtr domain, struct err *e)
     if (done == 0) {
         return 0;
     }
-    libvirt_fault(e, "start the domain");
-    return libvirt_domain_state(domain, &state, NULL) == 0 && state == LIBVIRT_RUNNING ? 0 : -1;
+    struct err refusal = ERR_NULL;
+    libvirt_fault(&refusal, "start the domain");
+    if (libvirt_domain_state(domain, &state, e) < 0) {
+        return -1;
+    }
+    return state == LIBVIRT_RUNNING ? 0 : err_set(e, "%s", refusal.text);
 }
 
 /*
@@ -151,6 +156,10 @@ static int kill_init(virDomainPtr domain, enum libvirt_state *ret_state, struct 
     return -1;
 }
 
+/*
+ * Not running when this returns 0. Destroy is asked for even when it looks off: it waits for a
+ * start that may be going on, begun by a process that is no more.
+ */
 static int end(virDomainPtr domain, struct err *e)
 {
     enum libvirt_state state = LIBVIRT_GONE;
@@ -158,21 +167,34 @@ static int end(virDomainPtr domain, struct err *e)
         (state == LIBVIRT_RUNNING && kill_init(domain, &state, e) < 0)) {
         return -1;
     }
-    if (state == LIBVIRT_GONE || state == LIBVIRT_OFF || virDomainDestroy(domain) == 0) {
+    if (state == LIBVIRT_GONE || virDomainDestroy(domain) == 0) {
         return 0;
     }
-    libvirt_fault(e, "end the domain");
-    bool looked = libvirt_domain_state(domain, &state, NULL) == 0;
-    return looked && (state == LIBVIRT_GONE || state == LIBVIRT_OFF) ? 0 : -1;
+    struct err refusal = ERR_NULL;
+    libvirt_fault(&refusal, "end the domain");
+    if (libvirt_domain_state(domain, &state, e) < 0) {
+        return -1;
+    }
+    bool ended = state == LIBVIRT_GONE || state == LIBVIRT_OFF;
+    return ended ? 0 : err_set(e, "%s", refusal.text);
 }
 
 int libvirt_domain_remove(virDomainPtr domain, struct err *e)
 {
-    if (end(domain, e) < 0) {
-        return -1;
+    for (unsigned i = 0; i < REMOVE_TRIES; i++) {
+        if (end(domain, e) < 0) {
+            return -1;
+        }
+        if (virDomainUndefine(domain) < 0 && last_code() != VIR_ERR_NO_DOMAIN) {
+            return libvirt_fault(e, "undefine the domain");
+        }
+        enum libvirt_state state = LIBVIRT_GONE;
+        if (libvirt_domain_state(domain, &state, e) < 0) {
+            return -1;
+        }
+        if (state == LIBVIRT_GONE) {
+            return 0;
+        }
     }
-    if (virDomainUndefine(domain) == 0 || last_code() == VIR_ERR_NO_DOMAIN) {
-        return 0;
-    }
-    return libvirt_fault(e, "undefine the domain");
+    return err_set(e, "undefine the domain: it is started again and again by somebody else");
 }

@@ -124,7 +124,9 @@ static int make_places(const struct instance_dir *dir, struct err *e)
 {
     static const char *const names[] = {"upper", "work", "root"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (mkdirat(dir->fd, names[i], 0755) < 0 && errno != EEXIST) {
+        bool made = mkdirat(dir->fd, names[i], 0755) == 0 || errno == EEXIST;
+        /* The upper directory's mode is that of "/" in the guest, whatever our umask is. */
+        if (!made || fchmodat(dir->fd, names[i], 0755, 0) < 0) {
             return err_errno(e, errno, "make directory %s/%s", dir->path, names[i]);
         }
     }

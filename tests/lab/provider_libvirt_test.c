@@ -432,6 +432,50 @@ static void test_hostile_root(void **state)
     suite.ops->close(context);
 }
 
+/* What a killed process asked libvirtd for may arrive after everything else is gone. */
+static void test_late_definition(void **state)
+{
+    (void)state;
+    struct provider_suite suite = new_suite();
+    void *context = NULL;
+    struct err e = ERR_NULL;
+    assert_int_equal(suite.ops->open(&suite.config, &context, &e), 0);
+    struct provider_instance_config config = suite.instance;
+    config.id = "late-1";
+    config.group = "late";
+    config.address = suite.addresses[2];
+    config.deadline_ms = clock_now_ms() + CALL_MS;
+    struct provider_view view = {.id = NULL};
+    assert_int_equal(suite.ops->ensure(context, &config, &view, &e), 0);
+    provider_view_deinit(&view);
+    virDomainPtr domain = domain_of("late-1");
+    char *xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+    virDomainFree(domain);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(suite.ops->destroy(context, "late-1", clock_now_ms() + CALL_MS, &e), 0);
+        assert_false(has_remains(&suite, "late-1"));
+        domain = virDomainDefineXML(connection, xml);
+        assert_non_null(domain);
+        virDomainFree(domain);
+        struct provider_view *views = NULL;
+        size_t count = 0;
+        assert_int_equal(suite.ops->list(context, &views, &count, &e), 0);
+        assert_int_equal(count, 1);
+        assert_int_equal(views[0].power, PROVIDER_BROKEN);
+        assert_null(views[0].host_key);
+        provider_views_free(views, count);
+        if (round == 0) {
+            assert_int_equal(suite.ops->ensure(context, &config, &view, &e), 0);
+            assert_int_equal(view.power, PROVIDER_RUNNING);
+            provider_view_deinit(&view);
+        }
+    }
+    assert_int_equal(suite.ops->destroy(context, "late-1", clock_now_ms() + CALL_MS, &e), 0);
+    assert_false(has_remains(&suite, "late-1"));
+    free(xml);
+    suite.ops->close(context);
+}
+
 static void test_no_such_bridge(void **state)
 {
     (void)state;
@@ -649,15 +693,11 @@ int main(int count, char **arguments)
     suite.has_remains = has_remains;
     suite.cut_short = cut_short;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_login_and_who_it_is),
-        cmocka_unit_test(test_many_processes_at_once),
-        cmocka_unit_test(test_hostile_root),
-        cmocka_unit_test(test_no_such_bridge),
-        cmocka_unit_test(test_in_a_workers_sandbox),
-        cmocka_unit_test(test_odd_directory),
-        cmocka_unit_test(test_busy_root),
-        cmocka_unit_test(test_no_libvirt),
-        cmocka_unit_test(test_libvirt_hangs),
+        cmocka_unit_test(test_login_and_who_it_is), cmocka_unit_test(test_many_processes_at_once),
+        cmocka_unit_test(test_hostile_root),        cmocka_unit_test(test_late_definition),
+        cmocka_unit_test(test_no_such_bridge),      cmocka_unit_test(test_in_a_workers_sandbox),
+        cmocka_unit_test(test_odd_directory),       cmocka_unit_test(test_busy_root),
+        cmocka_unit_test(test_no_libvirt),          cmocka_unit_test(test_libvirt_hangs),
     };
     int failed = cmocka_run_group_tests_name("libvirt, in a lab", tests, NULL, NULL);
     failed += provider_suite_run(&suite);
