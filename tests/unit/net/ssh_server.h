@@ -64,8 +64,10 @@ static inline void ssh_must_run(const char *const *argv)
 
 static inline void ssh_make_key(const char *name, const char *type, const char *passphrase)
 {
-    const char *argv[] = {"/usr/bin/ssh-keygen", "-q", "-t", type, "-N", passphrase, "-C", "", "-f",
-                          ssh_path(name),        NULL};
+    /* ed25519 takes no notice of the size. */
+    const char *argv[] = {
+        "/usr/bin/ssh-keygen", "-q", "-t", type, "-b", "2048", "-N", passphrase, "-C", "", "-f",
+        ssh_path(name),        NULL};
     ssh_must_run(argv);
 }
 
