@@ -95,5 +95,5 @@ remove_cgroups() {
 
 # ours PID: is it alive and one of the lab's own services? A recycled process id is not.
 ours() {
-    [[ -n $1 && -r /proc/$1/cgroup ]] && grep -q "^0::/lamplighter/$name/services$" "/proc/$1/cgroup"
+    [[ -n $1 && -r /proc/$1/cgroup ]] && grep -q "^0::.*/lamplighter/$name/services$" "/proc/$1/cgroup"
 }

@@ -108,6 +108,7 @@ purge_cache() {
         say "another lab is up: $cache is kept"
         return
     fi
-    rm -rf --one-file-system -- "$cache"
+    rm -rf --one-file-system -- "$cache"/{images,packages,keys,.base.lock,.packages.lock}
+    rmdir "$cache" 2>/dev/null || true
     rmdir "${log%/*}" 2>/dev/null || true
 }

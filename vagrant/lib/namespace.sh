@@ -14,7 +14,9 @@ network_up() {
     in_net ip link show "$bridge" >/dev/null 2>&1 || in_net ip link add "$bridge" type bridge
     in_net ip address replace "$gateway/$prefix" dev "$bridge"
     in_net ip link set "$bridge" up
-    in_net sysctl -q -w net.ipv4.ip_forward=1
+    # For routes that roles may try; the hosts themselves are neighbours. In a container /proc/sys may
+    # not be writable.
+    in_net sysctl -q -w net.ipv4.ip_forward=1 || true
 }
 
 # ns_pid: a process that lives in the lab's namespaces, the way into them. The holder sleeps there for
