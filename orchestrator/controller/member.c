@@ -183,10 +183,9 @@ static size_t free_host(const struct controller *c, size_t group, size_t zone, s
     for (size_t h = 0; h < c->spec->host_count; h++) {
         const struct spec_host *host = &c->spec->hosts[h];
         /* A host without a provider is a bastion. */
-        bool fits = host->provider != SPEC_NONE &&
-                    c->spec->providers[host->provider].zone == zone &&
-                    (host->group == group || host->group == SPEC_NONE) &&
-                    !machine_taken(c, host->name);
+        bool fits =
+            host->provider != SPEC_NONE && c->spec->providers[host->provider].zone == zone &&
+            (host->group == group || host->group == SPEC_NONE) && !machine_taken(c, host->name);
         if (!fits) {
             continue;
         }
