@@ -131,7 +131,9 @@ static int begin(const struct session *s, struct target *t, const char *command,
     message_put_int(&request, WIRE_DEADLINE, deadline_ms);
     message_put_text(&request, WIRE_COMMAND, command);
     controller_put_target(s->controller, t->member, &request);
-    int result = crew_start(s->crew, CREW_SSH, &request, NULL, deadline_ms, t, e);
+    const struct crew_request ask = {
+        .kind = CREW_SSH, .message = &request, .deadline_ms = deadline_ms, .data = t};
+    int result = crew_start(s->crew, &ask, e);
     message_deinit(&request);
     return result;
 }

@@ -90,7 +90,12 @@ static void print_plan(const struct cli *cli, const struct session *s,
         print_items(s->controller, &steps[i], cli->diff || cli->verbose);
     }
     holds_print(s->controller, stdout);
-    if (shown == 0) {
+    size_t holds;
+    controller_holds(s->controller, &holds);
+    if (holds > 0) {
+        printf("cluster %s: %zu step%s, and %zu that cannot be taken (above)\n",
+               s->site.spec->cluster, shown, shown == 1 ? "" : "s", holds);
+    } else if (shown == 0) {
         printf("cluster %s: nothing to change; looked at %zu instances\n", s->site.spec->cluster,
                controller_member_count(s->controller));
     } else {

@@ -54,7 +54,9 @@ static int greet(const struct session *s, size_t member, struct greeting *g, str
     message_init(&request, WIRE_GREET);
     message_put_int(&request, WIRE_DEADLINE, deadline_ms);
     controller_put_target(s->controller, member, &request);
-    int result = crew_start(s->crew, CREW_SSH, &request, NULL, deadline_ms, NULL, e);
+    const struct crew_request ask = {
+        .kind = CREW_SSH, .message = &request, .deadline_ms = deadline_ms, .data = NULL};
+    int result = crew_start(s->crew, &ask, e);
     message_deinit(&request);
     while (result == 0 && crew_count(s->crew) > 0) {
         result = crew_wait(s->crew, NULL, 0, clock_now_ms() + GREET_LIMIT_MS, e);

@@ -1,5 +1,7 @@
 #include "cli/holds.h"
 
+#include <string.h>
+
 const char *hold_kind_to_string(enum hold_kind kind)
 {
     switch (kind) {
@@ -19,6 +21,16 @@ static const char *failure_of(const struct controller *c, const struct hold *hol
     return controller_member_at(c, hold->instance).record->reason;
 }
 
+/* What the tool on the host said, line by line, set off from our own words. */
+static void print_failure(const char *failure, FILE *out)
+{
+    while (failure != NULL && *failure != '\0') {
+        size_t length = strcspn(failure, "\n");
+        fprintf(out, "%-10s            | %.*s\n", "", (int)length, failure);
+        failure += length + (failure[length] == '\n');
+    }
+}
+
 void holds_print(const struct controller *c, FILE *out)
 {
     size_t count;
@@ -26,11 +38,9 @@ void holds_print(const struct controller *c, FILE *out)
     for (size_t i = 0; i < count; i++) {
         char reason[300];
         reason_to_string(&holds[i].reason, reason, sizeof(reason));
-        const char *failure = failure_of(c, &holds[i]);
-        fprintf(out, "%-10s %-10s %s%s%s\n",
-                controller_subject(c, holds[i].instance, holds[i].group),
-                hold_kind_to_string(holds[i].kind), reason, failure == NULL ? "" : ": ",
-                failure == NULL ? "" : failure);
+        fprintf(out, "%-10s %-10s %s\n", controller_subject(c, holds[i].instance, holds[i].group),
+                hold_kind_to_string(holds[i].kind), reason);
+        print_failure(failure_of(c, &holds[i]), out);
     }
 }
 

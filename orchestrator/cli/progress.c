@@ -12,6 +12,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#define TEXT_MAX 160
+
 /* One host that is worked on. */
 struct live {
     char subject[WORLD_ID_SIZE];
@@ -162,8 +164,11 @@ static void say(struct progress *p, const char *subject, const char *what, const
         str_addf(&line, " in %s", span);
     }
     if (text != NULL) {
+        /* The whole of it stands below, with what is left undone. */
+        size_t length = strlen(text);
         str_add(&line, ": ");
-        str_add_printable(&line, text, strlen(text), false);
+        str_add_printable(&line, text, length > TEXT_MAX ? TEXT_MAX : length, false);
+        str_add(&line, length > TEXT_MAX ? " ..." : "");
     }
     if (p->terminal) {
         erase(p);

@@ -3,6 +3,8 @@
 #include "controller/worker.h"
 #include "role/role.h"
 
+#include <stdlib.h>
+
 static void tell_progress(void *context, const char *role, const char *type, const char *name)
 {
     worker_progress(context, "%s: %s %s", role, type, name);
@@ -70,6 +72,18 @@ static int decode_script(const struct message *request, struct role_script *ret_
     return result;
 }
 
+/* Blobs came as descriptors, by their digest: what the controller's path says is not for us. */
+static void take_blobs(const struct worker *worker, struct role_script *script)
+{
+    for (size_t i = 0; i < script->blob_count; i++) {
+        char *path = worker_file_path(worker, script->blobs[i].digest);
+        if (path != NULL) {
+            free(script->blobs[i].path);
+            script->blobs[i].path = path;
+        }
+    }
+}
+
 void act_role_work(struct worker *worker, const struct message *request)
 {
     struct err e = ERR_NULL;
@@ -78,6 +92,7 @@ void act_role_work(struct worker *worker, const struct message *request)
         worker_result(worker, WORK_PERMANENT, e.text);
         return;
     }
+    take_blobs(worker, &script);
     struct ssh_link *link = worker_link(worker, request);
     if (link != NULL) {
         const struct role_run_options options = {

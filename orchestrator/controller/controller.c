@@ -64,6 +64,7 @@ void controller_free(struct controller *c)
     }
     prober_free(c->prober);
     json_decref(c->groups);
+    free(c->targets_named);
     members_free(c);
     free(c);
 }
@@ -104,11 +105,14 @@ static int start_lists(struct controller *c, struct err *e)
         struct running *running = xcalloc(1, sizeof(*running));
         running->provider = p;
         running->action.balancer = WORLD_NONE;
-        int result = crew_start(c->crew, CREW_PROVIDER, &request, NULL,
-                                clock_now_ms() + LIST_LIMIT_MS, running, e);
+        const struct crew_request list = {.kind = CREW_PROVIDER,
+                                          .message = &request,
+                                          .deadline_ms = clock_now_ms() + LIST_LIMIT_MS,
+                                          .data = running};
+        int result = crew_start(c->crew, &list, e);
         message_deinit(&request);
         if (result != 0) {
-            free(running);
+            running_free(running);
             return err_wrap(e, "provider %s", c->spec->providers[p].name);
         }
         c->lists_open++;
@@ -329,8 +333,7 @@ static bool prepare(struct controller *c, const struct action *action, const cha
             c->options.watch.on_end(c->options.watch.context, action, id, WORK_PERMANENT, 0,
                                     e.text);
         }
-        free(running->reason);
-        free(running);
+        running_free(running);
         message_deinit(&request);
         return false;
     }
@@ -340,6 +343,7 @@ static bool prepare(struct controller *c, const struct action *action, const cha
     c->world.instances[action->instance].busy = true;
     if (action->balancer != WORLD_NONE) {
         c->world.balancers[action->balancer].busy = true;
+        result_expect_targets(c, action->balancer);
         for (size_t t = 0; t < c->world.target_count; t++) {
             if (c->world.targets[t].balancer == action->balancer &&
                 action->kind == ACTION_COMPARE) {
@@ -357,14 +361,25 @@ static bool prepare(struct controller *c, const struct action *action, const cha
 static int start(struct controller *c, struct prepared *prepared, struct err *e)
 {
     const struct action *action = &prepared->running->action;
-    enum crew_kind kind = action->kind == ACTION_LAUNCH || action->kind == ACTION_TERMINATE
-                              ? CREW_PROVIDER
-                              : CREW_SSH;
-    const char *keep = action->balancer == WORLD_NONE
-                           ? NULL
-                           : c->world.instances[c->world.balancers[action->balancer].instance].id;
-    return crew_start(c->crew, kind, &prepared->request, keep, request_deadline(c, action),
-                      prepared->running, e);
+    const struct role_script *script = &prepared->running->script;
+    bool provider = action->kind == ACTION_LAUNCH || action->kind == ACTION_TERMINATE;
+    struct crew_file *files = xcalloc(script->blob_count, sizeof(*files));
+    for (size_t i = 0; i < script->blob_count; i++) {
+        files[i] =
+            (struct crew_file){.name = script->blobs[i].digest, .path = script->blobs[i].path};
+    }
+    struct crew_request request = {.kind = provider ? CREW_PROVIDER : CREW_SSH,
+                                   .message = &prepared->request,
+                                   .files = files,
+                                   .file_count = script->blob_count,
+                                   .deadline_ms = request_deadline(c, action),
+                                   .data = prepared->running};
+    if (action->balancer != WORLD_NONE) {
+        request.keep = c->world.instances[c->world.balancers[action->balancer].instance].id;
+    }
+    int result = crew_start(c->crew, &request, e);
+    free(files);
+    return result;
 }
 
 /* Intents first, all in one transaction; then the effects. *ret_count: how many were begun. */

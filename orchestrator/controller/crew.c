@@ -8,8 +8,10 @@
 #include "controller/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A request carries its own deadline; the worker keeps it, and this much later we do. */
 #define DEADLINE_SLACK_MS 2000
@@ -123,24 +125,51 @@ static struct job *add_job(struct crew *crew, enum crew_kind kind, const char *k
     return job;
 }
 
-int crew_start(struct crew *crew, enum crew_kind kind, const struct message *request,
-               const char *keep, int64_t deadline_ms, void *data, struct err *e)
+static int send_file(const struct job *job, const struct crew_file *file, struct err *e)
 {
-    struct job *job = find_kept(crew, keep);
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return err_errno(e, errno, "%s", file->path);
+    }
+    struct message message = MESSAGE_NULL;
+    message_init(&message, WIRE_FILE);
+    message_put_text(&message, WIRE_NAME, file->name);
+    enum message_io io = message_send(job->process.socket, &message, fd, e);
+    message_deinit(&message);
+    close(fd);
+    return io == MESSAGE_IO_OK ? 0 : err_wrap(e, "hand a file to a worker");
+}
+
+static int hand_over(const struct job *job, const struct crew_request *request, struct err *e)
+{
+    for (size_t i = 0; i < request->file_count; i++) {
+        if (send_file(job, &request->files[i], e) != 0) {
+            return -1;
+        }
+    }
+    if (message_send(job->process.socket, request->message, -1, e) != MESSAGE_IO_OK) {
+        return err_wrap(e, "hand a request to a worker");
+    }
+    return 0;
+}
+
+int crew_start(struct crew *crew, const struct crew_request *request, struct err *e)
+{
+    struct job *job = find_kept(crew, request->keep);
     if (job == NULL) {
-        job = add_job(crew, kind, keep, e);
+        job = add_job(crew, request->kind, request->keep, e);
     }
     if (job == NULL) {
         return -1;
     }
-    if (message_send(job->process.socket, request, -1, e) != MESSAGE_IO_OK) {
-        job->ended = !job->busy;
-        return err_wrap(e, "hand a request to a worker");
+    if (hand_over(job, request, e) != 0) {
+        job->ended = true;
+        return -1;
     }
     job->busy = true;
     job->started_ms = clock_now_ms();
-    job->deadline_ms = deadline_ms;
-    job->data = data;
+    job->deadline_ms = request->deadline_ms;
+    job->data = request->data;
     crew->busy_count++;
     return 0;
 }

@@ -34,12 +34,25 @@ void crew_set_callbacks(struct crew *crew, const struct crew_callbacks *callback
 void crew_free(struct crew *crew);
 struct spawner *crew_spawner(struct crew *crew);
 
-/*
- * Begins REQUEST (copied) on a worker. KEEP, when not NULL, names a worker that is kept afterwards
- * with its connection, and used again for the same name; it must not be busy. DATA is the caller's.
- */
-int crew_start(struct crew *crew, enum crew_kind kind, const struct message *request,
-               const char *keep, int64_t deadline_ms, void *data, struct err *e);
+/* A file that goes along: the worker gets a descriptor, for it may open nothing of ours. */
+struct crew_file {
+    const char *name; /* How the request names it. */
+    const char *path;
+};
+
+/* Borrowed for the call. */
+struct crew_request {
+    enum crew_kind kind;
+    const struct message *message;
+    const struct crew_file *files;
+    size_t file_count;
+    /* Names a worker that is kept afterwards with its connection, and used again for the same name;
+       it must not be busy. NULL: the worker ends with its request. */
+    const char *keep;
+    int64_t deadline_ms; /* Monotonic. */
+    void *data;          /* The caller's. */
+};
+int crew_start(struct crew *crew, const struct crew_request *request, struct err *e);
 void *job_data(const struct job *job);
 int64_t job_started_ms(const struct job *job); /* Monotonic. */
 

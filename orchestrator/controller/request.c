@@ -155,18 +155,15 @@ static int put_script(struct controller *c, const struct action *action, struct 
                       struct message *request, struct err *e)
 {
     struct member *m = &c->members[action->instance];
-    struct role_script script;
-    if (compile(c, action->instance, &script, e) != 0) {
+    if (compile(c, action->instance, &running->script, e) != 0) {
         return -1;
     }
-    text_copy(m->digest, sizeof(m->digest), script.digest);
+    text_copy(m->digest, sizeof(m->digest), running->script.digest);
     m->digest_version = c->context_version;
-    text_copy(running->digest, sizeof(running->digest), script.digest);
     struct message encoded = MESSAGE_NULL;
-    role_script_encode(&script, &encoded);
+    role_script_encode(&running->script, &encoded);
     message_put_message(request, WIRE_SCRIPT, &encoded);
     message_deinit(&encoded);
-    role_script_deinit(&script);
     message_put_int(request, WIRE_CHECK, action->kind == ACTION_INSPECT);
     message_put_int(request, WIRE_DIFF, c->options.diff);
     message_put_text(request, WIRE_CLUSTER, c->spec->cluster);
@@ -307,6 +304,14 @@ static enum wire_kind kind_of(enum action_kind kind)
     case ACTION_MARK: break;
     }
     return WIRE_RESULT;
+}
+
+void running_free(struct running *running)
+{
+    role_script_deinit(&running->script);
+    free(running->action_id);
+    free(running->reason);
+    free(running);
 }
 
 int request_build(struct controller *c, const struct action *action, struct running *running,

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REPEATS_MAX 8
+
 static void replace_text(char **text, const char *fresh)
 {
     char *copy = fresh == NULL ? NULL : xstrdup(fresh);
@@ -106,6 +108,7 @@ static void hear_target(struct controller *c, size_t balancer, const struct mess
         if (target->member != index || target->balancer != balancer) {
             continue;
         }
+        c->targets_named[t] = true;
         target->state = target_state_of(message_int(message, WIRE_STATE, 0));
         struct member *m = &c->members[index];
         if (target->state == WORLD_TARGET_UP && !m->record.admitted && c->journal != NULL) {
@@ -204,7 +207,7 @@ static void done_inspect(struct controller *c, size_t index, const struct runnin
     it->drift_count = message_int(result, WIRE_CHANGED, 0);
     it->drift = it->drift_count == 0 ? WORLD_DRIFT_NONE : WORLD_DRIFT_PENDING;
     if (it->drift_count == 0) {
-        replace_text(&m->record.script_digest, running->digest);
+        replace_text(&m->record.script_digest, running->script.digest);
     }
     take_facts(c, index, result);
 }
@@ -221,7 +224,7 @@ static void done_configure(struct controller *c, size_t index, const struct runn
     it->drift = WORLD_DRIFT_NONE;
     it->ready_ms = clock_now_ms();
     m->record.configured_ms = clock_wall_ms();
-    replace_text(&m->record.script_digest, running->digest);
+    replace_text(&m->record.script_digest, running->script.digest);
     take_facts(c, index, result);
     for (size_t b = 0; b < c->world.balancer_count; b++) {
         if (c->world.balancers[b].instance == index) {
@@ -230,13 +233,23 @@ static void done_configure(struct controller *c, size_t index, const struct runn
     }
 }
 
-/* Targets that a balancer did not name are not there. */
+/* Targets that a balancer did not name in its answer are not there. */
 static void complete_targets(struct controller *c, size_t balancer)
 {
     for (size_t t = 0; t < c->world.target_count; t++) {
-        if (c->world.targets[t].balancer == balancer &&
-            c->world.targets[t].state == WORLD_TARGET_UNKNOWN) {
+        if (c->world.targets[t].balancer == balancer && !c->targets_named[t]) {
             c->world.targets[t].state = WORLD_TARGET_ABSENT;
+        }
+    }
+}
+
+/* Before BALANCER answers: it has named none of its targets yet. */
+void result_expect_targets(struct controller *c, size_t balancer)
+{
+    c->targets_named = xrealloc(c->targets_named, c->world.target_capacity, sizeof(bool));
+    for (size_t t = 0; t < c->world.target_count; t++) {
+        if (c->world.targets[t].balancer == balancer) {
+            c->targets_named[t] = false;
         }
     }
 }
@@ -343,13 +356,6 @@ static void describe(const struct running *running, const struct message *result
     }
 }
 
-static void free_running(struct running *running)
-{
-    free(running->action_id);
-    free(running->reason);
-    free(running);
-}
-
 static void end_list(struct controller *c, struct running *running, enum work_outcome outcome,
                      const char *text)
 {
@@ -368,6 +374,17 @@ static void end_list(struct controller *c, struct running *running, enum work_ou
     }
 }
 
+/*
+ * A step that ends well and is decided again at once, over and over, means that our picture of the
+ * world does not follow the world. That must end in one clear line, not in a busy loop.
+ */
+static void note_repeat(struct controller *c, const struct action *action)
+{
+    struct member *m = &c->members[action->instance];
+    m->repeats = m->last_kind == action->kind ? m->repeats + 1 : 1;
+    m->last_kind = action->kind;
+}
+
 void result_end(void *context, struct job *job, enum work_outcome outcome,
                 const struct message *result, const char *text)
 {
@@ -375,14 +392,20 @@ void result_end(void *context, struct job *job, enum work_outcome outcome,
     struct running *running = job_data(job);
     if (running->provider != SPEC_NONE) {
         end_list(c, running, outcome, text);
-        free_running(running);
+        running_free(running);
         return;
     }
     const struct action *action = &running->action;
     char detail[160] = "";
+    note_repeat(c, action);
     c->world.instances[action->instance].busy = false;
     if (action->balancer != WORLD_NONE) {
         c->world.balancers[action->balancer].busy = false;
+    }
+    if (outcome == WORK_DONE && action_kind_has_effect(action->kind) &&
+        c->members[action->instance].repeats > REPEATS_MAX) {
+        outcome = WORK_PERMANENT;
+        text = "the same step ended well many times in a row and is still wanted; please report it";
     }
     if (outcome == WORK_DONE) {
         describe(running, result, detail, sizeof(detail));
@@ -403,7 +426,7 @@ void result_end(void *context, struct job *job, enum work_outcome outcome,
                                 c->world.instances[action->instance].id, outcome,
                                 clock_now_ms() - job_started_ms(job), text);
     }
-    free_running(running);
+    running_free(running);
 }
 
 void result_transition(void *context, const char *id, enum world_health health, const char *text)

@@ -20,7 +20,9 @@ struct member {
     struct controller_item *items; /* Owned. */
     size_t item_count;
     size_t item_capacity;
-    bool probed; /* The prober was given it. */
+    bool probed;                /* The prober was given it. */
+    enum action_kind last_kind; /* Of the action that ended last. */
+    unsigned repeats;           /* How often in a row it was of that kind. */
     char *probe_text;
     char *frontend_text;
 };
@@ -31,7 +33,9 @@ struct running {
     char *action_id; /* NULL for looks: they are not recorded. */
     size_t provider; /* LIST jobs: the provider; else SPEC_NONE. */
     char *reason;    /* As text. */
-    char digest[65]; /* INSPECT, CONFIGURE: of the script that runs. */
+    /* INSPECT, CONFIGURE: the script that runs. Kept to the end: the worker reads its blobs from
+       files that live as long as it does. */
+    struct role_script script;
 };
 
 struct controller {
@@ -51,7 +55,8 @@ struct controller {
     bool looking_only; /* plan, status: only looks are dispatched. */
     bool no_inspect;   /* status: hosts are not compared. */
     struct controller_totals totals;
-    json_t *groups; /* What roles see of the groups, of groups_version. */
+    bool *targets_named; /* Beside world.targets: named in the answer a balancer is giving. */
+    json_t *groups;      /* What roles see of the groups, of groups_version. */
     uint64_t groups_version;
 };
 
@@ -75,6 +80,7 @@ int context_digest(struct controller *c, size_t index, struct err *e);
 /* request.c */
 void request_target(const struct controller *c, size_t index, struct message *request);
 /* Builds the request of ACTION. Faults (a template that does not render) are the instance's. */
+void running_free(struct running *running);
 int request_build(struct controller *c, const struct action *action, struct running *running,
                   struct message *ret_request, struct err *e);
 void request_list(const struct controller *c, size_t provider, struct message *ret_request);
@@ -84,6 +90,7 @@ int64_t request_deadline(const struct controller *c, const struct action *action
 void result_message(void *context, struct job *job, const struct message *message);
 void result_end(void *context, struct job *job, enum work_outcome outcome,
                 const struct message *result, const char *text);
+void result_expect_targets(struct controller *c, size_t balancer);
 void result_fail(struct controller *c, const struct action *action, enum work_outcome outcome,
                  const char *text);
 void result_transition(void *context, const char *id, enum world_health health, const char *text);

@@ -19,6 +19,7 @@ enum wire_kind {
     WIRE_LIST = 32,
     WIRE_ENSURE,
     WIRE_DESTROY,
+    WIRE_FILE, /* Before a request: WIRE_NAME, and a descriptor beside it. */
     /* Answers. */
     WIRE_PROGRESS = 64, /* WIRE_TEXT: what it does now. */
     WIRE_OUTPUT,        /* WIRE_STREAM, WIRE_BYTES. */

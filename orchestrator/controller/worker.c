@@ -1,9 +1,11 @@
 #include "controller/worker.h"
 
 #include "base/err.h"
+#include "base/mem.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -113,17 +115,55 @@ static void dispatch(struct worker *worker, const struct message *request)
     }
 }
 
+char *worker_file_path(const struct worker *worker, const char *name)
+{
+    for (size_t i = 0; i < worker->file_count; i++) {
+        if (text_equal(worker->files[i].name, name)) {
+            return xasprintf("/proc/self/fd/%d", worker->files[i].fd);
+        }
+    }
+    return NULL;
+}
+
+static void take_file(struct worker *worker, const struct message *message, int fd)
+{
+    if (fd < 0) {
+        return;
+    }
+    size_t i = xgrow((void **)&worker->files, &worker->file_count, &worker->file_capacity,
+                     sizeof(*worker->files));
+    worker->files[i].name = xstrdup(message_text(message, WIRE_NAME, ""));
+    worker->files[i].fd = fd;
+}
+
+static void drop_files(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->file_count; i++) {
+        free(worker->files[i].name);
+        close(worker->files[i].fd);
+    }
+    worker->file_count = 0;
+}
+
 int worker_main(int socket)
 {
     struct worker worker = {.socket = socket};
     struct message request = MESSAGE_NULL;
     struct err e = ERR_NULL;
-    while (message_receive(socket, &request, NULL, &e) == MESSAGE_IO_OK) {
+    int fd = -1;
+    while (message_receive(socket, &request, &fd, &e) == MESSAGE_IO_OK) {
+        if (message_kind(&request) == WIRE_FILE) {
+            take_file(&worker, &request, fd);
+            continue;
+        }
         dispatch(&worker, &request);
+        drop_files(&worker);
     }
     worker_drop_link(&worker);
     ssh_target_storage_deinit(&worker.target_storage);
     message_deinit(&worker.target_message);
     message_deinit(&request);
+    drop_files(&worker);
+    free(worker.files);
     return 0;
 }

@@ -17,6 +17,13 @@ struct worker {
     struct ssh_target target;
     struct ssh_target_storage target_storage;
     struct message target_message; /* Owned; what target borrows from. */
+    /* Files that came before the request; closed with it. */
+    struct worker_file {
+        char *name;
+        int fd;
+    } * files;
+    size_t file_count;
+    size_t file_capacity;
 };
 
 /* The main of every worker process (base/process.h); the request says what to do. */
@@ -36,6 +43,9 @@ void worker_result(struct worker *worker, enum work_outcome outcome, const char 
 struct ssh_link *worker_link(struct worker *worker, const struct message *request);
 /* Takes the request's target as the worker's own; a link to the one before is dropped. */
 int worker_take_target(struct worker *worker, const struct message *request, struct err *e);
+/* The file NAME that came with the request, as a path of this process (the caller frees); or NULL.
+ */
+char *worker_file_path(const struct worker *worker, const char *name);
 void worker_drop_link(struct worker *worker);
 /* Whether another try is worth it. */
 enum work_outcome worker_ssh_outcome(enum ssh_outcome outcome);

@@ -22,11 +22,19 @@ void haproxy_answers_deinit(struct haproxy_answers *answers)
     *answers = HAPROXY_ANSWERS_NULL;
 }
 
+/* `del server` of HAProxy 2.6 leaves out the empty line after its one line when input has ended. */
+static const char *end_of_one_line(const char *text, bool last)
+{
+    const char *newline = strchr(text, '\n');
+    return last && *text != '#' && newline != NULL && newline[1] == '\0' ? newline : NULL;
+}
+
 /* An answer ends with an empty line; one that says nothing is only that. */
 static bool split_answers(const char *text, size_t count, struct haproxy_answers *ret_answers)
 {
     for (size_t i = 0; i < count; i++) {
         const char *end = *text == '\n' ? text : strstr(text, "\n\n");
+        end = end == NULL ? end_of_one_line(text, i + 1 == count) : end;
         if (end == NULL) {
             return false;
         }
@@ -88,7 +96,8 @@ int haproxy_runtime_ask(const struct haproxy_host *host, const char *const *comm
         result = running ? -1 : 0;
     } else if (result == 0 && !split_answers(str_text(&output.out), count, &answers)) {
         haproxy_answers_deinit(&answers);
-        result = err_set(e, "HAProxy's answer at %s ends in the middle", host->paths->socket);
+        result = err_set(e, "HAProxy's answer at %s to '%s' ends in the middle, after %zu bytes",
+                         host->paths->socket, str_text(&input), output.out.length);
     }
     if (result == 0) {
         *ret_running = running;

@@ -70,7 +70,7 @@ field() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",}]*\)\"\{0,1\}.*/\1/p"; }
 put_shop() {
     mkdir -p "$home/state"
     cp -r "$top/vagrant/shop" "$shop"
-    sed -i "s|labs/lab/|labs/$name/|; s|^roles = .*|roles = $top/roles|" "$file"
+    sed -i "s|labs/lab/|labs/$name/|; s|^roles = ../../roles|roles = $top/roles|" "$file"
     # Faster judgement than the demo's: these tests wait for checks often.
     set_key 'pool web' check 'GET /healthz/php expect 200 every 500ms fall 2 rise 1 timeout 1s'
     set_key 'pool web' drain 5s
@@ -204,7 +204,7 @@ end_load() {
     [[ $good -gt 20 && $bad -eq 0 ]]
 }
 one_change_rolls() {
-    sed -i 's|^apache.docroot|apache.keep-alive-timeout = 7\napache.docroot|' "$file"
+    sed -i 's|^apache.docroot|apache.keepalive-timeout = 7\napache.docroot|' "$file"
     with 0 lamplighter plan --json >"$work/plan.json"
     load
     lamplighter apply --json >"$work/apply.json" || { cat "$work/apply.json" && touch "$work/stop" && return 1; }
@@ -218,13 +218,13 @@ one_change_rolls() {
 }
 minimum_refuses() {
     set_key 'group web' healthy-min 100%
-    sed -i 's|^apache.keep-alive-timeout = .*|apache.keep-alive-timeout = 8|' "$file"
+    sed -i 's|^apache.keepalive-timeout = .*|apache.keep-alive-timeout = 8|' "$file"
     with 3 lamplighter plan >"$work/said"
     says 'S1'
     with 3 lamplighter apply >"$work/said"
     says 'group web'
     set_key 'group web' healthy-min 60%
-    sed -i 's|^apache.keep-alive-timeout = .*|apache.keep-alive-timeout = 7|' "$file"
+    sed -i 's|^apache.keepalive-timeout = .*|apache.keep-alive-timeout = 7|' "$file"
     lamplighter plan
 }
 stopped_service_is_started() {
@@ -267,7 +267,7 @@ key_back() {
     all_serving
 }
 two_at_once() {
-    sed -i 's|^apache.keep-alive-timeout = .*|apache.keep-alive-timeout = 9|' "$file"
+    sed -i 's|^apache.keepalive-timeout = .*|apache.keep-alive-timeout = 9|' "$file"
     "$lab" run -- "$program" -c "$file" apply >"$work/first" 2>&1 &
     local first=$!
     sleep 1
