@@ -149,7 +149,7 @@ if [[ $EUID -ne 0 ]]; then
 fi
 ssh-keygen -q -t ed25519 -N '' -f "$work/key"
 inotify_before=$(sysctl -n fs.inotify.max_user_instances)
-labs_before=$(find /run/lamplighter/labs -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)
+labs_before=$(compgen -G '/run/lamplighter/labs/*' | wc -l || true)
 
 # --- what is refused
 refuses "a name with a slash is refused" "name 'a/b'" "$lab" -n a/b up
