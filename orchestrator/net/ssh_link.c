@@ -30,15 +30,6 @@ const char *ssh_outcome_to_string(enum ssh_outcome outcome)
     return "unknown";
 }
 
-void ssh_link_prepare(void)
-{
-    if (libssh2_init(0) != 0) {
-        abort(); /* Only out of memory, or a broken installation. */
-    }
-    /* The library beneath sets itself up on first use: once here, instead of in every child. */
-    libssh2_session_free(libssh2_session_init());
-}
-
 static char *make_label(const struct ssh_target *target)
 {
     bool is_ipv6 = strchr(target->address, ':') != NULL;

@@ -62,8 +62,8 @@ const char *ssh_outcome_to_string(enum ssh_outcome outcome);
 struct ssh_link; /* Opaque. */
 
 /*
- * Starts the libraries. For process_kind.prepare: done once in the spawner, it spares every worker
- * the milliseconds. Optional; repeating it does no harm.
+ * Starts the libraries and has them meet every algorithm once (ssh_prepare.c). For
+ * process_kind.prepare: done in the spawner, it spares every worker 2 ms of CPU. Optional.
  */
 void ssh_link_prepare(void);
 

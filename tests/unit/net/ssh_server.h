@@ -148,7 +148,8 @@ static inline void ssh_write_config(const char *path, unsigned port, const char 
             "%s\nListenAddress 127.0.0.1\nPort %u\nHostKey %s\nAuthorizedKeysFile %s\n"
             "PidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin prohibit-password\n"
             "PasswordAuthentication no\nKbdInteractiveAuthentication no\nUseDNS no\n"
-            "LogLevel QUIET\nSetEnv PATH=%s:/usr/bin:/bin LC_ALL=C\nMaxStartups 100\n",
+            "LogLevel QUIET\nSetEnv PATH=%s:/usr/bin:/bin LC_ALL=C HOME=/nonexistent\nMaxStartups "
+            "100\n",
             extra, port, ssh_path("host"), ssh_path("authorized_keys"), ssh_path("bin"));
     fclose(file);
 }
