@@ -73,7 +73,7 @@ cgroup_pids() {
     while read -r top; do
         [[ ! -d $top/lamplighter/$name ]] ||
             find "$top/lamplighter/$name" -name cgroup.procs -exec cat {} + 2>/dev/null || true
-    done < <(cgroup_mounts) | sort -un
+    done < <(cgroup_mounts) | sort -u
 }
 
 cgroup_groups() {
@@ -87,7 +87,7 @@ cgroup_groups() {
 remove_cgroups() {
     local try
     for ((try = 0; try < 50; try++)); do
-        cgroup_groups | xargs -r rmdir 2>/dev/null || true
+        cgroup_groups | xargs -r -d '\n' rmdir 2>/dev/null || true
         if [[ -z $(cgroup_groups) ]]; then return; fi
         sleep 0.1
     done

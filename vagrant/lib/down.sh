@@ -5,10 +5,10 @@
 visitor_pids() {
     is_mounted "/run/netns/$netns" || return 0
     find /proc -mindepth 3 -maxdepth 3 -path '/proc/[0-9]*/ns/net' \
-        -lname "net:\[$(stat -L -c %i "/run/netns/$netns")\]" 2>/dev/null | cut -d/ -f3 | sort -un || true
+        -lname "net:\[$(stat -L -c %i "/run/netns/$netns")\]" 2>/dev/null | cut -d/ -f3 | sort -u || true
 }
 
-lab_pids() { { cgroup_pids; visitor_pids; } | sort -un; }
+lab_pids() { { cgroup_pids; visitor_pids; } | sort -u; }
 
 # end_all: everything in the lab's cgroups and namespaces ends now. Hosts need no farewell: their
 # directories go as well, and this takes one second where destroying them takes two each.
