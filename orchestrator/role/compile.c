@@ -754,8 +754,8 @@ static void add_gather(struct compiler *c, struct str *text)
     str_add(text, "ll_gather_files() {\n    ll_stats=$ll_nl");
     if (c->paths.length > 0) {
         str_addf(text,
-                 "$(find%s \\\n        -maxdepth 0 -printf '%%p\\t%%y\\t%%m\\t%%u\\t%%g\\t"
-                 "%%l\\n' 2>/dev/null)$ll_nl",
+                 "$(find%s \\\n        -maxdepth 0 -printf '%%p\\t%%y\\t%%l\\t%%m\\t%%u\\t"
+                 "%%g\\n' 2>/dev/null)$ll_nl",
                  str_text(&c->paths));
     }
     str_add(text, "\n    ll_digests=$ll_nl");

@@ -28,7 +28,7 @@ struct compiler {
     struct str sums;           /* Those of them whose content is compared. */
     struct str packages;       /* Names wanted. */
     struct str package_greps;  /* -e options for all names asked for. */
-    struct str settings;        /* Files of kernel settings. */
+    struct str settings;       /* Files of kernel settings. */
     struct str package_notify; /* Handlers of all packages. */
     struct str sections;       /* Parts of the prelude needed, each as " NAME ". */
 

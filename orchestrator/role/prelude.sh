@@ -118,21 +118,22 @@ ll_announce() {
 
 # --- tools ------------------------------------------------------------------------------------
 
-# A sign of life every 20 seconds while a tool works; ends with the script.
+# A sign of life every 20 seconds while a tool works; ends with the script. (KILL: this shell loses a
+# signal that comes while a subshell is being set up, and a short tool ends just then.)
 ll_beat_start() {
     (
-        trap 'kill "$!" 2>/dev/null; exit 0' TERM
-        while kill -0 "$$" 2>/dev/null; do
-            sleep 20 >/dev/null 2>&1 &
-            wait "$!"
-            printf '%s\tbeat\n' "$ll_token"
+        ll_count=0
+        while kill -0 "$$"; do
+            sleep 2 >/dev/null
+            ll_count=$((ll_count + 1))
+            [ $((ll_count % 10)) != 0 ] || printf '%s\tbeat\n' "$ll_token"
         done
     ) </dev/null 2>/dev/null 9>&- &
     ll_beat=$!
 }
 
 ll_beat_stop() {
-    kill "$ll_beat" 2>/dev/null
+    kill -KILL "$ll_beat" 2>/dev/null
     wait "$ll_beat" 2>/dev/null
 }
 
@@ -330,8 +331,8 @@ ll_identity() {
         read -r ll_had_epoch <"$ll_lib/epoch"
     fi
     case $ll_had_epoch in '' | *[!0-9]*) ll_had_epoch=0 ;; esac
-    if [ "$ll_had_epoch" -gt "$ll_epoch" ]; then
-        ll_refuse "a newer controller (epoch $ll_had_epoch) has this host; ours is $ll_epoch"
+    if [ "$ll_had_epoch" -gt "$ll_epoch" ] && [ "$ll_check" = 0 ]; then
+        ll_refuse "a newer controller (epoch $ll_had_epoch) has this host; ours is $ll_epoch; if our store was lost or restored, look who else acts, then remove $ll_lib/epoch on the host"
     fi
     if [ "$ll_had_epoch" -lt "$ll_epoch" ] && [ "$ll_check" = 0 ]; then
         printf '%s\n' "$ll_epoch" >"$ll_lib/epoch.new" && mv -f "$ll_lib/epoch.new" "$ll_lib/epoch" ||
@@ -428,7 +429,9 @@ ll_facts() {
 #= file
 # --- files ------------------------------------------------------------------------------------
 
-# Looks at all paths of the script in two processes; ll_gather_files is made with the script.
+# Looks at all paths of the script in two processes; ll_gather_files is made with the script. Lines of
+# ll_stats are path, type, where a link points, mode, owner, group; of ll_digests digest and path.
+# They are looked up by a whole pattern: cutting pieces off a long text is quadratic in this shell.
 ll_gather() {
     if [ -z "$ll_fresh" ]; then
         ll_gather_files
@@ -443,12 +446,6 @@ ll_owe_reload() {
         case $1 in *.wants/* | *.requires/*) ;; *) ll_owe "@daemon-reload$ll_nl" ;; esac
         ;;
     esac
-}
-
-# Where the gathered link PATH points, in ll_is.
-ll_link_target() {
-    ll_is=${ll_stats#*"$ll_nl$1${ll_tab}l$ll_tab"*"$ll_tab"*"$ll_tab"*"$ll_tab"}
-    ll_is=${ll_is%%"$ll_nl"*}
 }
 
 # Is everybody allowed to read a file of this mode?
@@ -473,8 +470,7 @@ ll_show_diff() {
     ll_old=/dev/null
     if [ -f "$1" ] && ! [ -h "$1" ]; then
         ll_old=$1
-        ll_mode=${ll_stats#*"$ll_nl$1$ll_tab"?"$ll_tab"}
-        ll_public "${ll_mode%%"$ll_tab"*}" || ll_how=hidden
+        ll_public "$(stat -c %a "$1")" || ll_how=hidden
     fi
     ll_public "$2" || ll_how=hidden
     case $ll_how in
@@ -528,7 +524,7 @@ ll_file() {
     ll_meta=
     case $ll_stats in
     *"$ll_nl$1${ll_tab}d$ll_tab"*) ll_failed "$1 is a directory; remove it first" ;;
-    *"$ll_nl$1${ll_tab}f$ll_tab$4$ll_tab$2$ll_tab$3$ll_tab"*) ll_meta=1 ;;
+    *"$ll_nl$1${ll_tab}f$ll_tab$ll_tab$4$ll_tab$2$ll_tab$3$ll_nl"*) ll_meta=1 ;;
     esac
     case $ll_stats in
     *"$ll_nl$1${ll_tab}f$ll_tab"*)
@@ -607,7 +603,7 @@ ll_file_absent() {
 ll_directory() {
     ll_gather
     case $ll_stats in
-    *"$ll_nl$1${ll_tab}d$ll_tab$4$ll_tab$2$ll_tab$3$ll_tab"*)
+    *"$ll_nl$1${ll_tab}d$ll_tab$ll_tab$4$ll_tab$2$ll_tab$3$ll_nl"*)
         ll_ok
         return 0
         ;;
@@ -646,13 +642,11 @@ ll_directory_absent() {
 ll_link() {
     ll_gather
     case $ll_stats in
-    *"$ll_nl$1${ll_tab}l$ll_tab"*)
-        ll_link_target "$1"
-        if [ "$ll_is" = "$2" ]; then
-            ll_ok
-            return 0
-        fi
+    *"$ll_nl$1${ll_tab}l$ll_tab$2$ll_tab"*)
+        ll_ok
+        return 0
         ;;
+    *"$ll_nl$1${ll_tab}l$ll_tab"*) ;;
     *"$ll_nl$1${ll_tab}d$ll_tab"*) ll_failed "$1 is a directory; remove it first" ;;
     *"$ll_nl$1$ll_tab"*)
         [ "$3" = yes ] || ll_failed "$1 is there and is not a link (force = yes replaces it)"
@@ -788,31 +782,44 @@ ll_line_in() {
 #= package
 # --- packages ---------------------------------------------------------------------------------
 
+# Asks for all packages of the script at once: the installed ones are in ll_have, each between spaces;
+# ll_broken tells of any that dpkg has not finished.
 ll_packages_look() {
-    if [ -z "$ll_known_packages" ]; then
-        ll_gather_packages
-        ll_known_packages=1
+    if [ -n "$ll_known_packages" ]; then
+        return 0
     fi
+    ll_gather_packages
+    ll_known_packages=1
+    ll_have=' '
+    ll_broken=
+    ll_package=
+    IFS=$ll_nl
+    set -f
+    for ll_word in $ll_dpkg; do
+        case $ll_word in
+        'Package: '*) ll_package=${ll_word#Package: } ;;
+        'Status: install ok installed' | 'Status: hold ok installed')
+            ll_have="$ll_have$ll_package "
+            ;;
+        'Status: install '*) ll_broken=1 ;;
+        esac
+    done
+    set +f
+    unset IFS
 }
 
 ll_installed() {
-    case $ll_dpkg in
-    *"${ll_nl}Package: $1$ll_nl"*) ;;
-    *) return 1 ;;
-    esac
-    ll_stanza=${ll_dpkg#*"${ll_nl}Package: $1$ll_nl"}
-    case ${ll_stanza%%"${ll_nl}Package: "*} in
-    *"Status: install ok installed"* | *"Status: hold ok installed"*) return 0 ;;
+    case $ll_have in
+    *" $1 "*) return 0 ;;
     esac
     return 1
 }
 
 # Did a dpkg end in the middle of its work?
 ll_interrupted() {
-    case $ll_dpkg in
-    *"${ll_nl}Status: install ok half-"* | *"${ll_nl}Status: install ok unpacked"* | \
-        *"${ll_nl}Status: install reinstreq "* | *"${ll_nl}Status: install ok triggers-"*) return 0 ;;
-    esac
+    if [ -n "$ll_broken" ]; then
+        return 0
+    fi
     for ll_word in "$ll_root"/var/lib/dpkg/updates/[0-9]*; do
         if [ -e "$ll_word" ]; then
             return 0
@@ -1105,54 +1112,38 @@ ll_service() {
     ll_changed
 }
 #= sysctl
-# Joins words by single spaces: the kernel separates several numbers by tabs.
-ll_join() {
-    ll_joined=$*
-}
-
-# The gathered first line of FILE, in ll_is. (The kernel gives a setting only to who reads it in one
-# piece; the shell reads byte by byte.)
-ll_setting() {
-    ll_is=
-    case $ll_settings in
-    *"$ll_nl$1:"*)
-        ll_is=${ll_settings#*"$ll_nl$1:"}
-        ll_is=${ll_is%%"$ll_nl"*}
-        ;;
-    esac
-}
-
-# KEY PATH-UNDER-PROC-SYS VALUE
+# KEY PATH-UNDER-PROC-SYS VALUE TABBED-VALUE
+# All are asked for at once, lines of ll_settings are "FILE:TEXT". (The kernel gives a setting only to
+# who reads it in one piece; the shell reads byte by byte.)
 ll_sysctl() {
     if [ -z "${ll_settings-}" ]; then
         ll_gather_settings
     fi
     ll_conf=$ll_sysctl_dir/60-lamplighter-$1.conf
-    ll_setting "/proc/sys/$2"
-    # shellcheck disable=SC2086
-    ll_join $ll_is
-    ll_live=$ll_joined
-    ll_setting "$ll_conf"
+    ll_kept=
+    ll_live=
     ll_refused=
-    if [ "$ll_live" != "$3" ] && ! [ -w "/proc/sys/$2" ] && [ -e "$ll_root/run/systemd/container" ]; then
+    case $ll_settings in *"$ll_nl$ll_conf:$1 = $3$ll_nl"*) ll_kept=1 ;; esac
+    # The kernel separates several numbers by tabs.
+    case $ll_settings in *"$ll_nl/proc/sys/$2:$3$ll_nl"* | *"$ll_nl/proc/sys/$2:$4$ll_nl"*) ll_live=1 ;; esac
+    if [ -z "$ll_live" ] && ! [ -w "/proc/sys/$2" ] && [ -e "$ll_root/run/systemd/container" ]; then
         ll_refused=1
         ll_say "note: a container may not set $1; it is kept in $ll_conf"
     fi
-    if [ "$ll_is" = "$1 = $3" ] && { [ "$ll_live" = "$3" ] || [ -n "$ll_refused" ]; }; then
+    if [ -n "$ll_kept" ] && [ -n "$ll_live$ll_refused" ]; then
         ll_ok
         return 0
     fi
-    ll_say "$1 = $3 (was: ${ll_live:-unknown})"
+    ll_say "$1 = $3 (was: $(cat "/proc/sys/$2" 2>&1))"
     ll_change || return 0
-    if [ "$ll_is" != "$1 = $3" ]; then
+    if [ -z "$ll_kept" ]; then
         ll_how=text
         ll_data="$1 = $3$ll_nl"
         ll_do ll_write "$ll_conf.new"
         ll_do chmod 644 "$ll_conf.new"
         ll_do mv -fT "$ll_conf.new" "$ll_conf"
-        ll_stale
     fi
-    if [ "$ll_live" != "$3" ] && [ -z "$ll_refused" ]; then
+    if [ -z "$ll_live$ll_refused" ]; then
         ll_do sysctl -q -w "$1=$3"
     fi
     ll_changed
@@ -1251,9 +1242,8 @@ ll_gate() {
 ll_release() {
     ll_gather
     case $ll_stats in
-    *"$ll_nl$1/current${ll_tab}l$ll_tab"*)
-        ll_link_target "$1/current"
-        if [ "$ll_is" = "releases/$4" ] && [ -d "$1/releases/$4" ]; then
+    *"$ll_nl$1/current${ll_tab}l${ll_tab}releases/$4$ll_tab"*)
+        if [ -d "$1/releases/$4" ]; then
             ll_ok
             return 0
         fi

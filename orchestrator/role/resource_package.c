@@ -139,6 +139,7 @@ static void emit_sysctl(struct compiler *c, const struct ini_section *section)
     const char *key = compile_label(c);
     struct str path = STR_NULL;
     struct str value = STR_NULL;
+    struct str tabbed = STR_NULL;
     char **words;
     compile_check_word(c, NULL, key, "_.-");
     for (const char *at = key; *at != '\0'; at++) {
@@ -150,19 +151,21 @@ static void emit_sysctl(struct compiler *c, const struct ini_section *section)
     size_t count = role_words(compile_text(c, "value", ""), " \t", &words);
     for (size_t i = 0; i < count; i++) {
         str_addf(&value, "%s%s", i == 0 ? "" : " ", words[i]);
+        str_addf(&tabbed, "%s%s", i == 0 ? "" : "\t", words[i]);
     }
     role_words_free(words, count);
     if (count == 0 || strchr(str_text(&value), '\n') != NULL) {
         compile_problem(c, "value", "expected a value on one line");
     }
     compile_begin(c, key, "ll_sysctl");
-    str_addf(&c->settings,
-             " \\\n        /proc/sys/%s \"$ll_sysctl_dir/60-lamplighter-%s.conf\"",
+    str_addf(&c->settings, " \\\n        /proc/sys/%s \"$ll_sysctl_dir/60-lamplighter-%s.conf\"",
              str_text(&path), key);
     compile_arg(c, key);
     compile_arg(c, compile_keep(c, &path));
-    compile_arg(c, compile_keep(c, &value));
+    compile_arg(c, str_text(&value));
+    compile_arg(c, compile_keep(c, &tabbed));
     compile_end(c);
+    str_deinit(&value);
 }
 
 const struct role_resource_type role_package_types[] = {

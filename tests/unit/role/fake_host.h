@@ -1,7 +1,8 @@
 /*
- * A host for the tests of the role room: this machine's own shell, with a folder for a root and stubs
- * before the real tools. It stands in for net/ssh_link: the functions below are found by the linker
- * before the archive's, so role_run() is tested whole, script and all, but for the line itself.
+ * A host for the tests of the role room: this machine's own shell, with a folder for a root and
+ * stubs before the real tools. It stands in for net/ssh_link: the functions below are found by the
+ * linker before the archive's, so role_run() is tested whole, script and all, but for the line
+ * itself.
  *
  * Texts may hold $D (the folder of the test), $U and $G (who runs it, as owner and group).
  */
@@ -20,9 +21,9 @@
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,9 +35,10 @@
 struct ssh_link {
     const char *directory;
     size_t drop_after;   /* Bytes of output after which the line drops; 0: never. */
+    const char *instead; /* Shell text to run in place of the command; NULL: the command. */
     struct str queue;    /* For the command's standard input. */
     bool eof;
-    int status;          /* Of the last command. */
+    int status; /* Of the last command. */
 };
 
 struct fake_result {
@@ -49,11 +51,11 @@ struct host {
     struct ssh_link link;
     struct fake_result results[64];
     size_t result_count;
-    struct str progress;     /* "type name\n" for each. */
+    struct str progress; /* "type name\n" for each. */
     struct role_report report;
     struct role_library *library;
     struct problem_list problems;
-    struct secret secret;    /* The value of setting t.password, when it has one. */
+    struct secret secret; /* The value of setting t.password, when it has one. */
     json_t *context;
 };
 
@@ -82,6 +84,7 @@ static void fake_child(const struct ssh_link *link, const char *command, int in,
     assert_non_null(path);
     str_add_bytes(&with_stubs, command, (size_t)(path - command) + 5);
     str_addf(&with_stubs, "%s/bin:%s", link->directory, path + 5);
+    const char *text = link->instead == NULL ? str_text(&with_stubs) : link->instead;
     dup2(in, 0);
     dup2(out, 1);
     dup2(err, 2);
@@ -89,7 +92,7 @@ static void fake_child(const struct ssh_link *link, const char *command, int in,
         close(fd);
     }
     signal(SIGPIPE, SIG_DFL);
-    execl("/bin/sh", "sh", "-c", str_text(&with_stubs), (char *)NULL);
+    execl("/bin/sh", "sh", "-c", text, (char *)NULL);
     _exit(127);
 }
 
@@ -181,7 +184,7 @@ end:
 
 /* --- the host --------------------------------------------------------------------------------- */
 
-static char *expand(const struct host *host, const char *text)
+__attribute__((unused)) static char *expand(const struct host *host, const char *text)
 {
     struct str out = STR_NULL;
     const struct passwd *user = getpwuid(geteuid());
@@ -205,12 +208,13 @@ static char *expand(const struct host *host, const char *text)
 }
 
 /* A file of the test: NAME below its folder. MODE 0755 for a stub. */
-static void host_write(const struct host *host, const char *name, const char *text, unsigned mode)
+__attribute__((unused)) static void host_write(const struct host *host, const char *name,
+                                               const char *text, unsigned mode)
 {
     char *path = xasprintf("%s/%s", host->directory, name);
     char *whole = expand(host, text);
-    for (char *slash = path + strlen(host->directory) + 1;
-         (slash = strchr(slash, '/')) != NULL; slash++) {
+    for (char *slash = path + strlen(host->directory) + 1; (slash = strchr(slash, '/')) != NULL;
+         slash++) {
         *slash = '\0';
         mkdir(path, 0755);
         *slash = '/';
@@ -225,7 +229,8 @@ static void host_write(const struct host *host, const char *name, const char *te
 }
 
 /* A tool before the real one: BODY is sh; what it is called with goes to $D/calls. */
-static void host_stub(const struct host *host, const char *name, const char *body)
+__attribute__((unused)) static void host_stub(const struct host *host, const char *name,
+                                              const char *body)
 {
     char *path = xasprintf("bin/%s", name);
     char *text = xasprintf("#!/bin/sh\necho \"%s $*\" >>$D/calls\n%s\n", name, body);
@@ -235,7 +240,7 @@ static void host_stub(const struct host *host, const char *name, const char *bod
 }
 
 /* The text of a file below the folder, "" when there is none; the caller frees. */
-static char *host_read(const struct host *host, const char *name)
+__attribute__((unused)) static char *host_read(const struct host *host, const char *name)
 {
     struct str text = STR_NULL;
     char *path = xasprintf("%s/%s", host->directory, name);
@@ -245,7 +250,8 @@ static char *host_read(const struct host *host, const char *name)
     return text.text == NULL ? xstrdup("") : str_take(&text);
 }
 
-static void assert_file(const struct host *host, const char *name, const char *expected)
+__attribute__((unused)) static void assert_file(const struct host *host, const char *name,
+                                                const char *expected)
 {
     char *text = host_read(host, name);
     char *whole = expand(host, expected);
@@ -254,7 +260,7 @@ static void assert_file(const struct host *host, const char *name, const char *e
     free(whole);
 }
 
-static bool host_has(const struct host *host, const char *name)
+__attribute__((unused)) static bool host_has(const struct host *host, const char *name)
 {
     struct stat st;
     char *path = xasprintf("%s/%s", host->directory, name);
@@ -263,7 +269,7 @@ static bool host_has(const struct host *host, const char *name)
     return found;
 }
 
-static unsigned host_mode(const struct host *host, const char *name)
+__attribute__((unused)) static unsigned host_mode(const struct host *host, const char *name)
 {
     struct stat st;
     char *path = xasprintf("%s/%s", host->directory, name);
@@ -273,7 +279,7 @@ static unsigned host_mode(const struct host *host, const char *name)
 }
 
 /* Runs one command of the test's own, in its folder. */
-static void host_sh(const struct host *host, const char *command)
+__attribute__((unused)) static void host_sh(const struct host *host, const char *command)
 {
     char *whole = expand(host, command);
     pid_t child = fork();
@@ -287,15 +293,15 @@ static void host_sh(const struct host *host, const char *command)
     free(whole);
 }
 
-static int host_setup(void **state)
+__attribute__((unused)) static int host_setup(void **state)
 {
     struct host *host = xcalloc(1, sizeof(*host));
     text_copy(host->directory, sizeof(host->directory), "/tmp/lamplighter-role-XXXXXX");
     assert_non_null(mkdtemp(host->directory));
     host->link.directory = host->directory;
-    host->context = json_pack("{s:{s:s},s:{s:s,s:s,s:s,s:s},s:{}}", "cluster", "name", "shop",
-                              "instance", "id", "web-1", "group", "web", "zone", "a", "address",
-                              "10.77.1.2", "groups");
+    host->context =
+        json_pack("{s:{s:s},s:{s:s,s:s,s:s,s:s},s:{}}", "cluster", "name", "shop", "instance", "id",
+                  "web-1", "group", "web", "zone", "a", "address", "10.77.1.2", "groups");
     host_write(host, "root/run/.keep", "", 0644);
     host_write(host, "root/var/lib/dpkg/status",
                "Package: dash\nEssential: yes\nStatus: install ok installed\n\n", 0644);
@@ -307,7 +313,7 @@ static int host_setup(void **state)
     return 0;
 }
 
-static void host_forget(struct host *host)
+__attribute__((unused)) static void host_forget(struct host *host)
 {
     for (size_t i = 0; i < host->result_count; i++) {
         free(host->results[i].type);
@@ -322,7 +328,7 @@ static void host_forget(struct host *host)
     host->library = NULL;
 }
 
-static int host_teardown(void **state)
+__attribute__((unused)) static int host_teardown(void **state)
 {
     struct host *host = *state;
     host_forget(host);
@@ -352,7 +358,8 @@ static void on_progress(void *context, const char *role, const char *type, const
 }
 
 /* Compiles role "t" made of INI; returns what role_compile() does. */
-static int host_compile(struct host *host, const char *ini, struct role_script *script)
+__attribute__((unused)) static int host_compile(struct host *host, const char *ini,
+                                                struct role_script *script)
 {
     const char *names[] = {"t"};
     char *roles = xasprintf("%s/roles", host->directory);
@@ -372,7 +379,7 @@ static int host_compile(struct host *host, const char *ini, struct role_script *
                         host->context, script, &host->problems);
 }
 
-static struct role_run_options host_options(struct host *host)
+__attribute__((unused)) static struct role_run_options host_options(struct host *host)
 {
     return (struct role_run_options){.cluster = "shop",
                                      .instance = "web-1",
@@ -385,7 +392,8 @@ static struct role_run_options host_options(struct host *host)
 }
 
 /* Compiles INI and runs it with OPTIONS; the results are in HOST. */
-static void host_run(struct host *host, const char *ini, const struct role_run_options *options)
+__attribute__((unused)) static void host_run(struct host *host, const char *ini,
+                                             const struct role_run_options *options)
 {
     struct role_script script;
     int result = host_compile(host, ini, &script);
@@ -406,13 +414,13 @@ static void host_run(struct host *host, const char *ini, const struct role_run_o
     role_script_deinit(&script);
 }
 
-static void host_apply(struct host *host, const char *ini)
+__attribute__((unused)) static void host_apply(struct host *host, const char *ini)
 {
     struct role_run_options options = host_options(host);
     host_run(host, ini, &options);
 }
 
-static void host_check(struct host *host, const char *ini)
+__attribute__((unused)) static void host_check(struct host *host, const char *ini)
 {
     struct role_run_options options = host_options(host);
     options.check = true;
@@ -421,7 +429,7 @@ static void host_check(struct host *host, const char *ini)
 }
 
 /* All results as "status type name" lines, with $D and so on in the names put back. */
-static void assert_results(const struct host *host, const char *expected)
+__attribute__((unused)) static void assert_results(const struct host *host, const char *expected)
 {
     struct str lines = STR_NULL;
     char *whole = expand(host, expected);
@@ -437,7 +445,7 @@ static void assert_results(const struct host *host, const char *expected)
     free(whole);
 }
 
-static void assert_contains(const char *text, const char *part)
+__attribute__((unused)) static void assert_contains(const char *text, const char *part)
 {
     if (text == NULL || strstr(text, part) == NULL) {
         print_error("'%s' is not in: %s\n", part, text == NULL ? "(nothing)" : text);

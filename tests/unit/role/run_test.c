@@ -89,12 +89,12 @@ static void test_missing_directory(void **state)
 static void test_validate(void **state)
 {
     struct host *host = *state;
-    static const char ini[] =
-        "[file $D/a]\ncontent = good\nvalidate = grep -q good %s || { echo 'bad syntax'; exit 3; }\n"
-        "owner = $U\ngroup = $G\n";
-    static const char bad[] =
-        "[file $D/a]\ncontent = worse\nvalidate = grep -q good %s || { echo 'bad syntax'; exit 3; }\n"
-        "owner = $U\ngroup = $G\n";
+    static const char ini[] = "[file $D/a]\ncontent = good\nvalidate = grep -q good %s || { echo "
+                              "'bad syntax'; exit 3; }\n"
+                              "owner = $U\ngroup = $G\n";
+    static const char bad[] = "[file $D/a]\ncontent = worse\nvalidate = grep -q good %s || { echo "
+                              "'bad syntax'; exit 3; }\n"
+                              "owner = $U\ngroup = $G\n";
     host_apply(host, ini);
     assert_results(host, "changed file $D/a\n");
     host_apply(host, bad);
@@ -227,8 +227,9 @@ static void test_run(void **state)
 static void test_check_gate(void **state)
 {
     struct host *host = *state;
-    static const char ini[] = "[check a]\ncommand = echo x >>$D/tries; test $(wc -l <$D/tries) -ge 3\n"
-                              "delay = 10ms\nretries = 5\n";
+    static const char ini[] =
+        "[check a]\ncommand = echo x >>$D/tries; test $(wc -l <$D/tries) -ge 3\n"
+        "delay = 10ms\nretries = 5\n";
     host_apply(host, ini);
     assert_results(host, "ok check a\n");
     assert_file(host, "tries", "x\nx\nx\n");
@@ -294,8 +295,8 @@ static void test_user(void **state)
     host_apply(host, ini);
     assert_results(host, "changed user app\n");
     char *calls = host_read(host, "calls");
-    assert_contains(calls,
-                    "useradd --system --user-group -M -d /nonexistent -s /usr/sbin/nologin -- app\n");
+    assert_contains(
+        calls, "useradd --system --user-group -M -d /nonexistent -s /usr/sbin/nologin -- app\n");
     assert_contains(calls, "usermod -a -G adm,www -- app\n");
     free(calls);
     host_apply(host, ini);
@@ -303,7 +304,8 @@ static void test_user(void **state)
 }
 
 static const char fake_systemctl[] =
-    "u=$D/root/run/systemd/units; e=$D/root/etc/systemd/system; mkdir -p $u $e/multi-user.target.wants\n"
+    "u=$D/root/run/systemd/units; e=$D/root/etc/systemd/system; mkdir -p $u "
+    "$e/multi-user.target.wants\n"
     "case $1 in\n"
     "start) [ ! -e $D/broken ] || { echo 'Job for web.service failed.'; exit 1; }\n"
     "  ln -sfn x $u/invocation:$2;;\n"
@@ -343,9 +345,10 @@ static void test_service_by_its_processes(void **state)
 {
     struct host *host = *state;
     host_stub(host, "systemctl", fake_systemctl);
-    host_sh(host, "PATH=$D/bin:$PATH; systemctl start web.service; systemctl enable web.service; "
-                  "mkdir -p $D/root/sys/fs/cgroup/system.slice/web.service; "
-                  "echo 77 >$D/root/sys/fs/cgroup/system.slice/web.service/cgroup.procs; rm $D/calls");
+    host_sh(host,
+            "PATH=$D/bin:$PATH; systemctl start web.service; systemctl enable web.service; "
+            "mkdir -p $D/root/sys/fs/cgroup/system.slice/web.service; "
+            "echo 77 >$D/root/sys/fs/cgroup/system.slice/web.service/cgroup.procs; rm $D/calls");
     host_apply(host, "[service web]\n");
     assert_results(host, "ok service web\n");
     assert_false(host_has(host, "calls")); /* No systemctl was needed. */
