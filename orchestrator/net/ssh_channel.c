@@ -331,30 +331,53 @@ static int take_status(const struct ssh_link *link)
     return status;
 }
 
-/* Tells sudo's own refusal from a command that failed. */
+/* The line of SAID that holds one of PHRASES (NULL at the end), as a length from *RET_LINE; 0:
+ * none. */
+static int find_line(const char *said, const char *const *phrases, const char **ret_line)
+{
+    for (; *phrases != NULL; phrases++) {
+        const char *at = strstr(said, *phrases);
+        if (at != NULL) {
+            const char *line = at;
+            while (line > said && line[-1] != '\n') {
+                line--;
+            }
+            *ret_line = line;
+            return (int)strcspn(line, "\r\n");
+        }
+    }
+    return 0;
+}
+
+/*
+ * Tells sudo's own refusal from a command that failed. By its words, because sudo also warns
+ * ("unable to resolve host") and then runs the command all the same.
+ */
 static enum ssh_outcome check_become(const struct ssh_link *link, int status, struct err *e)
 {
-    const struct ssh_run *run = link->run;
-    const char *said = str_text(&run->complaint);
-    if (link->become == NULL || run->printed || (status != 1 && status != 127)) {
+    static const char *const refusals[] = {"sudo: a password is required",
+                                           "sudo: a terminal is required",
+                                           "is not in the sudoers file", "is not allowed to", NULL};
+    static const char *const absences[] = {"sudo: not found", "sudo: command not found", NULL};
+    const char *said = str_text(&link->run->complaint);
+    const char *line;
+    int length;
+    if (link->become == NULL || link->run->printed) {
         return SSH_OK;
     }
-    bool is_sudo = status == 1 && strncmp(said, "sudo: ", 6) == 0;
-    bool is_missing = status == 127 && strstr(said, "sudo: ") != NULL;
-    if (!is_sudo && !is_missing) {
-        return SSH_OK;
-    }
-    int length = (int)strcspn(said, "\r\n");
-    if (is_missing) {
-        err_set(e, "%s: no sudo there (%.*s); install it or log in as root", link->label, length,
-                said);
-    } else {
+    if (status == 1 && (length = find_line(said, refusals, &line)) > 0) {
         err_set(e,
                 "%s: sudo does not let %s become root (%.*s); allow it there without a password: "
                 "'%s ALL=(root) NOPASSWD: ALL' in /etc/sudoers.d/",
-                link->label, link->user, length, said, link->user);
+                link->label, link->user, length, line, link->user);
+        return SSH_REFUSED;
     }
-    return SSH_REFUSED;
+    if (status == 127 && (length = find_line(said, absences, &line)) > 0) {
+        err_set(e, "%s: no sudo there (%.*s); install it or log in as root", link->label, length,
+                line);
+        return SSH_REFUSED;
+    }
+    return SSH_OK;
 }
 
 static void free_channel(struct ssh_link *link)

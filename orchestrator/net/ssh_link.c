@@ -72,21 +72,28 @@ static enum ssh_outcome reach(struct ssh_link *link, const struct ssh_target *ta
     return ssh_tunnel_open(link, target->address, target->port, e);
 }
 
+/* It said something, but never that it speaks SSH. */
+static bool is_stranger(const struct ssh_link *link)
+{
+    const char *banner = libssh2_session_banner_get(link->session);
+    return (link->fault == SSH_OK || link->fault == SSH_LOST) && link->received > 0 &&
+           (banner == NULL || !text_starts(banner, "SSH-"));
+}
+
 static enum ssh_outcome say_handshake_failed(struct ssh_link *link, int result, struct err *e)
 {
-    if (link->fault == SSH_OK && str_text(&link->farewell)[0] == '\0') {
-        if (result == LIBSSH2_ERROR_KEX_FAILURE || result == LIBSSH2_ERROR_METHOD_NONE) {
-            err_set(e,
-                    "%s: offers no method that is allowed here (curve25519-sha256, ssh-ed25519, "
-                    "aes-ctr, hmac-sha2); see KexAlgorithms, HostKeyAlgorithms, Ciphers and MACs "
-                    "in its sshd_config",
-                    link->label);
-            return SSH_WEAK;
-        }
-        if (result == LIBSSH2_ERROR_BANNER_RECV) {
-            err_set(e, "%s: something answers there that does not speak SSH", link->label);
-            return SSH_LOST;
-        }
+    if (is_stranger(link)) {
+        err_set(e, "%s: something answers there that does not speak SSH", link->label);
+        return SSH_LOST;
+    }
+    if (link->fault == SSH_OK && str_text(&link->farewell)[0] == '\0' &&
+        (result == LIBSSH2_ERROR_KEX_FAILURE || result == LIBSSH2_ERROR_METHOD_NONE)) {
+        err_set(e,
+                "%s: offers no method that is allowed here (curve25519-sha256, ssh-ed25519, "
+                "aes-ctr, hmac-sha2); see KexAlgorithms, HostKeyAlgorithms, Ciphers and MACs in "
+                "its sshd_config",
+                link->label);
+        return SSH_WEAK;
     }
     return ssh_failed(link, e);
 }
