@@ -820,12 +820,23 @@ static void compiler_deinit(struct compiler *c)
     json_decref(c->root);
 }
 
+static bool has_required(struct role_library *library, const struct role *role)
+{
+    for (size_t i = 0; i < role->require_count; i++) {
+        if (role_library_find(library, role->requires[i]) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int role_compile(struct role_library *library, const char *const *roles, size_t role_count,
                  const struct role_setting *settings, size_t setting_count, const json_t *context,
                  struct role_script *ret_script, struct problem_list *problems)
 {
     size_t before = problems->count;
     size_t capacity = 0;
+    bool good = true;
     struct role_script script = {.text = STR_NULL};
     struct compiler c = {.library = library, .problems = problems, .script = &script};
     c.root = json_is_object(context) ? clean_copy(context) : json_object();
@@ -837,11 +848,12 @@ int role_compile(struct role_library *library, const char *const *roles, size_t 
         role_library_order(library, roles[i], &c.roles, &c.role_count, &capacity);
     }
     for (size_t i = 0; i < c.role_count; i++) {
+        good = good && c.roles[i]->good && has_required(library, c.roles[i]);
         add_role(&c, c.roles[i], settings, setting_count);
     }
     assemble(&c);
     compiler_deinit(&c);
-    if (problems->count != before) {
+    if (problems->count != before || !good) {
         role_script_deinit(&script);
         return -1;
     }

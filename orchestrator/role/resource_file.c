@@ -189,6 +189,9 @@ static void emit_link(struct compiler *c, const struct ini_section *section)
         compile_end(c);
         return;
     }
+    if (role_entry(c->section, "target") == NULL && role_entry(c->section, "state") == NULL) {
+        return; /* Told when the role was read. */
+    }
     const char *target = compile_text(c, "target", "");
     if (target[0] == '\0' || target[0] == '-' || strpbrk(target, "\n\t") != NULL) {
         compile_problem(c, "target", "expected where the link points, got '%s'", target);

@@ -93,7 +93,8 @@ int role_script_decode(const struct message *message, struct role_script *ret_sc
  * assumed then, and the script says so in facts_assumed.
  *
  * A problem (a variable without a value, a template that does not render) is told with file:line.
- * Returns 0, or -1 after adding problems; *ret_script is written on 0 only.
+ * Returns 0, or -1 after adding problems (or when a role could not be read without one, which was
+ * told then); *ret_script is written on 0 only.
  */
 int role_compile(struct role_library *library, const char *const *roles, size_t role_count,
                  const struct role_setting *settings, size_t setting_count, const json_t *context,
