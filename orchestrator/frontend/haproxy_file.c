@@ -50,9 +50,10 @@ int haproxy_file_read(const struct haproxy_host *host, struct str *ret_text, str
 /* A line of HAProxy's that only says that others were said. */
 static bool is_empty_complaint(const char *line)
 {
-    static const char *const empty[] = {"Fatal errors found", "Error(s) found",
-                                        "Loading failure",    "exited with code",
-                                        "Some configuration", "has no server available"};
+    static const char *const empty[] = {
+        "Fatal errors found", "Error(s) found",     "Loading failure",
+        "exited with code",   "Some configuration", "Some protocols failed",
+        "exit-on-failure",    "sendmsg()",          "has no server available"};
     for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++) {
         if (strstr(line, empty[i]) != NULL) {
             return true;
@@ -104,7 +105,7 @@ static const char install_script[] =
     "    if [ -e \"$file\" ]; then now=$(digest <\"$file\"); else now=$(printf '' | digest); fi\n"
     "    [ \"$now\" = \"$expected\" ] || exit 75\n"
     "fi\n"
-    "if [ -z \"$trusted\" ]; then haproxy -c -q -f \"$new\" </dev/null || exit 65; fi\n"
+    "if [ -z \"$trusted\" ]; then haproxy -c -f \"$new\" </dev/null >/dev/null || exit 65; fi\n"
     "[ -z \"$only_check\" ] || exit 0\n"
     "sync \"$new\" && mv -f \"$new\" \"$file\" && sync \"${file%/*}\"\n";
 

@@ -27,6 +27,7 @@
 
 #define POLL_MS         100
 #define RELOAD_WAIT_MS  15000
+#define START_WAIT_MS   5000 /* A process that is not there after this will not come. */
 #define COMMAND_WAIT_MS 60000
 #define CHECK_SLACK_MS  3000
 #define MOVE_SLACK_MS   30000
@@ -87,6 +88,58 @@ static void add_reloadable(const struct sync *s, struct str *ret_text)
     str_deinit(&text);
 }
 
+/* Whether a program listens at PORT of the host, whoever it is. */
+static int ask_listener(const struct haproxy_host *host, unsigned port, bool *ret_listens,
+                        struct err *e)
+{
+    struct str script = STR_NULL;
+    struct haproxy_output output = HAPROXY_OUTPUT_NULL;
+    str_addf(&script, "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | grep -q ':%04X [^ ]* 0A '",
+             port);
+    int result = haproxy_host_script(host, str_text(&script), NULL,
+                                     clock_now_ms() + COMMAND_WAIT_MS, &output, e);
+    if (result == 0) {
+        *ret_listens = output.status == 0;
+    }
+    str_deinit(&script);
+    haproxy_output_deinit(&output);
+    return result;
+}
+
+/*
+ * A new worker that cannot bind a port has the old one close its listeners and tries again for two
+ * seconds, in which every connection is refused. So a new port must be free before the reload.
+ */
+static int check_ports(const struct sync *s, struct err *e)
+{
+    static const char *const commands[] = {"show stat -1 1 -1"};
+    struct haproxy_answers answers = HAPROXY_ANSWERS_NULL;
+    bool running;
+    if (!s->before.running) {
+        return 0; /* Nobody has a connection to lose. */
+    }
+    if (haproxy_runtime_ask(s->host, commands, 1, &answers, &running, e) != 0 || !running) {
+        return -1;
+    }
+    int result = 0;
+    for (size_t i = 0; i < s->config->listener_count && result == 0; i++) {
+        char own[32];
+        unsigned port = s->config->listeners[i].port;
+        bool listens = false;
+        snprintf(own, sizeof(own), ":%u,FRONTEND,", port);
+        if (strstr(answers.items[0], own) != NULL) {
+            continue;
+        }
+        result = ask_listener(s->host, port, &listens, e);
+        if (result == 0 && listens) {
+            result =
+                err_set(e, "port %u: another program of the host listens there (ss -ltnp)", port);
+        }
+    }
+    haproxy_answers_deinit(&answers);
+    return result;
+}
+
 /* Runs the reload command; *ret_since is the host's time before it. */
 static int reload(const struct haproxy_host *host, int64_t *ret_since, struct err *e)
 {
@@ -133,7 +186,7 @@ static void ask_why(const struct haproxy_host *host, int64_t since, struct err *
 /* Waits until the process at the socket runs DESCRIPTION. */
 static int await_process(const struct haproxy_host *host, const char *description, struct err *e)
 {
-    int64_t deadline_ms = clock_now_ms() + RELOAD_WAIT_MS;
+    int64_t begin_ms = clock_now_ms();
     for (;;) {
         struct haproxy_state state = HAPROXY_STATE_NULL;
         if (haproxy_runtime_state(host, &state, e) != 0) {
@@ -145,7 +198,7 @@ static int await_process(const struct haproxy_host *host, const char *descriptio
         if (there) {
             return 0;
         }
-        if (clock_now_ms() > deadline_ms) {
+        if (clock_now_ms() - begin_ms > (running ? RELOAD_WAIT_MS : START_WAIT_MS)) {
             return err_set(e, "HAProxy did not take it: %s",
                            running ? "the old process goes on" : "it does not run");
         }
@@ -176,6 +229,9 @@ static int swap_and_reload(const struct sync *s, struct err *e)
     struct str text = STR_NULL;
     bool raced = false;
     int64_t since = 0;
+    if (check_ports(s, e) != 0) {
+        return -1;
+    }
     add_reloadable(s, &text);
     const struct haproxy_install install = {.text = &text, .expected = &s->file};
     int result = haproxy_file_install(s->host, &install, &raced, e);
