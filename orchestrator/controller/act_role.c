@@ -102,7 +102,7 @@ void act_role_work(struct worker *worker, const struct message *request)
             .instance = message_text(request, WIRE_INSTANCE, ""),
             .owner = message_text(request, WIRE_OWNER, ""),
             .epoch = message_int(request, WIRE_EPOCH, 0),
-            .lock_wait_ms = 10000,
+            .lock_wait_ms = message_int(request, WIRE_LOCK_WAIT, 0),
             .deadline_ms = message_int(request, WIRE_DEADLINE, 0),
             .on_result = tell_result,
             .on_progress = tell_progress,

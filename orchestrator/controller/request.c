@@ -14,6 +14,8 @@
 #define ADMIT_LIMIT_MS    60000
 #define SYNC_LIMIT_MS     60000
 #define COMPARE_LIMIT_MS  20000
+#define LOCK_WAIT_LOOK_MS 10000
+#define LOCK_WAIT_ACT_MS  300000
 
 static struct ssh_target target_of_host(const struct controller *c, const struct spec_host *host)
 {
@@ -169,6 +171,10 @@ static int put_script(struct controller *c, const struct action *action, struct 
     message_put_text(request, WIRE_CLUSTER, c->spec->cluster);
     message_put_text(request, WIRE_INSTANCE, m->record.id);
     message_put_text(request, WIRE_OWNER, c->options.owner);
+    /* A run of ours that was killed may still be installing over there: it ends at its next safe
+       point, which we wait for. Who only looks says so instead. */
+    message_put_int(request, WIRE_LOCK_WAIT,
+                    c->journal == NULL ? LOCK_WAIT_LOOK_MS : LOCK_WAIT_ACT_MS);
     message_put_int(request, WIRE_EPOCH, c->journal == NULL ? 0 : journal_epoch(c->journal));
     return 0;
 }

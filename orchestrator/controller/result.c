@@ -71,7 +71,10 @@ static void hear_view(struct controller *c, size_t provider, const struct messag
     size_t index = find_id(c, id);
     if (index != WORLD_NONE) {
         if (member_provider(c, index) == provider) {
-            c->world.instances[index].power = power_of(message_int(message, WIRE_POWER, 0));
+            /* Made, but we were ended before we heard its key: making it again tells. */
+            bool heard = c->members[index].record.host_key != NULL;
+            c->world.instances[index].power =
+                heard ? power_of(message_int(message, WIRE_POWER, 0)) : WORLD_POWER_ABSENT;
         }
         return;
     }
@@ -174,13 +177,14 @@ static void done_launch(struct controller *c, size_t index, const struct message
     struct member *m = &c->members[index];
     struct world_instance *it = &c->world.instances[index];
     it->power = WORLD_POWER_RUNNING;
+    it->greeted = false; /* It boots: SSH is waited for, whatever was known before. */
+    it->drift = WORLD_DRIFT_UNKNOWN;
     it->ready_ms = clock_now_ms();
     m->record.launched_ms = clock_wall_ms();
     const char *key = message_text(result, WIRE_HOST_KEY, NULL);
     if (key != NULL && !member_is_static(c, index)) {
         if (!text_equal(key, m->record.host_key)) {
             /* A root made anew: what the old one had is gone with it. */
-            it->greeted = false;
             it->configured = false;
             m->record.configured_ms = 0;
             replace_text(&m->record.facts, NULL);

@@ -37,6 +37,7 @@ enum wire_tag {
     WIRE_INSTANCE,
     WIRE_OWNER,
     WIRE_EPOCH,
+    WIRE_LOCK_WAIT, /* Milliseconds. */
     WIRE_COMMAND,
     WIRE_CONFIG, /* Message: frontend_config. */
     WIRE_POOL,

@@ -60,6 +60,18 @@ static void expect_synced(struct world *world, const struct action *action)
     }
 }
 
+/* As it should be, then: its checks pass again, wherever they failed. */
+static void expect_inspected(struct world *world, size_t instance)
+{
+    world->instances[instance].drift = WORLD_DRIFT_NONE;
+    world->instances[instance].health = WORLD_HEALTHY;
+    for (size_t t = 0; t < world->target_count; t++) {
+        if (world->targets[t].member == instance && world->targets[t].state == WORLD_TARGET_DOWN) {
+            world->targets[t].state = WORLD_TARGET_UP;
+        }
+    }
+}
+
 void expect(const struct spec *spec, struct world *world, const struct action *action)
 {
     if (action->kind == ACTION_ADD) {
@@ -71,10 +83,12 @@ void expect(const struct spec *spec, struct world *world, const struct action *a
     case ACTION_ADD: return;
     case ACTION_LAUNCH:
         it->power = WORLD_POWER_RUNNING;
+        it->greeted = false;
+        it->drift = WORLD_DRIFT_UNKNOWN;
         it->ready_ms = world->now_ms;
         return;
     case ACTION_GREET: it->greeted = true; return;
-    case ACTION_INSPECT: it->drift = WORLD_DRIFT_NONE; return;
+    case ACTION_INSPECT: expect_inspected(world, action->instance); return;
     case ACTION_CONFIGURE:
         it->configured = true;
         it->drift = WORLD_DRIFT_NONE;
