@@ -15,6 +15,8 @@ work=$(mktemp -d)
 file=$work/cluster.ini
 passed=0 failed=0
 export LAB_NAME=$name
+# The hosts' image; of another release than the machine's if it has been made.
+image=${IMAGE:-debian-$(sed -n 's/^VERSION_ID="\(.*\)"/\1/p' /etc/os-release)}
 
 finish() {
     "$lab" -n "$name" down >/dev/null 2>&1 || true
@@ -88,7 +90,7 @@ memory = 512M
 generate = 24
 
 [template db]
-image = debian-$(sed -n 's/^VERSION_ID="\(.*\)"/\1/p' /etc/os-release)
+image = $image
 size = small
 roles = base mariadb
 mariadb.database = shop
@@ -97,7 +99,7 @@ mariadb.bind-address = {{instance.address}}
 mariadb.user-hosts = 10.77.0.0/255.255.0.0
 
 [template web]
-image = debian-$(sed -n 's/^VERSION_ID="\(.*\)"/\1/p' /etc/os-release)
+image = $image
 size = small
 roles = base apache php app
 apache.docroot = /srv/shop/current/public
@@ -109,7 +111,7 @@ app.database-host = {{groups.db.address}}
 app.database-password = secret:shop-db
 
 [template lb]
-image = debian-$(sed -n 's/^VERSION_ID="\(.*\)"/\1/p' /etc/os-release)
+image = $image
 size = small
 roles = base haproxy
 
@@ -258,7 +260,7 @@ check "apply goes on there" applied
 check "the line drops in the middle" on web-1 '
     apt-get -qq -y purge logrotate apache2 apache2-bin >/dev/null 2>&1
     rm -rf /etc/apache2
-    setsid sh -c "for i in \$(seq 1000); do pgrep -x dpkg >/dev/null && break; sleep 0.02; done; pkill -9 -f ^sshd:.*notty" >/dev/null 2>&1 </dev/null &'
+    setsid sh -c "for i in \$(seq 1000); do pgrep -x dpkg >/dev/null && break; sleep 0.02; done; pkill -9 -f ^sshd.*notty" >/dev/null 2>&1 </dev/null &'
 check "apply tells it, and goes on by itself" says 'closed the connection' lamp apply
 check "it got there" nothing
 check "it serves as before" answers web-1 '/?format=json' '"rows":41'
