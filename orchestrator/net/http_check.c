@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define SHARD_TARGETS 500
@@ -66,6 +67,7 @@ struct target {
     unsigned failed;
     size_t body_bytes;
     size_t header_bytes;
+    bool socketless; /* No socket could be opened for this check. */
 };
 #define HEAP_NONE ((size_t)-1)
 
@@ -83,7 +85,8 @@ struct checker {
     size_t heap_count;
     size_t heap_capacity;
     int64_t last_start_ms; /* Of the first check that was put off furthest. */
-    int64_t stalled_ms;    /* When we last woke up too late. */
+    int64_t expected_ms;   /* When we should have been at work again. */
+    int64_t stalled_ms;    /* When we last were so too late. */
 };
 
 /* ---- the heap ---- */
@@ -170,6 +173,16 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *context)
     struct target *t = context;
     t->header_bytes += size * count;
     return t->header_bytes > HEADER_MAX ? 0 : size * count;
+}
+
+/* Opens it ourselves, because libcurl does not say why it could not. */
+static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)purpose;
+    struct target *t = context;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    t->socketless = fd < 0;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
 static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *known)
@@ -355,6 +368,8 @@ static void set_easy(struct target *t)
     curl_easy_setopt(t->easy, CURLOPT_URL, url);
     free(url);
     curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
+    curl_easy_setopt(t->easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(t->easy, CURLOPT_OPENSOCKETDATA, t);
     curl_easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(t->easy, CURLOPT_PROTOCOLS_STR, "http");
     curl_easy_setopt(t->easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -436,13 +451,12 @@ struct finding {
 };
 
 /* What we could not do ourselves says nothing of the target. */
-static bool is_ours(CURLcode code, long os_error)
+static bool is_ours(const struct target *t, CURLcode code, long os_error)
 {
-    return code == CURLE_OUT_OF_MEMORY || code == CURLE_FAILED_INIT ||
+    return t->socketless || code == CURLE_OUT_OF_MEMORY || code == CURLE_FAILED_INIT ||
            (code == CURLE_COULDNT_CONNECT &&
-            (os_error == EMFILE || os_error == ENFILE || os_error == ENOBUFS ||
-             os_error == ENOMEM || os_error == EADDRNOTAVAIL || os_error == EAGAIN ||
-             os_error == EPERM || os_error == EACCES));
+            (os_error == ENOBUFS || os_error == ENOMEM || os_error == EADDRNOTAVAIL ||
+             os_error == EAGAIN || os_error == EPERM || os_error == EACCES));
 }
 
 static void find_status(const struct target *t, struct finding *f)
@@ -478,7 +492,7 @@ static struct finding judge(const struct target *t, CURLcode code)
     long os_error = 0;
     curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &os_error);
     bool cut = code == CURLE_WRITE_ERROR && t->header_bytes <= HEADER_MAX;
-    if (is_ours(code, os_error)) {
+    if (is_ours(t, code, os_error)) {
         return f;
     }
     if (code == CURLE_OPERATION_TIMEDOUT) {
@@ -552,6 +566,7 @@ static void begin(struct checker *c, struct target *t, int64_t now_ms)
     t->started_ms = now_ms;
     t->body_bytes = 0;
     t->header_bytes = 0;
+    t->socketless = false;
     CURLMcode code = curl_multi_add_handle(t->shard->multi, t->easy);
     if (code != CURLM_OK) {
         heap_add(c, t, now_ms + t->spec.interval_ms);
@@ -624,6 +639,16 @@ static void take_event(struct checker *c, const struct epoll_event *event, bool 
     collect(c, shard);
 }
 
+/* Between two runs as well as in a wait: stopped, starved, or the machine was suspended. */
+static void note_stall(struct checker *c)
+{
+    int64_t now_ms = clock_now_ms();
+    if (now_ms > c->expected_ms + STALL_MS) {
+        c->stalled_ms = now_ms;
+    }
+    c->expected_ms = now_ms;
+}
+
 /* One wait; -1 with errno set when epoll fails. */
 static int wait_once(struct checker *c, int64_t deadline_ms, bool *ret_woken)
 {
@@ -631,14 +656,12 @@ static int wait_once(struct checker *c, int64_t deadline_ms, bool *ret_woken)
     int64_t wake_ms = next_wake_ms(c, deadline_ms);
     int64_t span_ms = wake_ms - clock_now_ms();
     span_ms = span_ms < 0 ? 0 : span_ms > 60000 ? 60000 : span_ms;
+    c->expected_ms = clock_now_ms() + span_ms;
     int count = epoll_wait(c->epoll, events, EVENTS_MAX, (int)span_ms);
     if (count < 0 && errno != EINTR) {
         return -1;
     }
-    int64_t now_ms = clock_now_ms();
-    if (now_ms > wake_ms + STALL_MS) {
-        c->stalled_ms = now_ms;
-    }
+    note_stall(c);
     for (int i = 0; i < count; i++) {
         take_event(c, &events[i], ret_woken);
     }
@@ -655,6 +678,7 @@ int checker_run(struct checker *checker, int wake_fd, int64_t deadline_ms, struc
     bool woken = false;
     int result = 0;
     do {
+        note_stall(checker);
         start_due(checker);
         call_timers(checker);
         if (wait_once(checker, deadline_ms, &woken) != 0) {
@@ -683,6 +707,7 @@ int checker_new(struct checker **ret_checker,
     c->context = context;
     c->epoll = epoll;
     c->stalled_ms = INT64_MIN;
+    c->expected_ms = clock_now_ms();
     c->last_start_ms = INT64_MIN + START_STEP_MS;
     *ret_checker = c;
     return 0;
