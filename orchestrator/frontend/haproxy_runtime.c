@@ -138,8 +138,20 @@ void haproxy_state_deinit(struct haproxy_state *state)
     *state = HAPROXY_STATE_NULL;
 }
 
-static struct haproxy_view *find(const struct haproxy_state *state, const char *pool,
-                                 const char *id)
+struct haproxy_view *haproxy_state_add(struct haproxy_state *state, const char *pool,
+                                       const char *id, const char *address)
+{
+    size_t i =
+        xgrow((void **)&state->views, &state->count, &state->capacity, sizeof(*state->views));
+    struct haproxy_view *view = &state->views[i];
+    text_copy(view->pool, sizeof(view->pool), pool);
+    text_copy(view->id, sizeof(view->id), id);
+    text_copy(view->address, sizeof(view->address), address);
+    return view;
+}
+
+const struct haproxy_view *haproxy_state_find(const struct haproxy_state *state, const char *pool,
+                                              const char *id)
 {
     for (size_t i = 0; i < state->count; i++) {
         if (strcmp(state->views[i].id, id) == 0 && strcmp(state->views[i].pool, pool) == 0) {
@@ -149,13 +161,7 @@ static struct haproxy_view *find(const struct haproxy_state *state, const char *
     return NULL;
 }
 
-const struct haproxy_view *haproxy_state_find(const struct haproxy_state *state, const char *pool,
-                                              const char *id)
-{
-    return find(state, pool, id);
-}
-
-static int take_description(const char *text, struct haproxy_state *state)
+static void take_description(const char *text, struct haproxy_state *state)
 {
     static const char key[] = "\ndescription: ";
     const char *line = strstr(text, key);
@@ -165,7 +171,6 @@ static int take_description(const char *text, struct haproxy_state *state)
         text_copy(state->description, sizeof(state->description), word);
         free(word);
     }
-    return 0;
 }
 
 int haproxy_runtime_state(const struct haproxy_host *host, struct haproxy_state *ret_state,
@@ -179,8 +184,8 @@ int haproxy_runtime_state(const struct haproxy_host *host, struct haproxy_state 
     }
     int result = 0;
     if (state.running) {
-        result = take_description(answers.items[0], &state) != 0 ||
-                         haproxy_parse_stat(answers.items[1], &state, e) != 0 ||
+        take_description(answers.items[0], &state);
+        result = haproxy_parse_stat(answers.items[1], &state, e) != 0 ||
                          haproxy_parse_servers(answers.items[2], &state, e) != 0
                      ? -1
                      : 0;

@@ -62,6 +62,9 @@ struct haproxy_state {
 };
 #define HAPROXY_STATE_NULL ((struct haproxy_state){.running = false})
 void haproxy_state_deinit(struct haproxy_state *state);
+/* Adds one that is nothing yet; borrowed until the next is added. */
+struct haproxy_view *haproxy_state_add(struct haproxy_state *state, const char *pool,
+                                       const char *id, const char *address);
 const struct haproxy_view *haproxy_state_find(const struct haproxy_state *state, const char *pool,
                                               const char *id);
 

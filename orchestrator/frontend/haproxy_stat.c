@@ -1,6 +1,5 @@
 /* Reading `show stat` and `show servers state`: by header name, never by column. */
 #include "base/err.h"
-#include "base/mem.h"
 #include "base/str.h"
 #include "frontend/haproxy_runtime.h"
 
@@ -179,16 +178,12 @@ static void describe_check(const struct table *t, const char *check, char *ret_t
 static int take_stat(const struct table *t, struct haproxy_state *state, struct err *e)
 {
     (void)e;
-    size_t i =
-        xgrow((void **)&state->views, &state->count, &state->capacity, sizeof(*state->views));
-    struct haproxy_view *view = &state->views[i];
+    struct haproxy_view *view =
+        haproxy_state_add(state, t->fields[STAT_POOL], t->fields[STAT_ID], t->fields[STAT_ADDRESS]);
     const char *status = t->fields[STAT_STATUS];
     /* A star: a check is under way; what follows is of the one before. */
     const char *check = t->fields[STAT_CHECK];
     check += text_starts(check, "* ") ? 2 : 0;
-    text_copy(view->pool, sizeof(view->pool), t->fields[STAT_POOL]);
-    text_copy(view->id, sizeof(view->id), t->fields[STAT_ID]);
-    text_copy(view->address, sizeof(view->address), t->fields[STAT_ADDRESS]);
     view->maintenance = text_starts(status, "MAINT");
     view->draining = text_starts(status, "DRAIN");
     view->down = text_starts(status, "DOWN") || text_starts(status, "NOLB");

@@ -49,6 +49,30 @@ static void deinit(struct sync *s)
     haproxy_state_deinit(&s->before);
 }
 
+/*
+ * A process that does not run had the members that its file lists: they come back with it, as after
+ * a restart of the host, but through a check first.
+ */
+static void recall(struct sync *s)
+{
+    for (size_t i = 0; i < s->config->pool_count; i++) {
+        const struct frontend_pool *pool = &s->config->pools[i];
+        struct haproxy_server_list list = HAPROXY_SERVER_LIST_NULL;
+        haproxy_text_servers(str_text(&s->file), pool->name, &list);
+        for (size_t j = 0; j < pool->member_count; j++) {
+            const struct frontend_member *member = &pool->members[j];
+            const struct haproxy_server *listed = haproxy_server_list_find(&list, member->id);
+            struct str address = STR_NULL;
+            haproxy_add_address(&address, member->address, member->port);
+            if (listed != NULL && strcmp(listed->address, str_text(&address)) == 0) {
+                haproxy_state_add(&s->before, pool->name, listed->id, listed->address)->down = true;
+            }
+            str_deinit(&address);
+        }
+        haproxy_server_list_deinit(&list);
+    }
+}
+
 static int observe(struct sync *s, struct err *e)
 {
     haproxy_render(s->config, s->host->paths, &s->wanted);
@@ -56,7 +80,13 @@ static int observe(struct sync *s, struct err *e)
     if (haproxy_file_read(s->host, &s->file, e) != 0) {
         return -1;
     }
-    return haproxy_runtime_state(s->host, &s->before, e);
+    if (haproxy_runtime_state(s->host, &s->before, e) != 0) {
+        return -1;
+    }
+    if (!s->before.running) {
+        recall(s);
+    }
+    return 0;
 }
 
 static bool takes_traffic(const struct haproxy_view *view)
@@ -385,7 +415,7 @@ static int work(struct sync *s, bool check_only, struct frontend_sync *ret_sync,
     bool moved = find_moved(s, &s->before, &pool) != NULL;
     struct frontend_sync sync = {.changed = !same_text || !same_process || moved,
                                  .reloaded = !same_process};
-    if (check_only) {
+    if (check_only || !sync.changed) {
         if (!same_text && haproxy_file_check(s->host, &s->wanted, e) != 0) {
             return -1;
         }

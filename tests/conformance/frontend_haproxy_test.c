@@ -401,6 +401,31 @@ static void a_restart_of_haproxy_brings_back_its_members(void **state)
     assert_false(sync_now(false).changed);
 }
 
+static void sync_starts_a_stopped_haproxy_with_its_members(void **state)
+{
+    (void)state;
+    sync_now(false);
+    admit(0);
+    admit(1);
+    stage_kill_haproxy(&stage);
+    /* One has died meanwhile; a third was never let in by this HAProxy. */
+    stage.webs[1].check_status = 500;
+    stage.webs[0].checked = false;
+    setup.members[setup.pools[0].member_count++] = member_of(2);
+    struct frontend_sync sync = sync_now(false);
+    assert_true(sync.changed && sync.reloaded);
+    assert_int_equal(target_of(0).state, FRONTEND_TARGET_UP);
+    assert_int_equal(target_of(2).state, FRONTEND_TARGET_ABSENT);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(stage_get("GET", "/", NULL, 0), 200);
+    }
+    assert_int_equal(stage.webs[1].pages, 0);
+    assert_int_equal(stage.webs[0].before_check, 0);
+    stage.webs[1].check_status = 200;
+    await_state(1, FRONTEND_TARGET_UP);
+    assert_file_is_wanted();
+}
+
 /* ---- admission ---- */
 
 static void a_target_gets_nothing_before_its_first_passed_check(void **state)
@@ -736,6 +761,7 @@ int main(void)
         STAGED(a_port_that_is_taken_costs_no_request),
         STAGED(a_failed_reload_is_rolled_back),
         STAGED(a_restart_of_haproxy_brings_back_its_members),
+        STAGED(sync_starts_a_stopped_haproxy_with_its_members),
         STAGED(a_target_gets_nothing_before_its_first_passed_check),
         STAGED(a_target_that_fails_its_checks_is_not_let_in),
         STAGED(admission_and_removal_again_change_nothing),
