@@ -1,7 +1,8 @@
 /*
- * One compilation: internal to the role room. compile.c drives it; the resource_*.c files add their
- * resources through these functions. After a problem everything goes on with whatever there is, so
- * that all problems are found; the script is then thrown away.
+ * One compilation: internal to the role room. compile.c drives it and puts the script together,
+ * compile_variable.c makes what templates see, compile_value.c the values of a section; the
+ * resource_*.c files add their resources through these functions. After a problem everything goes
+ * on with whatever there is, so that all problems are found; the script is then thrown away.
  *
  * Texts handed out are borrowed and live as long as the compilation.
  */
@@ -44,6 +45,15 @@ struct compiler {
 void compile_problem(struct compiler *c, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+#define COMPILE_MARKER '\x01' /* Begins the marker of a secret: no other value can hold it. */
+
+/* What templates see of the host; and of the role at hand. */
+void compile_context(struct compiler *c, const json_t *context);
+void compile_variables(struct compiler *c, const struct role_setting *settings, size_t count);
+
+/* Renders TEXT, which begins at LINE of FILE; "" after a problem. */
+const char *compile_render(struct compiler *c, const char *text, const char *file, unsigned line,
+                           enum escape escape, bool *ret_secret);
 /* The value of KEY, rendered; OTHERWISE (may be NULL) when the section has none. */
 const char *compile_text(struct compiler *c, const char *key, const char *otherwise);
 /* The same for a command: values are shell words. "%s" becomes ARGUMENT when that is not NULL. */

@@ -140,7 +140,7 @@ static char *find_nearest(const struct role_library *library, const char *name)
 }
 
 static void load(struct role_library *library, const char *name, const char *file, unsigned line,
-                 unsigned depth, struct problem_list *problems)
+                 struct problem_list *problems)
 {
     struct role *role = role_library_find(library, name);
     if (role != NULL) {
@@ -161,8 +161,7 @@ static void load(struct role_library *library, const char *name, const char *fil
                      sizeof(struct role *));
     library->roles[i] = role;
     for (size_t r = 0; r < role->require_count; r++) {
-        load(library, role->requires[r], role_file(role), role -> require_line, depth + 1,
-             problems);
+        load(library, role->required[r], role_file(role), role->require_line, problems);
     }
 }
 
@@ -171,7 +170,7 @@ int role_library_load(struct role_library *library, const char *const *names, si
 {
     size_t before = problems->count;
     for (size_t i = 0; i < count; i++) {
-        load(library, names[i], file, line, 0, problems);
+        load(library, names[i], file, line, problems);
     }
     return problems->count == before ? 0 : -1;
 }
@@ -190,7 +189,7 @@ static void order(struct role_library *library, const char *name, struct role **
         return;
     }
     for (size_t i = 0; i < role->require_count; i++) {
-        order(library, role->requires[i], list, count, capacity, depth + 1);
+        order(library, role->required[i], list, count, capacity, depth + 1);
     }
     for (size_t i = 0; i < *count; i++) {
         if ((*list)[i] == role) {

@@ -258,7 +258,7 @@ static void load_section(struct loader *l, const struct ini_section *section)
         const struct ini_entry *entry = role_entry(section, "requires");
         if (entry != NULL && role->require_count == 0) {
             role->require_line = entry->line;
-            role->require_count = role_words(entry->value, " ,\t\n", &role->requires);
+            role->require_count = role_words(entry->value, " ,\t\n", &role->required);
         }
         return;
     }

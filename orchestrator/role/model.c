@@ -113,7 +113,7 @@ void role_free(struct role *role)
     free(role->vars);
     free(role->resources);
     free(role->handlers);
-    role_words_free(role->requires, role->require_count);
+    role_words_free(role->required, role->require_count);
     ini_doc_deinit(&role->doc);
     free(role->name);
     free(role->directory);

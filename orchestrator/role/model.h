@@ -69,7 +69,7 @@ struct role {
     char *name;
     char *directory;
     struct ini_doc doc;
-    char **requires;
+    char **required;
     size_t require_count;
     unsigned require_line;
     struct role_var *vars;

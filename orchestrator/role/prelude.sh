@@ -34,8 +34,6 @@ ll_clock() {
     ll_now=$((${ll_up%.*} * 100 + 1${ll_up#*.} - 100))
 }
 
-# --- the report -------------------------------------------------------------------------------
-
 # Lines are sent in one piece before anything slow, not one by one.
 ll_flush() {
     if [ -n "$ll_buffer" ]; then
@@ -116,8 +114,6 @@ ll_announce() {
     fi
 }
 
-# --- tools ------------------------------------------------------------------------------------
-
 # A sign of life every 20 seconds while a tool works; ends with the script. (KILL: this shell loses a
 # signal that comes while a subshell is being set up, and a short tool ends just then.)
 ll_beat_start() {
@@ -164,8 +160,6 @@ ll_tool() {
 ll_asks() {
     sh -c "$1" </dev/null >/dev/null 2>&1 9>&-
 }
-
-# --- changes ----------------------------------------------------------------------------------
 
 # Remembers handlers that are due, on disk too: a run that ends early leaves them to the next.
 # It is done before the change, so that no change is ever without its handler.
@@ -264,8 +258,6 @@ ll_handler() {
     ll_stale
     ll_changed
 }
-
-# --- the run ----------------------------------------------------------------------------------
 
 ll_refuse() {
     ll_line "refused$ll_tab$1"
@@ -427,8 +419,6 @@ ll_facts() {
     ll_json="{$ll_json,\"cpus\":${ll_cpus:-1},\"memory_mb\":$((ll_kb / 1024))}"
 }
 #= file
-# --- files ------------------------------------------------------------------------------------
-
 # Looks at all paths of the script in two processes; ll_gather_files is made with the script. Lines of
 # ll_stats are path, type, where a link points, mode, owner, group; of ll_digests digest and path.
 # They are looked up by a whole pattern: cutting pieces off a long text is quadratic in this shell.
@@ -780,8 +770,6 @@ ll_line_in() {
     ll_changed
 }
 #= package
-# --- packages ---------------------------------------------------------------------------------
-
 # Asks for all packages of the script at once: the installed ones are in ll_have, each between spaces;
 # ll_broken tells of any that dpkg has not finished.
 ll_packages_look() {
@@ -1024,14 +1012,16 @@ ll_user_absent() {
     ll_changed
 }
 #= service
-# --- services ---------------------------------------------------------------------------------
-
-# systemd keeps a link for every unit that is not inactive; a process in its group proves that it is
-# more than a restart loop. Only what this does not settle is worth a systemctl.
+# systemd keeps a link for every service that is not inactive; a process in its group proves that it
+# is more than a restart loop. Only what this does not settle (timers, sockets) is worth a systemctl.
 ll_active() {
-    if [ -d "$ll_units" ] && ! [ -h "$ll_units/invocation:$1" ]; then
-        return 1
-    fi
+    case $1 in
+    *.service)
+        if [ -d "$ll_units" ] && ! [ -h "$ll_units/invocation:$1" ]; then
+            return 1
+        fi
+        ;;
+    esac
     for ll_word in "$ll_root"/sys/fs/cgroup "$ll_root"/sys/fs/cgroup/systemd "$ll_root"/sys/fs/cgroup/unified; do
         if [ -r "$ll_word/system.slice/$1/cgroup.procs" ]; then
             ll_pid=
@@ -1089,7 +1079,12 @@ ll_service() {
     esac
     case $2 in
     started) ll_active "$1" || ll_todo="$ll_todo start" ;;
-    stopped) ! ll_active "$1" || ll_todo="$ll_todo stop" ;;
+    stopped)
+        # What is masked was stopped before, and nothing can have started it since.
+        if ! { [ "$3" = masked ] && [ -z "$ll_todo" ]; } && ll_active "$1"; then
+            ll_todo="$ll_todo stop"
+        fi
+        ;;
     esac
     if [ -z "$ll_todo" ]; then
         ll_ok

@@ -59,8 +59,6 @@ struct host {
     json_t *context;
 };
 
-/* --- the double of net/ssh_link --------------------------------------------------------------- */
-
 void ssh_link_write(struct ssh_link *link, const void *bytes, size_t length)
 {
     str_add_bytes(&link->queue, bytes, length);
@@ -181,8 +179,6 @@ end:
     }
     return clock_now_ms() >= deadline_ms ? SSH_TIMEOUT : SSH_OK;
 }
-
-/* --- the host --------------------------------------------------------------------------------- */
 
 __attribute__((unused)) static char *expand(const struct host *host, const char *text)
 {
