@@ -91,6 +91,32 @@ static void test_all_mistakes_are_told(void **state)
     assert_int_equal(host->problems.count, 6);
 }
 
+/* Whatever is cut off a role, it compiles or is refused with a reason. */
+static void test_truncations(void **state)
+{
+    static const char ini[] =
+        "[role]\ndescription = x\n[var port]\ntype = port\ndefault = 80\nhelp = y\n"
+        "[var words]\ntype = list\ndefault = a b\n[package {{#words}}{{.}} {{/words}}]\n"
+        "[file /etc/{{port}}]\ncontent = {{=<% %>=}}<%#words%><%.%>\n  <%/words%>\nmode = 0640\n"
+        "validate = test -f %s\nnotify = reload it\n[run a]\ncommand = echo {{{port}}}\n"
+        "creates = /x\n[database d]\nuser = u\npassword = p\nhosts = %\n"
+        "[handler reload it]\nservice = it\naction = restart\n";
+    struct host *host = *state;
+    size_t compiled = 0;
+    for (size_t length = 0; length < sizeof(ini); length += 3) {
+        struct role_script script;
+        char *part = xstrndup(ini, length);
+        if (host_compile(host, part, &script) == 0) {
+            compiled++;
+            role_script_deinit(&script);
+        } else {
+            assert_true(host->problems.count > 0);
+        }
+        free(part);
+    }
+    assert_true(compiled > 10);
+}
+
 static void test_same_inputs_same_script(void **state)
 {
     struct host *host = *state;
@@ -353,6 +379,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_mistakes_in_a_role, host_setup, host_teardown),
         cmocka_unit_test_setup_teardown(test_all_mistakes_are_told, host_setup, host_teardown),
+        cmocka_unit_test_setup_teardown(test_truncations, host_setup, host_teardown),
         cmocka_unit_test_setup_teardown(test_same_inputs_same_script, host_setup, host_teardown),
         cmocka_unit_test_setup_teardown(test_secrets_stay_where_they_belong, host_setup,
                                         host_teardown),
