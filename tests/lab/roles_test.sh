@@ -103,6 +103,9 @@ image = $image
 size = small
 roles = base apache php app
 apache.docroot = /srv/shop/current/public
+apache.modules = expires
+php.upload-max = 64M
+php.post-max = 1M
 app.source = $work/app
 app.name = shop
 app.keep = 2
@@ -114,6 +117,7 @@ app.database-password = secret:shop-db
 image = $image
 size = small
 roles = base haproxy
+base.automatic-upgrades = yes
 
 [group db]
 template = db
@@ -144,6 +148,9 @@ done
 check "the balancer's admin socket is there" on lb-1 'test -S /run/haproxy/admin.sock'
 check "the database has no nameless user and no root from elsewhere" says '^0$' on db-1 \
     "mariadb -BNe \"SELECT COUNT(*) FROM mysql.user WHERE User = '' OR (User = 'root' AND Host != 'localhost')\""
+check "timers that the image had masked run" says '^active$' on lb-1 'systemctl is-active apt-daily.timer'
+check "a form takes the largest upload" says '^post_max_size = 65600K$' on web-1 'cat /etc/php/*/fpm/conf.d/99-lamplighter.ini'
+check "a module is enabled" says 'expires_module' on web-1 'apache2ctl -M 2>/dev/null'
 check "the password is for root and PHP only" says '^640 root www-data$' on web-1 'stat -c "%a %U %G" /etc/shop/config.php'
 
 # --- ten hosts' first visitors at the same moment make one table
@@ -194,6 +201,12 @@ check "a release is switched to" change_app 2
 check "it is served at once" answers web-1 / 'The Lamp Shop 2'
 check "another one" change_app 3
 check "is served too" answers web-1 / 'The Lamp Shop 3 2'
+use_tarball() {
+    sed -i 's/The Lamp Shop 3 2/The Lamp Shop 4/' "$work/app/src/page.php"
+    tar -C "$work/app" -czf "$work/app.tar.gz" . && sed -i 's|^app.source = .*|&.tar.gz|' "$file" && applied
+}
+check "a tarball does as well" use_tarball
+check "and is served" answers web-1 / 'The Lamp Shop 4'
 check "two are kept" says '^2$' on web-1 'ls /srv/shop/releases | wc -l'
 
 # --- a setting that Apache does not take never replaces what works
@@ -247,7 +260,7 @@ check "the disk is full where releases go" on web-1 'mount -t tmpfs -o size=8k t
 check "apply says so" says 'No space left' lamp apply
 check "room is made" on web-1 'umount /srv'
 check "apply goes on" applied
-check "the release is whole" answers web-1 / 'The Lamp Shop 3 2'
+check "the release is whole" answers web-1 / 'The Lamp Shop 4'
 
 check "the disk is full where a file goes" on web-1 '
     mount -t tmpfs -o size=4k tmpfs /etc/shop
