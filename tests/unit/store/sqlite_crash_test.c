@@ -138,8 +138,9 @@ static int64_t check_after_crash(const char *path, enum store_sqlite_mode mode, 
     return last;
 }
 
-/* Kills a writer after DELAY_US; the last number it told. */
-static int64_t kill_a_writer(const char *path, long delay_us, int64_t told_before)
+/* Kills a writer DELAY_US after its start, or (AWAKE) after the first number that it told, however
+   busy the machine is; the last number it told. */
+static int64_t kill_a_writer(const char *path, bool awake, long delay_us, int64_t told_before)
 {
     int told[2];
     assert_int_equal(pipe(told), 0);
@@ -150,13 +151,18 @@ static int64_t kill_a_writer(const char *path, long delay_us, int64_t told_befor
         write_until_killed(path, told[1]);
     }
     close(told[1]);
+    int64_t number = told_before;
+    int64_t last = told_before;
+    if (awake) {
+        assert_int_equal(read(told[0], &number, 8), 8);
+        assert_int_equal(number, last + 1);
+        last = number;
+    }
     nanosleep(&(struct timespec){.tv_nsec = delay_us * 1000}, NULL);
     kill(child, SIGKILL);
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status));
-    int64_t number = told_before;
-    int64_t last = told_before;
     while (read(told[0], &number, 8) == 8) {
         assert_int_equal(number, last + 1); /* No revision twice, none left out. */
         last = number;
@@ -178,8 +184,9 @@ static void a_killed_writer_leaves_whole_transactions(void **state)
     int64_t last = 0;
     for (int i = 0; i < KILLS; i++) {
         /* Also so early that the store is not even made. */
-        long delay_us = (long)draw(&seed, i % 5 == 0 ? 4000 : 30000);
-        int64_t told = kill_a_writer(fixture->path, delay_us, last);
+        bool awake = i % 5 != 0;
+        long delay_us = (long)draw(&seed, awake ? 20000 : 4000);
+        int64_t told = kill_a_writer(fixture->path, awake, delay_us, last);
         if (!is_there(fixture->path)) {
             assert_int_equal(told, 0);
             continue;
@@ -202,7 +209,7 @@ static void a_store_killed_while_made_is_made_again(void **state)
     uint64_t seed = 3;
     for (int i = 0; i < 20; i++) {
         char *path = xasprintf("%s/%d.db", fixture->directory, i);
-        int64_t told = kill_a_writer(path, (long)draw(&seed, 6000), 0);
+        int64_t told = kill_a_writer(path, false, (long)draw(&seed, 6000), 0);
         struct err e = ERR_NULL;
         struct store store;
         if (store_sqlite_open(&store, path, STORE_SQLITE_WRITE, &e) != 0) {
