@@ -29,7 +29,6 @@
 #define LOOK_AGAIN_MS    2000
 #define TICK_MS          500
 #define UNSEEN_HEALTH_MS 10000
-#define PLAN_STEPS_MAX   100000
 
 /* Setting up. */
 
@@ -72,29 +71,24 @@ void controller_free(struct controller *c)
 /* Intents that a controller before us recorded and did not end. */
 static int settle_intents(struct controller *c, struct err *e)
 {
-    struct store_entry *entries;
+    struct record_action *actions;
     size_t count;
-    if (store_range(c->store, "action/", NULL, false, 0, &entries, &count, e) != 0) {
+    if (record_action_list(c->store, &actions, &count, e) != 0) {
         return -1;
     }
-    int result = 0;
-    for (size_t i = 0; i < count && result == 0; i++) {
-        struct record_action action;
-        result = record_action_decode(&entries[i], &action, e);
-        if (result != 0) {
-            break;
-        }
-        journal_add_event(c->journal, action.instance == NULL ? c->spec->cluster : action.instance,
-                          action.kind, action.reason,
+    for (size_t i = 0; i < count; i++) {
+        const struct record_action *action = &actions[i];
+        journal_add_event(c->journal,
+                          action->instance == NULL ? c->spec->cluster : action->instance,
+                          action->kind, action->reason,
                           "interrupted: the controller ended first; looked at anew");
-        journal_delete_action(c->journal, action.id);
-        record_action_deinit(&action);
+        journal_delete_action(c->journal, action->id);
     }
-    store_entries_free(entries, count);
-    return result == 0 ? journal_commit(c->journal, e) : -1;
+    record_action_list_free(actions, count);
+    return journal_commit(c->journal, e);
 }
 
-static int start_lists(struct controller *c, struct err *e)
+int loop_list_providers(struct controller *c, struct err *e)
 {
     for (size_t p = 0; p < c->spec->provider_count; p++) {
         if (c->spec->providers[p].type == SPEC_PROVIDER_STATIC) {
@@ -120,93 +114,7 @@ static int start_lists(struct controller *c, struct err *e)
     return 0;
 }
 
-/* The prober follows whatever is in a pool, runs and was configured. */
-
-static bool to_be_probed(const struct controller *c, size_t index)
-{
-    const struct world_instance *it = &c->world.instances[index];
-    return it->group != WORLD_NONE && c->spec->groups[it->group].pool != SPEC_NONE &&
-           it->configured && it->power == WORLD_POWER_RUNNING &&
-           it->lifecycle != LIFECYCLE_TERMINATED;
-}
-
-static int probe(struct controller *c, size_t index, struct err *e)
-{
-    const struct world_instance *it = &c->world.instances[index];
-    const struct spec_pool *pool = &c->spec->pools[c->spec->groups[it->group].pool];
-    const struct spec_check *check = &pool->check;
-    const struct check_target target = {
-        .id = it->id,
-        .address = c->members[index].record.address,
-        .port = check->port == 0 ? pool->port : check->port,
-        .tcp_only = check->tcp_only,
-        .method = check->method,
-        .path = check->path,
-        .host = check->host,
-        .expect_first = check->expect_first,
-        .expect_last = check->expect_last,
-        .interval_ms = check->interval_ms,
-        .timeout_ms = check->timeout_ms,
-        .rise = check->rise,
-        .fall = check->fall,
-    };
-    return prober_set_target(c->prober, &target, e);
-}
-
-/* A prober that died is started anew; what it knew is unknown again. */
-static void drop_prober(struct controller *c)
-{
-    prober_free(c->prober);
-    c->prober = NULL;
-    for (size_t i = 0; i < c->world.instance_count; i++) {
-        c->members[i].probed = false;
-        c->world.instances[i].health = WORLD_HEALTH_UNKNOWN;
-    }
-}
-
-static int update_probes(struct controller *c, struct err *e)
-{
-    for (size_t i = 0; i < c->world.instance_count; i++) {
-        bool wanted = to_be_probed(c, i);
-        if (wanted == c->members[i].probed) {
-            continue;
-        }
-        if (c->prober == NULL &&
-            prober_start(&c->prober, crew_spawner(c->crew), CREW_PROBER, e) != 0) {
-            return err_wrap(e, "start the prober");
-        }
-        int result =
-            wanted ? probe(c, i, e) : prober_remove(c->prober, c->world.instances[i].id, e);
-        if (result != 0) {
-            log_warning("the prober did not answer (%s); starting another", e->text);
-            drop_prober(c);
-            return 0;
-        }
-        c->members[i].probed = wanted;
-        c->world.instances[i].health = WORLD_HEALTH_UNKNOWN;
-    }
-    return 0;
-}
-
 /* Waiting. */
-
-static void hear_prober(struct controller *c)
-{
-    struct check_transition t;
-    bool found;
-    struct err e = ERR_NULL;
-    int result;
-    while ((result = prober_receive(c->prober, &t, &found, &e)) == 0 && found) {
-        enum world_health health = t.health == CHECK_HEALTHY     ? WORLD_HEALTHY
-                                   : t.health == CHECK_UNHEALTHY ? WORLD_UNHEALTHY
-                                                                 : WORLD_HEALTH_UNKNOWN;
-        result_transition(c, t.id, health, t.text);
-    }
-    if (result != 0) {
-        log_warning("the prober ended (%s); starting another", e.text);
-        drop_prober(c);
-    }
-}
 
 static int wait_for_news(struct controller *c, int64_t deadline_ms, struct err *e)
 {
@@ -216,7 +124,7 @@ static int wait_for_news(struct controller *c, int64_t deadline_ms, struct err *
         return -1;
     }
     if (c->prober != NULL && prober.revents != 0) {
-        hear_prober(c);
+        probes_hear(c);
     }
     c->world.now_ms = clock_now_ms();
     return 0;
@@ -431,7 +339,7 @@ static bool health_unseen(const struct controller *c, int64_t since_ms)
         return false;
     }
     for (size_t i = 0; i < c->world.instance_count; i++) {
-        if (to_be_probed(c, i) && c->world.instances[i].health == WORLD_HEALTH_UNKNOWN) {
+        if (probes_want(c, i) && c->world.instances[i].health == WORLD_HEALTH_UNKNOWN) {
             return true;
         }
     }
@@ -453,7 +361,7 @@ static bool look_again(struct controller *c)
     return any;
 }
 
-static enum controller_end end_of(const struct controller *c)
+enum controller_end loop_end(const struct controller *c)
 {
     enum controller_end end = c->totals.failures > 0 ? CONTROLLER_FAILED : CONTROLLER_DONE;
     for (size_t i = 0; i < c->decision.hold_count; i++) {
@@ -472,14 +380,14 @@ static enum controller_end end_of(const struct controller *c)
  * Turns the loop until nothing moves any more, or until LIMIT_MS. What moves: workers, deadlines of
  * the core, the prober's first word.
  */
-static int turn(struct controller *c, int64_t limit_ms, const volatile bool *stop, struct err *e)
+int loop_turn(struct controller *c, int64_t limit_ms, const volatile bool *stop, struct err *e)
 {
     int64_t begun_ms = clock_now_ms();
     int64_t looked_ms = begun_ms;
     for (;;) {
         bool stopping = stop != NULL && *stop;
         size_t begun = 0;
-        if (update_probes(c, e) != 0) {
+        if (probes_update(c, e) != 0) {
             return -1;
         }
         step_core(c);
@@ -517,10 +425,11 @@ int controller_apply(struct controller *c, const volatile bool *stop, enum contr
                      struct err *e)
 {
     c->looking_only = false;
-    if (settle_intents(c, e) != 0 || start_lists(c, e) != 0 || turn(c, INT64_MAX, stop, e) != 0) {
+    if (settle_intents(c, e) != 0 || loop_list_providers(c, e) != 0 ||
+        loop_turn(c, INT64_MAX, stop, e) != 0) {
         return -1;
     }
-    *ret_end = stop != NULL && *stop ? CONTROLLER_STOPPED : end_of(c);
+    *ret_end = stop != NULL && *stop ? CONTROLLER_STOPPED : loop_end(c);
     return 0;
 }
 
@@ -528,76 +437,14 @@ int controller_observe(struct controller *c, int64_t limit_ms, struct err *e)
 {
     c->looking_only = true;
     c->no_inspect = true;
-    if (start_lists(c, e) != 0) {
+    if (loop_list_providers(c, e) != 0) {
         return -1;
     }
     /* Hosts are not compared: what was recorded last stands. */
     for (size_t i = 0; i < c->world.instance_count; i++) {
         c->world.instances[i].drift = WORLD_DRIFT_NONE;
     }
-    return turn(c, clock_now_ms() + limit_ms, NULL, e);
-}
-
-/* Planning: decide() over expected worlds. */
-
-static void add_step(struct controller *c, const struct action *action,
-                     struct controller_step **steps, size_t *count, size_t *capacity)
-{
-    size_t i = xgrow((void **)steps, count, capacity, sizeof(**steps));
-    struct controller_step *step = &(*steps)[i];
-    step->action = *action;
-    if (action->instance == WORLD_NONE) {
-        snprintf(step->subject, sizeof(step->subject), "%.63s-%u",
-                 c->spec->groups[action->group].name, action->number);
-    } else {
-        text_copy(step->subject, sizeof(step->subject), c->world.instances[action->instance].id);
-    }
-    reason_to_string(&action->reason, step->reason, sizeof(step->reason));
-    step->serving_before = world_serving_count(c->spec, &c->world, action->group);
-    step->minimum = world_healthy_minimum(c->spec, action->group);
-}
-
-/* New instances are added to the members too, so that ids and names stay side by side. */
-static void expect_member(struct controller *c, const struct action *action)
-{
-    if (action->kind == ACTION_ADD) {
-        struct err e = ERR_NULL;
-        if (member_add(c, action, &e) != WORLD_NONE) {
-            members_count_room(c);
-            return;
-        }
-    }
-    expect(c->spec, &c->world, action);
-}
-
-int controller_plan(struct controller *c, struct controller_step **ret_steps, size_t *ret_count,
-                    enum controller_end *ret_end, struct err *e)
-{
-    c->looking_only = true;
-    if (start_lists(c, e) != 0 || turn(c, INT64_MAX, NULL, e) != 0) {
-        return -1;
-    }
-    struct controller_step *steps = NULL;
-    size_t count = 0;
-    size_t capacity = 0;
-    members_count_room(c);
-    for (size_t turns = 0; turns < PLAN_STEPS_MAX; turns++) {
-        c->world.slots = c->options.parallel;
-        decide(c->spec, &c->world, &c->decision);
-        if (c->decision.action_count == 0) {
-            break;
-        }
-        for (size_t i = 0; i < c->decision.action_count; i++) {
-            const struct action action = c->decision.actions[i];
-            add_step(c, &action, &steps, &count, &capacity);
-            expect_member(c, &action);
-            steps[count - 1].serving_after = world_serving_count(c->spec, &c->world, action.group);
-        }
-    }
-    *ret_steps = steps;
-    *ret_count = count;
-    *ret_end = end_of(c);
-    return 0;
+    return loop_turn(c, clock_now_ms() + limit_ms, NULL, e);
 }
 
 /* Looking in from outside. */

@@ -16,10 +16,16 @@
 /* A request carries its own deadline; the worker keeps it, and this much later we do. */
 #define DEADLINE_SLACK_MS 2000
 
+/* A release that goes to a host is queued in its worker's memory: hence not less. */
+#define SSH_MEMORY_MAX ((size_t)1 << 30)
+#define SSH_FILES_MAX  128
+
 static const struct process_kind kinds[] = {
     [CREW_SSH] = {.name = "ssh",
                   .main = worker_main,
                   .sandbox = SANDBOX_NETWORK,
+                  .memory_bytes_max = SSH_MEMORY_MAX,
+                  .files_max = SSH_FILES_MAX,
                   .prepare = ssh_link_prepare},
     [CREW_PROVIDER] = {.name = "provider", .main = worker_main, .sandbox = SANDBOX_HYPERVISOR},
     [CREW_PROBER] = {.name = "prober", .main = prober_main, .sandbox = SANDBOX_NETWORK},

@@ -1,7 +1,8 @@
 /*
  * The controller's own state, shared by the files of this room and no other:
- * controller.c (the loop), member.c (records to world), request.c (actions to requests),
- * result.c (answers to world and records), context.c (what roles see).
+ * controller.c (the loop), plan.c (the loop over expected worlds), member.c (records to world),
+ * request.c (actions to requests), result.c (answers to world and records), probes.c (health),
+ * context.c (what roles see).
  */
 #ifndef CONTROLLER_STATE_H
 #define CONTROLLER_STATE_H
@@ -59,6 +60,22 @@ struct controller {
     json_t *groups;      /* What roles see of the groups, of groups_version. */
     uint64_t groups_version;
 };
+
+/* controller.c */
+/* Asks every provider what it has; answers come while the loop turns. */
+int loop_list_providers(struct controller *c, struct err *e);
+/*
+ * Turns the loop until nothing moves any more, or until LIMIT_MS. What moves: workers, deadlines of
+ * the core, the prober's first word.
+ */
+int loop_turn(struct controller *c, int64_t limit_ms, const volatile bool *stop, struct err *e);
+/* How it stands, by the last decision. */
+enum controller_end loop_end(const struct controller *c);
+
+/* probes.c */
+bool probes_want(const struct controller *c, size_t index);
+int probes_update(struct controller *c, struct err *e);
+void probes_hear(struct controller *c);
 
 /* member.c */
 int members_load(struct controller *c, struct err *e);
