@@ -115,7 +115,7 @@ static int64_t next_poll(int64_t span_ms)
 }
 
 /* From whatever state into none. */
-static int delete (const struct place *place, int64_t deadline_ms, struct err *e)
+static int delete_server(const struct place *place, int64_t deadline_ms, struct err *e)
 {
     static const char busy[] = "Server still has connections attached to it, cannot remove it.";
     if (set_state(place, "maint", e) != 0) {
@@ -179,7 +179,7 @@ static int take_out(const struct place *place, int64_t deadline_ms, int64_t *ret
         return -1;
     }
     int64_t delete_ms = clock_now_ms() + DELETE_WAIT_MS;
-    return delete (place, delete_ms < deadline_ms ? delete_ms : deadline_ms, e);
+    return delete_server(place, delete_ms < deadline_ms ? delete_ms : deadline_ms, e);
 }
 
 enum admission { ADMISSION_DONE, ADMISSION_STEP, ADMISSION_WAIT };
@@ -200,7 +200,7 @@ static int admit_step(const struct place *place, const char *address, int64_t de
     }
     /* In maintenance what its last check said is old; at another address it is another's. */
     if (view.maintenance || strcmp(view.address, address) != 0) {
-        return view.maintenance ? delete (place, deadline_ms, e)
+        return view.maintenance ? delete_server(place, deadline_ms, e)
                                 : take_out(place, deadline_ms, &cut, e);
     }
     if (view.draining && view.checked && view.passed) {
@@ -222,7 +222,7 @@ static int give_up(const struct place *place, int64_t deadline_ms, struct err *e
     if (!found || view.draining || view.maintenance) {
         struct err ignored = ERR_NULL;
         if (found) {
-            delete (place, deadline_ms, &ignored);
+            delete_server(place, deadline_ms, &ignored);
         }
         haproxy_file_set_member(place->host, place->pool->name, place->id, NULL, &ignored);
     }
