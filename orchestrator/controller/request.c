@@ -71,6 +71,17 @@ void request_target(const struct controller *c, size_t index, struct message *re
     message_deinit(&encoded);
 }
 
+/* A sync drains members whose address changed. */
+static int64_t longest_drain(const struct controller *c)
+{
+    int64_t longest_ms = 0;
+    for (size_t p = 0; p < c->spec->pool_count; p++) {
+        longest_ms =
+            c->spec->pools[p].drain_ms > longest_ms ? c->spec->pools[p].drain_ms : longest_ms;
+    }
+    return longest_ms;
+}
+
 int64_t request_deadline(const struct controller *c, const struct action *action)
 {
     int64_t now_ms = clock_now_ms();
@@ -81,7 +92,7 @@ int64_t request_deadline(const struct controller *c, const struct action *action
     case ACTION_INSPECT:
     case ACTION_CONFIGURE: return now_ms + c->spec->login.total_timeout_ms;
     case ACTION_COMPARE: return now_ms + COMPARE_LIMIT_MS;
-    case ACTION_SYNC: return now_ms + SYNC_LIMIT_MS;
+    case ACTION_SYNC: return now_ms + SYNC_LIMIT_MS + longest_drain(c);
     case ACTION_ADMIT: return now_ms + ADMIT_LIMIT_MS;
     case ACTION_REMOVE: {
         size_t pool = c->spec->groups[action->group].pool;

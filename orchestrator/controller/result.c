@@ -172,6 +172,18 @@ void result_fail(struct controller *c, const struct action *action, enum work_ou
     c->totals.failures++;
 }
 
+/* What balancers said of it was about the host as it was before. */
+static void forget_targets(struct controller *c, size_t index)
+{
+    for (size_t t = 0; t < c->world.target_count; t++) {
+        struct world_target *target = &c->world.targets[t];
+        if (target->member == index && target->state != WORLD_TARGET_ABSENT) {
+            target->state = WORLD_TARGET_UNKNOWN;
+            c->world.balancers[target->balancer].sync = WORLD_SYNC_UNKNOWN;
+        }
+    }
+}
+
 static void done_launch(struct controller *c, size_t index, const struct message *result)
 {
     struct member *m = &c->members[index];
@@ -179,6 +191,7 @@ static void done_launch(struct controller *c, size_t index, const struct message
     it->power = WORLD_POWER_RUNNING;
     it->greeted = false; /* It boots: SSH is waited for, whatever was known before. */
     it->drift = WORLD_DRIFT_UNKNOWN;
+    forget_targets(c, index);
     it->ready_ms = clock_now_ms();
     m->record.launched_ms = clock_wall_ms();
     const char *key = message_text(result, WIRE_HOST_KEY, NULL);

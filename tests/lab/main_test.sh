@@ -142,8 +142,13 @@ nothing_to_change() {
     lamplighter apply >"$work/said"
     says 'nothing to change'
 }
+# HAProxy may still be counting checks when an apply has ended: at most 15 s.
 all_serving() {
-    lamplighter status >"$work/said"
+    for _ in $(seq 1 15); do
+        lamplighter status >"$work/said"
+        grep -q 'group web *3 of 3 instances, 3 serving' "$work/said" && return
+        sleep 1
+    done
     says 'group web *3 of 3 instances, 3 serving'
 }
 
@@ -259,9 +264,9 @@ another_key_is_refused() {
 }
 key_back() {
     # The host's own console: no network needed to mend it.
-    inside virsh -q -c lxc:/// lxc-enter-namespace --noseclabel \
-        "$(inside virsh -q -c lxc:/// list --name | grep web-2)" -- \
-        /bin/sh -c 'mv /root/kept /etc/ssh/ssh_host_ed25519_key && mv /root/kept.pub /etc/ssh/ssh_host_ed25519_key.pub && kill -HUP $(cat /run/sshd.pid)'
+    local keeper
+    keeper=$(inside cat /run/libvirt/lxc/shop.web-2.pid)
+    nsenter -m -p -n -t "$(pgrep -P "$keeper" | head -n 1)" /bin/sh -c 'mv /root/kept /etc/ssh/ssh_host_ed25519_key && mv /root/kept.pub /etc/ssh/ssh_host_ed25519_key.pub && systemctl restart ssh'
     sleep 1
     lamplighter apply >"$work/said" 2>&1
     all_serving
