@@ -3,6 +3,8 @@ CC ?= gcc
 PKG_CONFIG ?= pkg-config
 PACKAGES = libssh2 libcurl libvirt sqlite3 jansson libseccomp
 VERSION := 0.1.0
+# Tests and the demo call ip, sysctl and haproxy; a plain `su` leaves their directories out.
+export PATH := $(PATH):/usr/sbin:/sbin
 
 SOURCES := $(sort $(wildcard orchestrator/*/*.c))
 MAIN := orchestrator/main.c
@@ -36,7 +38,7 @@ setup:
 
 # From nothing to a served LAMP site: sets itself up, builds, makes the lab, proves it.
 demo:
-	@tests/setup build
+	@tests/setup demo
 	@$(MAKE) --no-print-directory -s -j2 build/lamplighter
 	@vagrant/demo
 

@@ -5,6 +5,9 @@
 # so that an interrupted run leaves either the old result or the new one. The machine's own apt
 # sources are read at run time; no address of a mirror is written down here.
 
+PATH=$PATH:/usr/sbin:/sbin # A plain `su` leaves them out, and dpkg insists on them.
+umask 022 # What is made here is for apt's own user and for every host's users to read.
+
 LAMP_CACHE=${LAMP_CACHE:-/var/cache/lamplighter}
 LAMP_KEYS=$LAMP_CACHE/keys
 LAMP_KEYRING=$LAMP_KEYS/lamplighter-lab.gpg
