@@ -2,13 +2,14 @@
  * Runs a command and says what it cost: wall time, the CPU of its whole process tree, the CPU of
  * the hosts it worked on meanwhile, and, when asked, the most memory the tree held.
  *
- *   measure -g GROUP [-w HOSTS] [-m] [-i INPUT] [-o OUTPUT] -- COMMAND...
+ *   measure -g GROUP [-w HOSTS] [-m] [-N NETWORK] [-i INPUT] [-o OUTPUT] -- COMMAND...
  *   measure -n TIMES [-i INPUT] -- COMMAND...
  *
  * -g GROUP   a cgroup2 directory; the command runs in a fresh group below it, so that workers,
  *            orphans and daemons it leaves are counted (and ended afterwards)
  * -w HOSTS   the cgroup2 directory the hosts live in
  * -m         sample the tree's memory (the sum of PSS). It costs CPU: never in a timed run
+ * -N NETWORK a network namespace (/proc/PID/ns/net) that the command runs in
  * -n TIMES   without groups: runs it so often, one after the other, and gives medians; for the
  *            script's own cost, on the host itself
  *
@@ -17,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,6 +39,7 @@
 struct options {
     const char *group;
     const char *hosts;
+    const char *network;
     const char *input;
     const char *output;
     bool memory;
@@ -136,6 +139,15 @@ static void redirect(int fd, const char *path, int flags)
     }
 }
 
+static void enter_network(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || setns(fd, CLONE_NEWNET) != 0) {
+        fail("%s: %s", path, strerror(errno));
+    }
+    close(fd);
+}
+
 static pid_t start(const struct options *options, const char *group)
 {
     pid_t pid = fork();
@@ -145,6 +157,9 @@ static pid_t start(const struct options *options, const char *group)
     if (pid == 0) {
         if (group != NULL) {
             write_text(group, "cgroup.procs", "0");
+        }
+        if (options->network != NULL) {
+            enter_network(options->network);
         }
         redirect(0, options->input == NULL ? "/dev/null" : options->input, O_RDONLY);
         redirect(1, options->output == NULL ? "/dev/null" : options->output,
@@ -253,11 +268,12 @@ int main(int argc, char **argv)
 {
     struct options options = {.times = 0};
     int option;
-    while ((option = getopt(argc, argv, "+g:w:mi:o:n:")) != -1) {
+    while ((option = getopt(argc, argv, "+g:w:mN:i:o:n:")) != -1) {
         switch (option) {
         case 'g': options.group = optarg; break;
         case 'w': options.hosts = optarg; break;
         case 'm': options.memory = true; break;
+        case 'N': options.network = optarg; break;
         case 'i': options.input = optarg; break;
         case 'o': options.output = optarg; break;
         case 'n': options.times = (int)strtol(optarg, NULL, 10); break;
@@ -267,7 +283,8 @@ int main(int argc, char **argv)
     options.command = argv + optind;
     if (optind == argc || (options.group == NULL) == (options.times == 0) || options.times < 0 ||
         options.times > TIMES_MAX) {
-        fail("usage: measure -g GROUP [-w HOSTS] [-m] [-i INPUT] [-o OUTPUT] -- COMMAND...\n"
+        fail("usage: measure -g GROUP [-w HOSTS] [-m] [-N NETWORK] [-i INPUT] [-o OUTPUT] "
+             "-- COMMAND...\n"
              "         measure -n TIMES [-i INPUT] -- COMMAND...");
     }
     return options.times > 0 ? run_often(&options) : run_once(&options);
