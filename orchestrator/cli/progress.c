@@ -49,7 +49,8 @@ static void draw(struct progress *p)
     for (size_t i = 0; i < p->count && p->drawn < rows; i++) {
         char span[32];
         char line[512];
-        clock_format_span((now_ms - p->lives[i].since_ms) / 1000 * 1000, span, sizeof(span));
+        int64_t seconds = (now_ms - p->lives[i].since_ms) / 1000;
+        snprintf(span, sizeof(span), "%d:%02d", (int)(seconds / 60), (int)(seconds % 60));
         snprintf(line, sizeof(line), "  %-14s %8s  %s", p->lives[i].subject, span,
                  p->lives[i].text);
         printf("%.*s\n", width, line);

@@ -80,13 +80,16 @@ int context_compile(struct controller *c, size_t index, struct role_script *ret_
                     c->world.instances[index].id);
         return -1;
     }
-    const struct spec_template *t = &c->spec->templates[c->spec->groups[group].template];
+    const char **roles;
+    size_t role_count;
+    site_roles(c->site, c->spec->groups[group].template, &roles, &role_count);
     struct role_setting *settings;
     size_t setting_count;
     site_settings(c->site, group, &settings, &setting_count);
     json_t *context = make_context(c, index);
-    int result = role_compile(c->site->library, (const char *const *)t->roles.items, t->roles.count,
-                              settings, setting_count, context, ret_script, problems);
+    int result = role_compile(c->site->library, roles, role_count, settings, setting_count, context,
+                              ret_script, problems);
+    free(roles);
     json_decref(context);
     free(settings);
     return result;

@@ -64,15 +64,43 @@ static void check_settings(struct site *site, const struct spec_setting_list *se
     }
 }
 
+/* A value is a template; the user's script is none, so its delimiters become something unheard of.
+ */
+#define USER_DATA_ROLE     "user-data"
+#define USER_DATA_VERBATIM "{{=<!lamplighter lamplighter!>=}}"
+
+void site_roles(const struct site *site, size_t template, const char ***ret_names,
+                size_t *ret_count)
+{
+    const struct spec_template *t = &site->spec->templates[template];
+    const char **names = xcalloc(t->roles.count + 1, sizeof(*names));
+    size_t count = 0;
+    for (size_t i = 0; i < t->roles.count; i++) {
+        names[count++] = t->roles.items[i];
+    }
+    if (t->user_data != NULL) {
+        names[count++] = USER_DATA_ROLE;
+    }
+    *ret_names = names;
+    *ret_count = count;
+}
+
 static void load_roles(struct site *site, struct problem_list *problems)
 {
     const struct spec *spec = site->spec;
     site->library =
         role_library_new((const char *const *)spec->role_path.items, spec->role_path.count);
+    site->user_data = xcalloc(spec->template_count, sizeof(char *));
     for (size_t i = 0; i < spec->template_count; i++) {
         const struct spec_template *t = &spec->templates[i];
-        role_library_load(site->library, (const char *const *)t->roles.items, t->roles.count,
-                          t->place.file, t->place.line, problems);
+        const char **names;
+        size_t count;
+        site_roles(site, i, &names, &count);
+        role_library_load(site->library, names, count, t->place.file, t->place.line, problems);
+        free(names);
+        if (t->user_data != NULL) {
+            site->user_data[i] = xasprintf(USER_DATA_VERBATIM "%s", t->user_data);
+        }
     }
     check_settings(site, &spec->settings, problems);
     for (size_t i = 0; i < spec->template_count; i++) {
@@ -110,6 +138,10 @@ void site_deinit(struct site *site)
         }
     }
     free(site->secrets);
+    for (size_t i = 0; site->user_data != NULL && i < site->spec->template_count; i++) {
+        free(site->user_data[i]);
+    }
+    free(site->user_data);
     role_library_free(site->library);
     spec_free(site->spec);
     free(site->path);
@@ -270,12 +302,20 @@ void site_settings(const struct site *site, size_t group, struct role_setting **
     const struct spec_setting_list *lists[] = {
         &site->spec->settings, &site->spec->templates[g->template].settings, &g->settings};
     struct role_setting *settings =
-        xcalloc(lists[0]->count + lists[1]->count + lists[2]->count, sizeof(*settings));
+        xcalloc(lists[0]->count + lists[1]->count + lists[2]->count + 1, sizeof(*settings));
     size_t count = 0;
     for (size_t l = 0; l < 3; l++) {
         for (size_t i = 0; i < lists[l]->count; i++) {
             add_setting(site, &lists[l]->items[i], settings, &count);
         }
+    }
+    const struct spec_template *t = &site->spec->templates[g->template];
+    if (t->user_data != NULL) {
+        settings[count++] = (struct role_setting){.role = USER_DATA_ROLE,
+                                                  .variable = "script",
+                                                  .value = site->user_data[g->template],
+                                                  .file = t->place.file,
+                                                  .line = t->place.line};
     }
     *ret_settings = settings;
     *ret_count = count;

@@ -17,8 +17,9 @@ struct site {
     struct spec *spec;            /* Owned. */
     struct role_library *library; /* Owned. */
     struct secret *secrets;       /* Owned; one for each spec secret; empty until site_unlock(). */
-    char *login_key_file;         /* Owned; private key. NULL: agent only. */
-    char *login_key;              /* Owned; its public line; NULL until site_unlock(). */
+    char **user_data;     /* Owned; one for each template: its script as a setting; or NULL. */
+    char *login_key_file; /* Owned; private key. NULL: agent only. */
+    char *login_key;      /* Owned; its public line; NULL until site_unlock(). */
 };
 
 /* Loads and checks files and roles; reads no secret. All mistakes go to PROBLEMS; -1 if any. */
@@ -35,5 +36,10 @@ int site_unlock(struct site *site, bool make, struct err *e);
  *ret_settings borrows from SITE; the caller frees the array. */
 void site_settings(const struct site *site, size_t group, struct role_setting **ret_settings,
                    size_t *ret_count);
+
+/* The roles of a template, in order; with user-data the role that runs it is the last. The names
+   are borrowed from SITE; the caller frees the array. */
+void site_roles(const struct site *site, size_t template, const char ***ret_names,
+                size_t *ret_count);
 
 #endif

@@ -74,6 +74,9 @@ put_shop() {
     # Faster judgement than the demo's: these tests wait for checks often.
     set_key 'pool web' check 'GET /healthz/php expect 200 every 1s fall 2 rise 1 timeout 1s'
     set_key 'pool web' drain 5s
+    # What only a template engine would touch must arrive as it is.
+    printf '#!/bin/sh\necho "{{as it is}}" "$(hostname)" >>/root/first\n' >"$shop/first.sh"
+    sed -i 's|^roles = base haproxy|roles = base haproxy\nuser-data = @first.sh|' "$file"
 }
 
 # --- before anything is there --------------------------------------------------------------------
@@ -122,6 +125,10 @@ nothing_doubled() {
     [[ $(servers) -eq 3 ]]
     [[ $(lamplighter status --json | field id | sort | tr '\n' ' ') == 'db-1 lb-1 web-1 web-2 web-3 ' ]]
     lamplighter events --verify
+}
+user_data_ran_once() {
+    lamplighter exec lb-1 -- cat /root/first >"$work/said"
+    [[ $(cat "$work/said") == 'lb-1 | {{as it is}} lb-1' ]] || { cat "$work/said" && return 1; }
 }
 serves() {
     for _ in $(seq 1 30); do
@@ -329,6 +336,7 @@ check 'status: before the first apply' status_of_nothing
 check 'apply: killed with -9 at ten moments' killed_applies
 check 'apply: goes on to the end' applied
 check 'nothing is doubled, the chain of events holds' nothing_doubled
+check 'user-data: run once, word for word' user_data_ran_once
 check 'all three web hosts answer through the balancer' serves
 check 'a row is written and read' writes
 check 'apply again: nothing to change' nothing_to_change
