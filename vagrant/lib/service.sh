@@ -70,6 +70,10 @@ cmd_forward() {
     check_machine
     outside
     must_be_up
+    if ours "$(pid_of "forward-$port")" && [[ $(<"$run_dir/forward-$port.target") == "$target" ]]; then
+        say "http://127.0.0.1:$port is $target of lab $name already"
+        return
+    fi
     if ss -Hltn "sport = :$port" | grep -q .; then
         fail "port $port of this machine is taken: give another, 'lab forward 8081'"
     fi
