@@ -54,6 +54,9 @@ static void test_control_bytes(void **state)
     struct err e = ERR_NULL;
     err_set(&e, "a\033[31mb\nc\td\177\r");
     assert_string_equal(e.text, "a?[31mb c d??");
+    /* C1 controls, bare and encoded, and what is no UTF-8; letters stay. */
+    err_set(&e, "\233K \302\233K \377 caf\303\251 \342\202");
+    assert_string_equal(e.text, "?K ??K ? caf\303\251 ??");
 }
 
 static void test_too_long(void **state)

@@ -106,7 +106,7 @@ static struct check_target target_of(const char *id, unsigned port)
                                  .expect_first = 200,
                                  .expect_last = 299,
                                  .interval_ms = 100,
-                                 .timeout_ms = 500,
+                                 .timeout_ms = 4000,
                                  .rise = 1,
                                  .fall = 2};
 }

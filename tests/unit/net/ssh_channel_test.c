@@ -247,8 +247,8 @@ static void test_failures(void **state)
     } cases[] = {
         {"yes", 100000, 0, PATIENCE_MS, 0, SSH_FLOODED, "printed more than 97 KiB"},
         {"yes >&2", 100000, 0, PATIENCE_MS, 0, SSH_FLOODED, "printed more than 97 KiB"},
-        {"yes", 1u << 30, 0, 300, 0, SSH_TIMEOUT, "at the deadline"},
-        {"sleep 5", 0, 0, 300, 0, SSH_TIMEOUT, "at the deadline"},
+        {"yes", 1u << 30, 0, 300, 0, SSH_TIMEOUT, "not done with running a command within"},
+        {"sleep 5", 0, 0, 300, 0, SSH_TIMEOUT, "not done with running a command within"},
         {"echo begun; sleep 5", 0, 200, PATIENCE_MS, 0, SSH_TIMEOUT, "silent for 200 ms"},
         {"kill -KILL $PPID; sleep 5", 0, 0, PATIENCE_MS, 0, SSH_LOST, "while running a command"},
         {"echo begun; kill -KILL $PPID; sleep 5", 0, 0, PATIENCE_MS, 0, SSH_LOST,

@@ -246,13 +246,13 @@ static void test_hostile_servers(void **state)
         enum ssh_outcome outcome;
         const char *text;
     } cases[] = {
-        {MALICE_SILENT, 300, SSH_TIMEOUT, "at the deadline"},
+        {MALICE_SILENT, 300, SSH_TIMEOUT, "not done with exchanging keys within"},
         {MALICE_CLOSES, PATIENCE_MS, SSH_LOST, "closed the connection while exchanging keys"},
         {MALICE_NOT_SSH, PATIENCE_MS, SSH_LOST, "does not speak SSH"},
         {MALICE_ENDLESS_LINE, PATIENCE_MS, SSH_FLOODED, "gave up reading"},
         {MALICE_ENDLESS_LINES, PATIENCE_MS, SSH_FLOODED, "gave up reading"},
         {MALICE_BANNER_THEN_CLOSES, PATIENCE_MS, SSH_LOST, "while exchanging keys"},
-        {MALICE_BANNER_THEN_SILENT, 300, SSH_TIMEOUT, "at the deadline"},
+        {MALICE_BANNER_THEN_SILENT, 300, SSH_TIMEOUT, "not done with exchanging keys within"},
         {MALICE_BANNER_THEN_NOISE, PATIENCE_MS, SSH_LOST, "while exchanging keys"},
         {MALICE_BANNER_THEN_ENDLESS_PACKETS, PATIENCE_MS, SSH_FLOODED, "gave up reading"},
     };
@@ -264,6 +264,21 @@ static void test_hostile_servers(void **state)
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
     }
+}
+
+/* Accepting a connection is not enough: the login must be done in the same time. */
+static void test_login_takes_too_long(void **state)
+{
+    (void)state;
+    unsigned port;
+    pid_t pid = start_malice(MALICE_SILENT, &port);
+    struct ssh_target target = ssh_target_for(port);
+    target.connect_timeout_ms = 200;
+    int64_t begun_ms = clock_now_ms();
+    ssh_must_fail(&target, PATIENCE_MS, SSH_TIMEOUT, "not done with exchanging keys within");
+    assert_true(clock_now_ms() - begun_ms < PATIENCE_MS / 2);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
 }
 
 /* Silence has its own limit, and says so, long before the deadline. */
@@ -401,12 +416,19 @@ static void test_deadline_passed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pinned_key),       cmocka_unit_test(test_pinned_fingerprint),
-        cmocka_unit_test(test_wrong_pin),        cmocka_unit_test(test_login_refused),
-        cmocka_unit_test(test_weak_server),      cmocka_unit_test(test_nobody_listens),
-        cmocka_unit_test(test_connect_timeout),  cmocka_unit_test(test_hostile_servers),
-        cmocka_unit_test(test_silence),          cmocka_unit_test(test_bastion),
-        cmocka_unit_test(test_bastion_failures), cmocka_unit_test(test_agent),
+        cmocka_unit_test(test_pinned_key),
+        cmocka_unit_test(test_pinned_fingerprint),
+        cmocka_unit_test(test_wrong_pin),
+        cmocka_unit_test(test_login_refused),
+        cmocka_unit_test(test_weak_server),
+        cmocka_unit_test(test_nobody_listens),
+        cmocka_unit_test(test_connect_timeout),
+        cmocka_unit_test(test_hostile_servers),
+        cmocka_unit_test(test_login_takes_too_long),
+        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_bastion),
+        cmocka_unit_test(test_bastion_failures),
+        cmocka_unit_test(test_agent),
         cmocka_unit_test(test_deadline_passed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
