@@ -1,17 +1,27 @@
 #include "base/err.h"
 
+#include "base/str.h"
+
 #include <stdio.h>
 #include <string.h>
 
-/* A text that a host or a file had a part in must not move the admin's cursor. */
+/*
+ * A text that a host or a file had a part in must not move the admin's cursor, and must be UTF-8
+ * for JSON. That a sequence is cut off where the room ends is no exception.
+ */
 static void make_printable(char *text)
 {
-    for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++) {
+    size_t left = strlen(text);
+    for (unsigned char *p = (unsigned char *)text; left > 0;) {
+        size_t wide = *p < 0x80 ? 0 : text_utf8_length(p, left);
         if (*p == '\n' || *p == '\t') {
             *p = ' ';
-        } else if (*p < 0x20 || *p == 0x7f) {
+        } else if (*p < 0x20 || *p == 0x7f || (*p >= 0x80 && wide == 0)) {
             *p = '?';
         }
+        wide = wide == 0 ? 1 : wide;
+        p += wide;
+        left -= wide;
     }
 }
 

@@ -7,7 +7,8 @@
  *     deploy web-1 to rack-a: open channel: connection reset by peer
  *
  * An err is not for outcomes (a check that failed, a host that refused): those are values.
- * Control bytes are replaced when the text is set, so an err is always safe to print.
+ * Control bytes, and bytes that are no UTF-8, are replaced when the text is set: an err is always
+ * safe to print.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H

@@ -125,9 +125,9 @@ void str_add_shell(struct str *s, const char *text)
     str_add_char(s, '\'');
 }
 
-/* The length of the valid UTF-8 sequence at BYTES, 0 when there is none or it is a control. */
-static size_t utf8_length(const unsigned char *bytes, size_t left)
+size_t text_utf8_length(const void *start, size_t left)
 {
+    const unsigned char *bytes = start;
     unsigned char c = bytes[0];
     size_t length = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
     if (length == 0 || length > left) {
@@ -161,7 +161,7 @@ void str_add_printable(struct str *s, const void *bytes, size_t length, bool kee
         } else if (c == '\n') {
             str_add_char(s, keep_lines ? '\n' : ' ');
         } else if (c >= 0x80) {
-            size_t sequence = utf8_length(p + i, length - i);
+            size_t sequence = text_utf8_length(p + i, length - i);
             if (sequence == 0) {
                 str_add_char(s, '?');
             } else {

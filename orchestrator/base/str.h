@@ -45,6 +45,9 @@ void str_add_shell(struct str *s, const char *text);
  * newline kept when KEEP_LINES, every other control byte dropped, anything invalid as '?'.
  */
 void str_add_printable(struct str *s, const void *bytes, size_t length, bool keep_lines);
+/* The length of the valid UTF-8 sequence at BYTES (at most LEFT, not 0) above ASCII; 0 when there
+   is none, or when it is a control. */
+size_t text_utf8_length(const void *bytes, size_t left);
 
 /* The whole of a file; faults on more than MAX bytes. */
 struct err;

@@ -48,15 +48,18 @@ static struct ssh_link *link_new(const struct ssh_target *target)
     return link;
 }
 
+static int64_t patience_ms(const struct ssh_target *target)
+{
+    return target->connect_timeout_ms > 0 ? target->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+}
+
 /* Directly, or through the bastion, whose own link is opened first. */
 static enum ssh_outcome reach(struct ssh_link *link, const struct ssh_target *target,
                               int64_t deadline_ms, struct err *e)
 {
     if (target->jump == NULL) {
         struct ssh_target patient = *target;
-        if (patient.connect_timeout_ms <= 0) {
-            patient.connect_timeout_ms = CONNECT_TIMEOUT_MS;
-        }
+        patient.connect_timeout_ms = patience_ms(target);
         return ssh_connect(&patient, link->label, deadline_ms, &link->socket, e);
     }
     enum ssh_outcome outcome = ssh_link_open(&link->tunnel.outer, target->jump, deadline_ms, e);
@@ -65,10 +68,8 @@ static enum ssh_outcome reach(struct ssh_link *link, const struct ssh_target *ta
         return outcome;
     }
     link->socket = link->tunnel.outer->socket;
-    int64_t patience_ms =
-        target->connect_timeout_ms > 0 ? target->connect_timeout_ms : CONNECT_TIMEOUT_MS;
-    ssh_transport_begin(link->tunnel.outer, "reaching the next host", deadline_ms, patience_ms,
-                        LOGIN_RECEIVE_MAX);
+    ssh_transport_begin(link->tunnel.outer, "reaching the next host", deadline_ms,
+                        patience_ms(target), LOGIN_RECEIVE_MAX);
     return ssh_tunnel_open(link, target->address, target->port, e);
 }
 
@@ -125,8 +126,10 @@ static enum ssh_outcome establish(struct ssh_link *link, const struct ssh_target
     if (outcome != SSH_OK) {
         return outcome;
     }
-    ssh_transport_begin(link, "exchanging keys", deadline_ms, link->read_timeout_ms,
-                        LOGIN_RECEIVE_MAX);
+    /* A host that drips its words is never silent: the login as a whole has its limit too. */
+    int64_t until_ms = clock_now_ms() + patience_ms(target);
+    ssh_transport_begin(link, "exchanging keys", until_ms < deadline_ms ? until_ms : deadline_ms,
+                        link->read_timeout_ms, LOGIN_RECEIVE_MAX);
     outcome = shake_hands(link, e);
     if (outcome == SSH_OK) {
         outcome = ssh_methods_check(link, e);

@@ -28,7 +28,7 @@ struct ssh_target {
     const char *key_file; /* Private key (mode 0600 or less); NULL: agent only. */
     bool use_agent;       /* Ask the agent at SSH_AUTH_SOCK too. */
     const char *become;   /* "sudo" or NULL: put before every command (sudo -n). */
-    int64_t connect_timeout_ms;
+    int64_t connect_timeout_ms;    /* For the connection, and again for the login over it. */
     int64_t read_timeout_ms;       /* Silence that ends the link while something is awaited. */
     const struct ssh_target *jump; /* Bastion to go through, or NULL; may itself have one. */
 };

@@ -48,6 +48,7 @@ struct ssh_link {
     struct str farewell; /* What the host said when it disconnected us. */
 
     const char *doing;    /* "exchanging keys": for messages. Static. */
+    int64_t begun_ms;     /* When what runs now began. */
     int64_t deadline_ms;  /* Of what runs now. */
     int64_t quiet_max_ms; /* How long nothing may happen in it. */
     int64_t quiet_since_ms;

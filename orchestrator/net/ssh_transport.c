@@ -140,11 +140,13 @@ void ssh_transport_begin(struct ssh_link *link, const char *doing, int64_t deadl
 {
     int64_t now_ms = clock_now_ms();
     for (struct ssh_link *outer = link->tunnel.outer; outer != NULL; outer = outer->tunnel.outer) {
+        outer->begun_ms = now_ms;
         outer->deadline_ms = deadline_ms;
         outer->receive_max = UINT64_MAX; /* What goes through it is counted inside. */
         outer->heard_ms = now_ms;
     }
     link->doing = doing;
+    link->begun_ms = now_ms;
     link->deadline_ms = deadline_ms;
     link->quiet_max_ms = quiet_max_ms;
     link->quiet_since_ms = now_ms;
@@ -162,13 +164,20 @@ static const struct ssh_link *outermost(const struct ssh_link *link)
     return link;
 }
 
+static enum ssh_outcome say_late(const struct ssh_link *link, struct err *e)
+{
+    char span[24];
+    clock_format_span(link->deadline_ms - link->begun_ms, span, sizeof(span));
+    err_set(e, "%s: not done with %s within %s", link->label, link->doing, span);
+    return SSH_TIMEOUT;
+}
+
 enum ssh_outcome ssh_check_time(struct ssh_link *link, struct err *e)
 {
     int64_t now_ms = clock_now_ms();
     char span[24];
     if (now_ms >= link->deadline_ms) {
-        err_set(e, "%s: not done with %s at the deadline", link->label, link->doing);
-        return SSH_TIMEOUT;
+        return say_late(link, e);
     }
     if (now_ms - link->quiet_since_ms >= link->quiet_max_ms) {
         clock_format_span(link->quiet_max_ms, span, sizeof(span));
@@ -245,15 +254,16 @@ enum ssh_outcome ssh_failed(struct ssh_link *link, struct err *e)
 {
     char *text = NULL;
     char amount[24];
+    if (link->tunnel.outer != NULL && link->tunnel.outer->fault == SSH_TIMEOUT) {
+        return say_late(link, e); /* The deadline is ours; the bastion only saw it first. */
+    }
     if (link->tunnel.outer != NULL && link->tunnel.outer->fault != SSH_OK) {
         enum ssh_outcome outcome = ssh_failed(link->tunnel.outer, e);
         err_wrap(e, "%s: through its bastion", link->label);
         return outcome;
     }
     switch (link->fault) {
-    case SSH_TIMEOUT:
-        err_set(e, "%s: not done with %s at the deadline", link->label, link->doing);
-        return SSH_TIMEOUT;
+    case SSH_TIMEOUT: return say_late(link, e);
     case SSH_FLOODED:
         snprintf(amount, sizeof(amount), "%llu KiB", (unsigned long long)link->receive_max / 1024);
         err_set(e, "%s: sent more than %s while %s; gave up reading", link->label, amount,
