@@ -61,6 +61,7 @@ install: build/lamplighter
 	install -D -m 755 build/lamplighter $(DESTDIR)/usr/bin/lamplighter
 	mkdir -p $(DESTDIR)/usr/share/lamplighter
 	cp -r roles $(DESTDIR)/usr/share/lamplighter/
+	chmod -R u=rwX,go=rX $(DESTDIR)/usr/share/lamplighter
 
 build/lamplighter: build/obj/$(MAIN:%.c=%.o) build/liblamplighter.a
 	$(CC) $(RELEASE_LINK) -o $@ $^ $(LIBRARIES)
