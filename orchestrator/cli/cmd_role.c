@@ -16,15 +16,21 @@ int cmd_role(const struct cli *cli)
     if (status != CLI_DONE) {
         return status;
     }
+    controller_expect_members(session.controller);
     size_t index = controller_find_member(session.controller, cli->argv[1]);
     struct problem_list problems = PROBLEM_LIST_NULL;
     struct role_script script;
     status = CLI_FAILED;
     if (index == WORLD_NONE) {
-        log_error("no host '%s' in the records; see 'lamplighter status'", cli->argv[1]);
+        log_error("no host '%s' in the records, and the cluster file asks for none of that name",
+                  cli->argv[1]);
     } else if (controller_compile(session.controller, index, &script, &problems) != 0) {
         problem_list_print(&problems, stderr);
     } else {
+        if (script.facts_assumed) {
+            log_warning("%s was never seen: its facts are assumed (Debian 12, one CPU, 1 GiB)",
+                        cli->argv[1]);
+        }
         fwrite(str_text(&script.text), 1, script.text.length, stdout);
         role_script_deinit(&script);
         status = CLI_DONE;

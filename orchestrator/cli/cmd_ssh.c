@@ -53,6 +53,8 @@ static int greet(const struct session *s, size_t member, struct greeting *g, str
     int64_t deadline_ms = clock_now_ms() + s->site.spec->login.connect_timeout_ms;
     message_init(&request, WIRE_GREET);
     message_put_int(&request, WIRE_DEADLINE, deadline_ms);
+    message_put_int(&request, WIRE_KEY_ONLY,
+                    1); /* Whatever else is wrong there is why one logs in. */
     controller_put_target(s->controller, member, &request);
     const struct crew_request ask = {
         .kind = CREW_SSH, .message = &request, .deadline_ms = deadline_ms, .data = NULL};

@@ -111,6 +111,8 @@ struct controller_totals {
 struct controller_totals controller_totals(const struct controller *controller);
 
 /* For commands on one host: exec, ssh, role show. */
+/* Adds the instances that the file asks for and the records lack, as apply would name them. */
+void controller_expect_members(struct controller *controller);
 /* Puts WIRE_TARGET of the member into REQUEST. */
 void controller_put_target(const struct controller *controller, size_t index,
                            struct message *request);

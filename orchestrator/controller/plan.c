@@ -40,6 +40,19 @@ static void expect_member(struct controller *c, const struct action *action)
     expect(c->spec, &c->world, action);
 }
 
+void controller_expect_members(struct controller *c)
+{
+    members_count_room(c);
+    c->world.slots = 0; /* Only records are added. */
+    decide(c->spec, &c->world, &c->decision);
+    for (size_t i = 0; i < c->decision.action_count; i++) {
+        const struct action action = c->decision.actions[i];
+        if (action.kind == ACTION_ADD) {
+            expect_member(c, &action);
+        }
+    }
+}
+
 int controller_plan(struct controller *c, struct controller_step **ret_steps, size_t *ret_count,
                     enum controller_end *ret_end, struct err *e)
 {

@@ -82,13 +82,20 @@ static int64_t longest_drain(const struct controller *c)
     return longest_ms;
 }
 
+static int64_t greet_limit(const struct controller *c, size_t index)
+{
+    int64_t total_ms = c->spec->login.total_timeout_ms;
+    bool shorter = member_is_static(c, index) && total_ms < GREET_LIMIT_MS;
+    return shorter ? total_ms : GREET_LIMIT_MS;
+}
+
 int64_t request_deadline(const struct controller *c, const struct action *action)
 {
     int64_t now_ms = clock_now_ms();
     switch (action->kind) {
     case ACTION_LAUNCH:
     case ACTION_TERMINATE: return now_ms + PROVIDER_LIMIT_MS;
-    case ACTION_GREET: return now_ms + GREET_LIMIT_MS;
+    case ACTION_GREET: return now_ms + greet_limit(c, action->instance);
     case ACTION_INSPECT:
     case ACTION_CONFIGURE: return now_ms + c->spec->login.total_timeout_ms;
     case ACTION_COMPARE: return now_ms + COMPARE_LIMIT_MS;
@@ -348,7 +355,13 @@ int request_build(struct controller *c, const struct action *action, struct runn
         put_launch(c, action->instance, ret_request);
         return 0;
     }
-    case ACTION_GREET: request_target(c, action->instance, ret_request); return 0;
+    case ACTION_GREET:
+        request_target(c, action->instance, ret_request);
+        /* What we made is booting and is waited for; a host that was there before either answers or
+           does not. */
+        message_put_int(ret_request, WIRE_PATIENCE,
+                        member_is_static(c, action->instance) ? 0 : GREET_LIMIT_MS);
+        return 0;
     case ACTION_INSPECT:
     case ACTION_CONFIGURE:
         request_target(c, action->instance, ret_request);

@@ -8,7 +8,7 @@
 
 enum wire_kind {
     /* Requests to the "ssh" worker; all carry WIRE_TARGET and WIRE_DEADLINE. */
-    WIRE_GREET = 1, /* Wait until SSH answers, read the facts. */
+    WIRE_GREET = 1, /* SSH answers with the right key; read the facts. */
     WIRE_ROLE,      /* Run a role script. */
     WIRE_EXEC,      /* Run one command. */
     WIRE_COMPARE,   /* Frontend: what would sync change, and the targets. */
@@ -57,6 +57,8 @@ enum wire_tag {
     WIRE_PREFIX,
     WIRE_GATEWAY,
     WIRE_LOGIN_KEY,
+    WIRE_PATIENCE, /* GREET: milliseconds in which a host that does not answer may still come up. */
+    WIRE_KEY_ONLY, /* GREET: the host key is all that is asked; the facts are not read. */
 
     WIRE_TEXT = 100,
     WIRE_STREAM,
