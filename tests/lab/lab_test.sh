@@ -15,6 +15,7 @@ work=$(mktemp -d)
 version=$(sed -n 's/^VERSION_ID="\(.*\)"/\1/p' /etc/os-release)
 release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 image_link=$cache/images/debian-$version
+port=$((20000 + $$ % 10000)) # Of this machine; another run at the same time has another.
 number=0 passed=0 failed=0 skipped=0
 
 finish() {
@@ -242,11 +243,12 @@ check "status lists a host with its address" listed
 
 # --- forward
 forwarded() {
-    "$lab" forward --background 18473 10.77.0.1:8080
-    curl -sf --max-time 5 "http://127.0.0.1:18473/$release/dists/$release/InRelease" | grep "^Codename: $release"
+    "$lab" forward --background "$port" 10.77.0.1:8080
+    curl -sf --max-time 5 "http://127.0.0.1:$port/$release/dists/$release/InRelease" | grep "^Codename: $release"
 }
 check "forward offers an address of the lab on this machine" forwarded
-refuses "a taken port is refused" "is taken" "$lab" forward 18473
+refuses "a taken port is refused" "is taken" "$lab" forward "$port"
+check "the same forward again is there already" "$lab" forward --background "$port" 10.77.0.1:8080
 
 # --- broken, then mended
 libvirtd_dies() {
@@ -282,7 +284,7 @@ check "... and the first goes on" on 10.77.1.11 true
 visitor=$!
 check "down removes everything, a visitor's process too" "$lab" down
 check "... no trace is left" no_traces "$name"
-gone() { ! kill -0 "$visitor" 2>/dev/null && ! ss -Hltn 'sport = :18473' | grep -q .; }
+gone() { ! kill -0 "$visitor" 2>/dev/null && ! ss -Hltn "sport = :$port" | grep -q .; }
 check "... neither the visitor nor the forward runs" gone
 restored() { [[ $labs_before -gt 0 || $(sysctl -n fs.inotify.max_user_instances) == "$inotify_before" ]]; }
 check "... and the inotify limit is what it was" restored
