@@ -22,7 +22,8 @@ void log_set_hook(void (*hook)(void *context, bool before), void *context)
     line_hook_context = context;
 }
 
-static void write_line(enum log_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void write_line(enum log_level level,
+                                                             const char *format, va_list args)
 {
     if (level < least_level) {
         return;

@@ -56,7 +56,7 @@ static void flush(struct child *c)
 static struct message *enqueue(struct child *c, enum prober_message kind)
 {
     size_t i = xgrow((void **)&c->queue, &c->queue_count, &c->queue_capacity, sizeof(*c->queue));
-    message_init(&c->queue[i], kind);
+    message_init(&c->queue[i], (uint16_t)kind);
     return &c->queue[i];
 }
 

@@ -48,8 +48,8 @@ static const char *const statement_sql[] = {
     [STATEMENT_RANGE] = ENTRY_COLUMNS "WHERE key >= ?1 AND key < ?2 ORDER BY key ASC LIMIT ?3",
     [STATEMENT_RANGE_REVERSE] =
         ENTRY_COLUMNS "WHERE key >= ?1 AND key < ?2 ORDER BY key DESC LIMIT ?3",
-    [STATEMENT_PUT] = "INSERT OR REPLACE INTO entry (key, value, created, revision, checksum)"
-                      " VALUES (?1, ?2, ?3, ?4, ?5)",
+    [STATEMENT_PUT] = ("INSERT OR REPLACE INTO entry (key, value, created, revision, checksum)"
+                       " VALUES (?1, ?2, ?3, ?4, ?5)"),
     [STATEMENT_DELETE] = "DELETE FROM entry WHERE key = ?1",
     [STATEMENT_GET_REVISION] = "SELECT revision, checksum FROM revision WHERE id = 0",
     [STATEMENT_PUT_REVISION] =
