@@ -71,29 +71,30 @@ static void act(struct step *s, struct action action)
     s->d->actions[s->d->action_count++] = action;
 }
 
-static void act_on(struct step *s, enum action_kind kind, size_t instance, struct reason reason)
+static struct action action_on(const struct step *s, enum action_kind kind, size_t instance,
+                               struct reason reason)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    act(s, (struct action){.kind = kind,
+    return (struct action){.kind = kind,
                            .instance = instance,
                            .group = it->group,
                            .zone = it->zone,
                            .number = it->number,
                            .balancer = WORLD_NONE,
-                           .reason = reason});
+                           .reason = reason};
+}
+
+static void act_on(struct step *s, enum action_kind kind, size_t instance, struct reason reason)
+{
+    act(s, action_on(s, kind, instance, reason));
 }
 
 static void act_at(struct step *s, enum action_kind kind, size_t instance, size_t balancer,
                    struct reason reason)
 {
-    const struct world_instance *it = &s->world->instances[instance];
-    act(s, (struct action){.kind = kind,
-                           .instance = instance,
-                           .group = it->group,
-                           .zone = it->zone,
-                           .number = it->number,
-                           .balancer = balancer,
-                           .reason = reason});
+    struct action action = action_on(s, kind, instance, reason);
+    action.balancer = balancer;
+    act(s, action);
 }
 
 /* A balancer does one thing at a time: its admin socket has one client. */
@@ -112,15 +113,9 @@ static bool balancer_free(const struct step *s, size_t balancer)
 
 static void mark(struct step *s, size_t instance, enum lifecycle lifecycle, struct reason reason)
 {
-    const struct world_instance *it = &s->world->instances[instance];
-    act(s, (struct action){.kind = ACTION_MARK,
-                           .instance = instance,
-                           .group = it->group,
-                           .zone = it->zone,
-                           .number = it->number,
-                           .balancer = WORLD_NONE,
-                           .lifecycle = lifecycle,
-                           .reason = reason});
+    struct action action = action_on(s, ACTION_MARK, instance, reason);
+    action.lifecycle = lifecycle;
+    act(s, action);
 }
 
 static void hold(struct step *s, enum hold_kind kind, size_t instance, size_t group,
