@@ -322,8 +322,11 @@ static int carry_out(struct controller *c, size_t *ret_count, struct err *e)
         result = journal_commit(c->journal, e);
     }
     for (size_t i = 0; i < count; i++) {
-        if (result == 0) {
-            result = start(c, &prepared[i], e);
+        struct err why = ERR_NULL;
+        if (result != 0) {
+            running_free(prepared[i].running);
+        } else if (start(c, &prepared[i], &why) != 0) {
+            result_unstarted(c, prepared[i].running, why.text);
         }
         message_deinit(&prepared[i].request);
     }

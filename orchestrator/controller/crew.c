@@ -15,6 +15,7 @@
 
 /* A request carries its own deadline; the worker keeps it, and this much later we do. */
 #define DEADLINE_SLACK_MS 2000
+#define DEATH_WAIT_MS     1000
 
 /* A release that goes to a host is queued in its worker's memory: hence not less. */
 #define SSH_MEMORY_MAX ((size_t)1 << 30)
@@ -143,9 +144,10 @@ static int send_file(const struct job *job, const struct crew_file *file, struct
     enum message_io io = message_send(job->process.socket, &message, fd, e);
     message_deinit(&message);
     close(fd);
-    return io == MESSAGE_IO_OK ? 0 : err_wrap(e, "hand a file to a worker");
+    return io == MESSAGE_IO_FAULT ? err_wrap(e, "hand a file to a worker") : 0;
 }
 
+/* A worker that is gone already is no fault: its end is heard in crew_wait(). */
 static int hand_over(const struct job *job, const struct crew_request *request, struct err *e)
 {
     for (size_t i = 0; i < request->file_count; i++) {
@@ -153,7 +155,7 @@ static int hand_over(const struct job *job, const struct crew_request *request, 
             return -1;
         }
     }
-    if (message_send(job->process.socket, request->message, -1, e) != MESSAGE_IO_OK) {
+    if (message_send(job->process.socket, request->message, -1, e) == MESSAGE_IO_FAULT) {
         return err_wrap(e, "hand a request to a worker");
     }
     return 0;
@@ -189,6 +191,20 @@ static void end_job(struct crew *crew, struct job *job, enum work_outcome outcom
     crew->callbacks.on_end(crew->callbacks.context, job, outcome, result, text);
 }
 
+static void take_result(struct crew *crew, struct job *job, const struct message *result)
+{
+    const char *text = message_text(result, WIRE_TEXT, NULL);
+    int64_t outcome = message_int(result, WIRE_OUTCOME, WORK_PERMANENT);
+    struct str clean = STR_NULL;
+    str_add_printable(&clean, text == NULL ? "" : text, text == NULL ? 0 : strlen(text), true);
+    end_job(crew, job,
+            outcome == WORK_DONE        ? WORK_DONE
+            : outcome == WORK_TRANSIENT ? WORK_TRANSIENT
+                                        : WORK_PERMANENT,
+            result, text == NULL ? NULL : str_text(&clean));
+    str_deinit(&clean);
+}
+
 /* Takes what JOB says; it may say several things at once. */
 static void hear(struct crew *crew, struct job *job)
 {
@@ -198,12 +214,14 @@ static void hear(struct crew *crew, struct job *job)
     if (io == MESSAGE_IO_OK && !job->busy) {
         job->ended = true; /* A kept worker that speaks unasked is out of step. */
     } else if (io == MESSAGE_IO_OK && message_kind(&message) == WIRE_RESULT) {
-        end_job(crew, job, (enum work_outcome)message_int(&message, WIRE_OUTCOME, WORK_PERMANENT),
-                &message, message_text(&message, WIRE_TEXT, NULL));
+        take_result(crew, job, &message);
     } else if (io == MESSAGE_IO_OK) {
         crew->callbacks.on_message(crew->callbacks.context, job, &message);
     } else if (io != MESSAGE_IO_AGAIN && job->busy) {
         char how[PROCESS_END_SIZE];
+        /* Its socket closes a moment before it is gone. */
+        struct pollfd end = {.fd = job->process.pidfd, .events = POLLIN};
+        poll(&end, 1, DEATH_WAIT_MS);
         process_end_to_string(crew->spawner, &job->process, how);
         err_set(&e, "its worker process %s", how);
         end_job(crew, job, WORK_TRANSIENT, NULL, e.text);

@@ -21,7 +21,8 @@ enum crew_kind { CREW_SSH, CREW_PROVIDER, CREW_PROBER };
 struct crew_callbacks {
     /* PROGRESS, OUTPUT and ITEM messages. */
     void (*on_message)(void *context, struct job *job, const struct message *message);
-    /* Its end. RESULT is the worker's, NULL when it died or was ended; TEXT then says how. */
+    /* Its end. RESULT is the worker's, NULL when it died or was ended; TEXT (may be NULL) then says
+       how. TEXT is printable, whatever a worker that a host took over may have sent. */
     void (*on_end)(void *context, struct job *job, enum work_outcome outcome,
                    const struct message *result, const char *text);
     void *context;
@@ -52,6 +53,10 @@ struct crew_request {
     int64_t deadline_ms; /* Monotonic. */
     void *data;          /* The caller's. */
 };
+/*
+ * Faults when no worker could be started at all, or a file not be opened. A worker that dies before
+ * it has the request ends its job like any other that dies.
+ */
 int crew_start(struct crew *crew, const struct crew_request *request, struct err *e);
 void *job_data(const struct job *job);
 int64_t job_started_ms(const struct job *job); /* Monotonic. */

@@ -12,6 +12,21 @@
 #include <string.h>
 
 #define REPEATS_MAX 8
+#define SAID_MAX    20000 /* Bytes of a text that a worker sends. */
+
+/* Texts for people are printable, whatever a worker that a host took over may have sent. */
+static char *clean_text(const char *text)
+{
+    size_t length = strnlen(text, SAID_MAX);
+    struct str clean = STR_NULL;
+    str_add_printable(&clean, text, length, true);
+    return str_take(&clean);
+}
+
+static char *take_text(const struct message *message, uint16_t tag)
+{
+    return clean_text(message_text(message, tag, ""));
+}
 
 static void replace_text(char **text, const char *fresh)
 {
@@ -44,13 +59,13 @@ static void add_item(struct controller *c, size_t index, const struct message *m
 {
     struct member *m = &c->members[index];
     size_t i = xgrow((void **)&m->items, &m->item_count, &m->item_capacity, sizeof(*m->items));
-    m->items[i].role = xstrdup(message_text(message, WIRE_ROLE_NAME, ""));
-    m->items[i].type = xstrdup(message_text(message, WIRE_TYPE, ""));
-    m->items[i].name = xstrdup(message_text(message, WIRE_NAME, ""));
+    m->items[i].role = take_text(message, WIRE_ROLE_NAME);
+    m->items[i].type = take_text(message, WIRE_TYPE);
+    m->items[i].name = take_text(message, WIRE_NAME);
     m->items[i].status = (enum role_result_status)message_int(message, WIRE_STATUS, ROLE_OK);
     m->items[i].time_ms = message_int(message, WIRE_TIME, 0);
-    const char *text = message_text(message, WIRE_TEXT, NULL);
-    m->items[i].text = text == NULL ? NULL : xstrdup(text);
+    bool with_text = message_text(message, WIRE_TEXT, NULL) != NULL;
+    m->items[i].text = with_text ? take_text(message, WIRE_TEXT) : NULL;
 }
 
 static enum world_power power_of(int64_t power)
@@ -80,7 +95,7 @@ static void hear_view(struct controller *c, size_t provider, const struct messag
     }
     const char *zone = message_text(message, WIRE_ZONE, NULL);
     if (text_equal(zone, c->spec->zones[c->spec->providers[provider].zone].name)) {
-        note(c, id,
+        note(c, text_is_name(id) ? id : "an instance",
              "runs with this cluster's mark and is not in its records; left alone (S21). End it by "
              "hand, or restore the store");
     }
@@ -118,12 +133,14 @@ static void hear_target(struct controller *c, size_t balancer, const struct mess
             m->record.admitted = true;
             journal_put_instance(c->journal, &m->record);
         }
-        char text[160];
-        snprintf(text, sizeof(text), "%s %s",
-                 frontend_target_state_to_string(
-                     (enum frontend_target_state)message_int(message, WIRE_STATE, 0)),
-                 message_text(message, WIRE_TEXT, ""));
-        replace_text(&m->frontend_text, text);
+        char *said = take_text(message, WIRE_TEXT);
+        free(m->frontend_text);
+        m->frontend_text =
+            xasprintf("%s %s",
+                      frontend_target_state_to_string(
+                          (enum frontend_target_state)message_int(message, WIRE_STATE, 0)),
+                      said);
+        free(said);
         return;
     }
 }
@@ -402,16 +419,9 @@ static void note_repeat(struct controller *c, const struct action *action)
     m->last_kind = action->kind;
 }
 
-void result_end(void *context, struct job *job, enum work_outcome outcome,
-                const struct message *result, const char *text)
+static void end_action(struct controller *c, struct running *running, int64_t took_ms,
+                       enum work_outcome outcome, const struct message *result, const char *text)
 {
-    struct controller *c = context;
-    struct running *running = job_data(job);
-    if (running->provider != SPEC_NONE) {
-        end_list(c, running, outcome, text);
-        running_free(running);
-        return;
-    }
     const struct action *action = &running->action;
     char detail[160] = "";
     note_repeat(c, action);
@@ -440,9 +450,26 @@ void result_end(void *context, struct job *job, enum work_outcome outcome,
     }
     if (c->options.watch.on_end != NULL) {
         c->options.watch.on_end(c->options.watch.context, action,
-                                c->world.instances[action->instance].id, outcome,
-                                clock_now_ms() - job_started_ms(job), text);
+                                c->world.instances[action->instance].id, outcome, took_ms, text);
     }
+}
+
+void result_end(void *context, struct job *job, enum work_outcome outcome,
+                const struct message *result, const char *text)
+{
+    struct controller *c = context;
+    struct running *running = job_data(job);
+    if (running->provider != SPEC_NONE) {
+        end_list(c, running, outcome, text);
+    } else {
+        end_action(c, running, clock_now_ms() - job_started_ms(job), outcome, result, text);
+    }
+    running_free(running);
+}
+
+void result_unstarted(struct controller *c, struct running *running, const char *text)
+{
+    end_action(c, running, 0, WORK_TRANSIENT, NULL, text);
     running_free(running);
 }
 
@@ -455,10 +482,11 @@ void result_transition(void *context, const char *id, enum world_health health, 
     }
     enum world_health before = c->world.instances[index].health;
     c->world.instances[index].health = health;
-    replace_text(&c->members[index].probe_text, text);
+    free(c->members[index].probe_text);
+    c->members[index].probe_text = clean_text(text == NULL ? "" : text);
     if (before == WORLD_HEALTHY && health == WORLD_UNHEALTHY) {
-        char line[200];
-        snprintf(line, sizeof(line), "probe healthy -> unhealthy (%s)", text);
+        char *line = xasprintf("probe healthy -> unhealthy (%s)", c->members[index].probe_text);
         note(c, id, line);
+        free(line);
     }
 }

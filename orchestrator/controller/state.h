@@ -107,6 +107,8 @@ int64_t request_deadline(const struct controller *c, const struct action *action
 void result_message(void *context, struct job *job, const struct message *message);
 void result_end(void *context, struct job *job, enum work_outcome outcome,
                 const struct message *result, const char *text);
+/* No worker could be given the action: its own failure. RUNNING is freed. */
+void result_unstarted(struct controller *c, struct running *running, const char *text);
 void result_expect_targets(struct controller *c, size_t balancer);
 void result_fail(struct controller *c, const struct action *action, enum work_outcome outcome,
                  const char *text);
