@@ -308,7 +308,7 @@ ll_identity() {
             esac
         done <"$ll_etc/instance"
         if [ "$ll_had_cluster" != "$ll_cluster" ] || [ "$ll_had_instance" != "$ll_instance" ]; then
-            ll_refuse "this host carries the mark of instance '$ll_had_instance' of cluster '$ll_had_cluster', not of '$ll_instance' of '$ll_cluster'"
+            ll_refuse "this host carries the mark of instance '$ll_had_instance' of cluster '$ll_had_cluster', not of '$ll_instance' of '$ll_cluster'; if it is free to be taken, remove $ll_etc/instance there"
         fi
     elif [ "$ll_check" = 0 ]; then
         { [ -d "$ll_etc" ] || mkdir -p "$ll_etc"; } &&

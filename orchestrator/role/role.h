@@ -108,7 +108,8 @@ const char *role_facts_command(void);
 /*
  * OUTPUT of that command (or of a run) as the JSON object that templates see as `facts`, only known
  * names with plain values: what a host says is not trusted. machine_id is its SHA-256, never the id
- * itself. The caller frees; NULL when it is no such thing.
+ * itself. Lines around it, of a login script say, are passed over. The caller frees; NULL when it is
+ * no such thing.
  */
 char *role_facts_parse(const char *output, size_t length);
 

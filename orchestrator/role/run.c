@@ -151,6 +151,19 @@ static char *make_command(const struct role_script *script)
                      script->text.length);
 }
 
+/* Whether BYTES are words of some tool: one byte in eight may be a control, colours have them. */
+static bool is_text(const char *bytes, size_t length)
+{
+    size_t odd = 0;
+    for (size_t i = 0; i < length;) {
+        unsigned char c = (unsigned char)bytes[i];
+        size_t wide = c < 0x80 ? 1 : text_utf8_length(bytes + i, length - i);
+        odd += wide == 0 || (c < 0x20 && c != '\n' && c != '\t' && c != '\r') ? 1 : 0;
+        i += wide == 0 ? 1 : wide;
+    }
+    return odd * 8 <= length;
+}
+
 /* The run ended without saying how. */
 static void explain_silence(struct run *run, enum ssh_outcome outcome, int status,
                             const struct err *e)
@@ -167,10 +180,13 @@ static void explain_silence(struct run *run, enum ssh_outcome outcome, int statu
         report->outcome = ROLE_RUN_GARBLED;
         str_addf(&text, "the host's shell ended with status %d and without a report", status);
         const struct str *said = run->errors.length > 0 ? &run->errors : &run->parser.noise;
-        if (said->length > 0) {
+        if (said->length > 0 && is_text(str_text(said), said->length)) {
             str_add(&text, "; it said: ");
             report_add_clean(run->script, &text, str_text(said), said->length);
             str_trim(&text);
+        } else {
+            str_addf(&text, "; it said %s; look there: the login shell, its .bashrc, ForceCommand",
+                     said->length > 0 ? "what is no text" : "nothing");
         }
     }
     free(report->text);

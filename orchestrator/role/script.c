@@ -132,7 +132,7 @@ const char *role_facts_command(void)
     if (command.length == 0) {
         struct str script = STR_NULL;
         prelude_add_section(&script, "facts");
-        str_add(&script, "ll_facts\nprintf '%s\\n' \"$ll_json\"\n");
+        str_add(&script, "ll_facts\nprintf '\\n%s\\n' \"$ll_json\"\n");
         str_add(&command, "sh -c ");
         str_add_shell(&command, str_text(&script));
         str_deinit(&script);
@@ -148,11 +148,32 @@ static bool is_plain(const char *text)
                length;
 }
 
+/* The last line that begins as an object does: a login script may greet, before or after. */
+static size_t last_object(const char **output, size_t length)
+{
+    const char *at = *output;
+    const char *end = at + length;
+    const char *found = at;
+    size_t found_length = length;
+    while (at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        const char *stop = newline == NULL ? end : newline;
+        if (*at == '{') {
+            found = at;
+            found_length = (size_t)(stop - at);
+        }
+        at = newline == NULL ? end : newline + 1;
+    }
+    *output = found;
+    return found_length;
+}
+
 char *role_facts_parse(const char *output, size_t length)
 {
     static const char *const texts[] = {"os",       "release", "codename",   "arch",
                                         "hostname", "boot_id", "machine_id", "container"};
     static const char *const numbers[] = {"cpus", "memory_mb"};
+    length = last_object(&output, length);
     json_t *said = json_loadb(output, length, JSON_REJECT_DUPLICATES, NULL);
     if (!json_is_object(said)) {
         json_decref(said);

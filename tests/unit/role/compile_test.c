@@ -288,6 +288,13 @@ static void test_facts_of_this_machine(void **state)
                         "{\"machine_id\":\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb41"
                         "0ff61f20015ad\",\"release\":\"12\"}");
     free(text);
+    /* A login script may talk around it. */
+    static const char noisy[] = "Welcome {you}\n\033[2J\n\n{\"os\":\"debian\"}\nbye\n";
+    text = role_facts_parse(noisy, sizeof(noisy) - 1);
+    assert_string_equal(text, "{\"os\":\"debian\"}");
+    free(text);
+    assert_null(role_facts_parse("", 0));
+    assert_null(role_facts_parse("\n", 1));
     assert_null(role_facts_parse("[1]", 3));
     assert_null(role_facts_parse("sh: not found", 13));
 }
