@@ -71,7 +71,7 @@ static const char *zone_of(const struct session *s, const struct controller_step
 }
 
 static void print_plan(const struct cli *cli, const struct session *s,
-                       const struct controller_step *steps, size_t count)
+                       const struct controller_step *steps, size_t count, enum controller_end end)
 {
     size_t shown = 0;
     for (size_t i = 0; i < count; i++) {
@@ -95,6 +95,9 @@ static void print_plan(const struct cli *cli, const struct session *s,
     if (holds > 0) {
         printf("cluster %s: %zu step%s, and %zu that cannot be taken (above)\n",
                s->site.spec->cluster, shown, shown == 1 ? "" : "s", holds);
+    } else if (end != CONTROLLER_DONE) {
+        printf("cluster %s: %zu step%s; not all of it could be seen (above)\n",
+               s->site.spec->cluster, shown, shown == 1 ? "" : "s");
     } else if (shown == 0) {
         printf("cluster %s: nothing to change; looked at %zu instances\n", s->site.spec->cluster,
                controller_member_count(s->controller));
@@ -175,7 +178,7 @@ int cmd_plan(const struct cli *cli)
     } else if (cli->json) {
         print_json(&session, steps, count, end);
     } else {
-        print_plan(cli, &session, steps, count);
+        print_plan(cli, &session, steps, count, end);
     }
     free(steps);
     session_close(&session);

@@ -373,6 +373,9 @@ enum controller_end loop_end(const struct controller *c)
         }
         end = CONTROLLER_FAILED;
     }
+    if (c->blind) {
+        return CONTROLLER_FAILED;
+    }
     /* A failure that a later try mended is no failure of the run. */
     return c->decision.hold_count == 0 && c->lists_open == 0 && c->decision.action_count == 0
                ? CONTROLLER_DONE

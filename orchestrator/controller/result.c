@@ -330,7 +330,8 @@ static void apply_result(struct controller *c, const struct running *running,
     }
 }
 
-/* Before a balancer's targets are told anew, what we knew of them is unknown. */
+/* The record as it is now; an effect's intent goes, and its end is told, in the same transaction.
+ */
 static void write_records(struct controller *c, const struct running *running,
                           enum work_outcome outcome, const char *text)
 {
@@ -403,6 +404,7 @@ static void end_list(struct controller *c, struct running *running, enum work_ou
         }
     }
     if (outcome != WORK_DONE) {
+        c->blind = true;
         note(c, c->spec->providers[running->provider].name, text == NULL ? "failed" : text);
         c->totals.failures++;
     }

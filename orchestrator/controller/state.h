@@ -52,6 +52,7 @@ struct controller {
     struct prober *prober;    /* NULL until something is to be probed. */
     uint64_t context_version; /* Rises whenever what roles see of other instances changes. */
     size_t lists_open;        /* Provider lists still awaited. */
+    bool blind;               /* A provider did not answer: what it has is unknown in this run. */
     uint64_t next_action;
     bool looking_only; /* plan, status: only looks are dispatched. */
     bool no_inspect;   /* status: hosts are not compared. */
