@@ -133,11 +133,16 @@ user_data_ran_once() {
     lamplighter exec lb-1 -- cat /root/first >"$work/said"
     [[ $(cat "$work/said") == 'lb-1 | {{as it is}} lb-1' ]] || { cat "$work/said" && return 1; }
 }
+# All three answer: the one that came last, still in its slow start, after more visits than the others.
 serves() {
-    for _ in $(seq 1 30); do
-        inside curl -sf -m 5 "$site/?format=json" | field host
-    done | sort | uniq -c >"$work/hosts"
-    [[ $(grep -c web- "$work/hosts") -eq 3 ]] || { cat "$work/hosts" && return 1; }
+    local n
+    : >"$work/hosts"
+    for n in $(seq 1 300); do
+        inside curl -sf -m 5 "$site/?format=json" | field host >>"$work/hosts"
+        if [[ $n -ge 30 && $(grep web- "$work/hosts" | sort -u | wc -l) -eq 3 ]]; then return; fi
+    done
+    sort "$work/hosts" | uniq -c
+    return 1
 }
 writes() {
     local before after
@@ -174,22 +179,24 @@ exec_prefixes() {
 }
 exec_is_data() {
     lamplighter exec web-1 -- printf '\033[31mred\007\n' >"$work/said"
-    ! grep -q "$(printf '\033')" "$work/said"
+    silent_on "$(printf '\033')"
     says 'red'
 }
 role_show_has_no_secret() {
     lamplighter role show web-1 >"$work/said"
     sh -n "$work/said"
-    ! grep -qF -f "$shop/secrets/shop-db" "$work/said"
+    [[ -s $home/state/secrets/shop-db ]]
+    ! grep -F -f "$home/state/secrets/shop-db" "$work/said"
 }
 ssh_works() {
     [[ $(lamplighter ssh web-1 -- hostname </dev/null) == web-1 ]]
 }
 secret_is_nowhere() {
     local secret
-    secret=$(cat "$(find "$home" -path '*secrets/shop-db' | head -n 1)")
+    secret=$(<"$home/state/secrets/shop-db")
     [[ ${#secret} -ge 20 ]]
-    ! grep -rqF -e "$secret" "$home/state"
+    # Where the controller keeps it, and nowhere else in its state.
+    [[ $(grep -rlF -e "$secret" "$home/state") == "$home/state/secrets/shop-db" ]]
     # Where it belongs, and nowhere else on the host.
     lamplighter exec web-1 -- grep -rlF -e "$secret" /etc /var/log /tmp /run /root /srv >"$work/said" || true
     [[ $(grep -c . "$work/said") -eq 1 ]] || { cat "$work/said" && return 1; }
@@ -321,7 +328,7 @@ twenty_mistakes() {
 down_leaves_nothing() {
     "$lab" down
     [[ ! -e $home && ! -e /run/lamplighter/labs/$name ]]
-    ! ip netns list | grep -q "lamp-$name"
+    if ip netns list | grep "lamp-$name"; then return 1; fi
     ! grep -q "labs/$name" /proc/self/mountinfo
 }
 
