@@ -125,10 +125,12 @@ static int generate_key(int directory, const struct root_files *files, struct er
     return result < 0 ? err_wrap(e, "make a host key with " KEY_PROGRAM) : 0;
 }
 
-static int sync_file(int directory, const char *name, struct err *e)
+/* Gives the file its mode, whatever umask it was made under, and puts it on the disk. */
+static int settle_file(int directory, const char *name, mode_t mode, struct err *e)
 {
     int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    int result = fd < 0 || fsync(fd) < 0 ? err_errno(e, errno, "sync %s", name) : 0;
+    bool good = fd >= 0 && fchmod(fd, mode) == 0 && fsync(fd) == 0;
+    int result = good ? 0 : err_errno(e, errno, "set the mode of %s", name);
     if (fd >= 0) {
         close(fd);
     }
@@ -145,7 +147,8 @@ static int make_key(int directory, const struct root_files *files, char **ret_ke
     if (key == NULL) {
         return err_set(e, KEY_PROGRAM " wrote no key");
     }
-    if (sync_file(directory, KEY_NEW, e) < 0 || sync_file(directory, KEY_NEW ".pub", e) < 0) {
+    if (settle_file(directory, KEY_NEW, 0600, e) < 0 ||
+        settle_file(directory, KEY_NEW ".pub", 0644, e) < 0) {
         free(key);
         return -1;
     }
