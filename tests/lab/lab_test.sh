@@ -4,6 +4,7 @@
 # Prints one "ok"/"not ok"/"skip" line a case and a last line with the counts. Needs root and a
 # Debian 12 or 13; uses labs of its own names, so a lab that is up is left alone.
 set -euo pipefail
+umask 022 # The hosts' directories are made by hand here, and their users must be able to enter them.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 lab=$here/../../vagrant/lab
@@ -201,7 +202,7 @@ check "run passes signals on" signal_passes
 # --- hosts
 check "a container starts from hand-written XML" make_host web-1 10.77.1.11
 check "it answers SSH with the pinned key" on 10.77.1.11 true
-healthy() { [[ $(on 10.77.1.11 systemctl is-system-running --wait) == running ]]; }
+healthy() { [[ $(on 10.77.1.11 timeout 60 systemctl is-system-running --wait) == running ]]; }
 check "its systemd is up and nothing failed" healthy
 own_groups() { [[ $(on 10.77.1.11 'cat /proc/1/cgroup' | tail -n 1) == 0::/init.scope ]]; }
 check "its systemd has a cgroup tree of its own" own_groups
