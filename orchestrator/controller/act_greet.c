@@ -51,7 +51,9 @@ static void send_facts(struct worker *worker, const char *facts)
     message_init(&result, WIRE_RESULT);
     message_put_int(&result, WIRE_OUTCOME, WORK_DONE);
     message_put_text(&result, WIRE_FACTS, facts);
-    message_put_text(&result, WIRE_HOST_KEY, ssh_link_host_key(worker->link));
+    for (const struct ssh_link *at = worker->link; at != NULL; at = ssh_link_bastion(at)) {
+        message_put_text(&result, WIRE_HOST_KEY, ssh_link_host_key(at));
+    }
     worker_send(worker, &result);
     message_deinit(&result);
 }

@@ -13,6 +13,7 @@
 #include "controller/crew.h"
 #include "controller/site.h"
 #include "core/decide.h"
+#include "net/ssh_link.h"
 #include "store/record.h"
 
 #include <stdbool.h>
@@ -116,6 +117,10 @@ void controller_expect_members(struct controller *controller);
 /* Puts WIRE_TARGET of the member into REQUEST. */
 void controller_put_target(const struct controller *controller, size_t index,
                            struct message *request);
+/* The [host]s it is reached through, as indices of spec->hosts, the nearest to it first. Returns how
+   many, at most SSH_JUMP_MAX. */
+size_t controller_bastions(const struct controller *controller, size_t index,
+                           size_t ret_hosts[SSH_JUMP_MAX]);
 /* Its script as apply would run it. Problems tell file:line. */
 int controller_compile(struct controller *controller, size_t index, struct role_script *ret_script,
                        struct problem_list *problems);

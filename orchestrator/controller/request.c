@@ -31,6 +31,26 @@ static struct ssh_target target_of_host(const struct controller *c, const struct
                                .read_timeout_ms = login->read_timeout_ms};
 }
 
+/* Bastions are [host]s of the file; each may name another. */
+size_t controller_bastions(const struct controller *c, size_t index, size_t ret_hosts[SSH_JUMP_MAX])
+{
+    const struct record_instance *r = &c->members[index].record;
+    size_t host = r->machine == NULL ? SPEC_NONE : spec_find_host(c->spec, r->machine);
+    const char *next = host != SPEC_NONE && c->spec->hosts[host].proxy_jump != NULL
+                           ? c->spec->hosts[host].proxy_jump
+                           : c->spec->login.proxy_jump;
+    size_t count = 0;
+    while (next != NULL && count < SSH_JUMP_MAX) {
+        size_t bastion = spec_find_host(c->spec, next);
+        if (bastion == SPEC_NONE || bastion == host) {
+            break;
+        }
+        ret_hosts[count++] = bastion;
+        next = c->spec->hosts[bastion].proxy_jump;
+    }
+    return count;
+}
+
 void request_target(const struct controller *c, size_t index, struct message *request)
 {
     const struct record_instance *r = &c->members[index].record;
@@ -45,25 +65,17 @@ void request_target(const struct controller *c, size_t index, struct message *re
                                 .host_key = r->host_key,
                                 .key_file = c->site->login_key_file,
                                 .use_agent = login->use_agent,
-                                .become = made ? NULL : login->become,
                                 .connect_timeout_ms = login->connect_timeout_ms,
                                 .read_timeout_ms = login->read_timeout_ms};
-    /* Bastions are [host]s of the file; each may name another. */
+    target.become = text_equal(target.user, "root") ? NULL : login->become;
+    size_t bastions[SSH_JUMP_MAX];
     struct ssh_target jumps[SSH_JUMP_MAX];
-    size_t host = r->machine == NULL ? SPEC_NONE : spec_find_host(c->spec, r->machine);
-    const char *next = host != SPEC_NONE && c->spec->hosts[host].proxy_jump != NULL
-                           ? c->spec->hosts[host].proxy_jump
-                           : login->proxy_jump;
+    size_t count = controller_bastions(c, index, bastions);
     const struct ssh_target **at = &target.jump;
-    for (size_t i = 0; next != NULL && i < SSH_JUMP_MAX; i++) {
-        size_t bastion = spec_find_host(c->spec, next);
-        if (bastion == SPEC_NONE || bastion == host) {
-            break;
-        }
-        jumps[i] = target_of_host(c, &c->spec->hosts[bastion]);
+    for (size_t i = 0; i < count; i++) {
+        jumps[i] = target_of_host(c, &c->spec->hosts[bastions[i]]);
         *at = &jumps[i];
         at = &jumps[i].jump;
-        next = c->spec->hosts[bastion].proxy_jump;
     }
     struct message encoded = MESSAGE_NULL;
     ssh_target_encode(&target, &encoded);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/problem.h"
 #include "base/process.h"
+#include "net/ssh_link.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -243,9 +244,8 @@ static int unlock_login_key(struct site *site, bool make, struct err *e)
         if (make_login_key(path, e) != 0) {
             return -1;
         }
-    } else if ((st.st_mode & 077) != 0) {
-        return err_set(e, "key %s: readable by others (mode %04o); chmod 600 it", path,
-                       (unsigned)(st.st_mode & 07777));
+    } else if (!site->spec->login.use_agent && ssh_key_file_check(path, e) != 0) {
+        return -1; /* Said once here, not once for each host. With an agent, its keys may do. */
     }
     return read_public_key(path, &site->login_key, e);
 }

@@ -68,7 +68,7 @@ enum wire_tag {
     WIRE_CHANGED, /* ROLE: resources changed. SYNC: the file was. REMOVE: sessions cut. */
     WIRE_COUNT,   /* ROLE: resources in all. */
     WIRE_FACTS,   /* JSON text. */
-    WIRE_HOST_KEY,
+    WIRE_HOST_KEY, /* GREET: the host's, then its bastions', the nearest to it first. */
     WIRE_ROLE_NAME,
     WIRE_TYPE,
     WIRE_NAME,

@@ -87,29 +87,39 @@ static enum key_form inspect(const struct secret *key, char **ret_public)
     return inspect_openssh(start, key->length - (size_t)(start - text), ret_public);
 }
 
-static enum ssh_outcome refuse_form(const struct ssh_link *link, const char *path,
-                                    enum key_form form, struct err *e)
+/* Faults with what to do when a key of this FORM is of no use to us. */
+static int check_form(const char *path, enum key_form form, struct err *e)
 {
     switch (form) {
-    case KEY_USABLE: return SSH_OK;
+    case KEY_USABLE: return 0;
     case KEY_LOCKED:
-        err_set(e,
-                "%s: the key %s has a passphrase; load it into an agent (ssh-add) or use a key "
-                "without one",
-                link->label, path);
-        return SSH_REFUSED;
+        return err_set(e,
+                       "the key %s has a passphrase; load it into an agent (ssh-add) or use a key "
+                       "without one",
+                       path);
     case KEY_RSA:
-        err_set(e,
-                "%s: %s is an RSA key, which libssh2 can only use with SHA-1; make one with "
-                "ssh-keygen -t ed25519",
-                link->label, path);
-        return SSH_REFUSED;
+        return err_set(e,
+                       "%s is an RSA key, which libssh2 can only use with SHA-1; make one with "
+                       "ssh-keygen -t ed25519",
+                       path);
     case KEY_OTHER:
-        err_set(e, "%s: %s is not a private key; was the .pub file meant to be named without it?",
-                link->label, path);
-        return SSH_REFUSED;
+        return err_set(
+            e, "%s is not a private key; was the .pub file meant to be named without it?", path);
     }
-    return SSH_REFUSED;
+    return -1;
+}
+
+int ssh_key_file_check(const char *path, struct err *e)
+{
+    struct secret key = SECRET_NULL;
+    char *public = NULL;
+    int result = secret_read_file(&key, path, e);
+    if (result == 0) {
+        result = check_form(path, inspect(&key, &public), e);
+    }
+    secret_deinit(&key);
+    free(public);
+    return result;
 }
 
 static bool is_refusal(int result)
@@ -152,8 +162,10 @@ static enum ssh_outcome try_key_file(struct ssh_link *link, const char *path, st
         return SSH_REFUSED;
     }
     char *public = NULL;
-    enum ssh_outcome outcome = refuse_form(link, path, inspect(&key, &public), e);
-    if (outcome == SSH_OK) {
+    enum ssh_outcome outcome = SSH_REFUSED;
+    if (check_form(path, inspect(&key, &public), e) != 0) {
+        err_wrap(e, "%s", link->label);
+    } else {
         outcome = try_key(link, path, &key, public, e);
     }
     free(public);

@@ -201,3 +201,8 @@ const char *ssh_link_host_key(const struct ssh_link *link)
 {
     return link->host_key;
 }
+
+const struct ssh_link *ssh_link_bastion(const struct ssh_link *link)
+{
+    return link->tunnel.outer;
+}

@@ -59,6 +59,10 @@ enum ssh_outcome {
 };
 const char *ssh_outcome_to_string(enum ssh_outcome outcome);
 
+/* Whether PATH can be a target's key_file: a private key of our kind, without a passphrase, that
+   nobody else reads. Faults with a line that says what to do. */
+int ssh_key_file_check(const char *path, struct err *e);
+
 struct ssh_link; /* Opaque. */
 
 /*
@@ -77,6 +81,8 @@ enum ssh_outcome ssh_link_open(struct ssh_link **ret_link, const struct ssh_targ
 void ssh_link_close(struct ssh_link *link);
 /* "ssh-ed25519 BASE64" of the host, for pinning after a fingerprint matched; borrowed. */
 const char *ssh_link_host_key(const struct ssh_link *link);
+/* The link to the bastion that LINK goes through, the nearest to the host; NULL for none. */
+const struct ssh_link *ssh_link_bastion(const struct ssh_link *link);
 
 /*
  * One command over one channel. Output arrives in pieces through ON_OUTPUT as it comes
