@@ -203,7 +203,7 @@ check "another one" change_app 3
 check "is served too" answers web-1 / 'The Lamp Shop 3 2'
 use_tarball() {
     sed -i 's/The Lamp Shop 3 2/The Lamp Shop 4/' "$work/app/src/page.php"
-    tar -C "$work/app" -czf "$work/app.tar.gz" . && sed -i 's|^app.source = .*|&.tar.gz|' "$file" && applied
+    tar -C "$work/app" --mode=u=rwX,go=rX -czf "$work/app.tar.gz" . && sed -i 's|^app.source = .*|&.tar.gz|' "$file" && applied
 }
 check "a tarball does as well" use_tarball
 check "and is served" answers web-1 / 'The Lamp Shop 4'
