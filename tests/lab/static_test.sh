@@ -152,7 +152,7 @@ put_jump() {
     } >"$file"
     sed -i 's|^address = 127.0.3.2|address = inner.test|; s|^address = 127.0.3.3|address = password.test|
         s|^address = 127.0.3.4|address = no-sudo.test|
-        s|^connect-timeout = 1s|user = keeper\nbecome = sudo\nproxy-jump = bastion\nconnect-timeout = 2s|' "$file"
+        s|^connect-timeout = .*|user = keeper\nbecome = sudo\nproxy-jump = bastion\nconnect-timeout = 2s|' "$file"
     start bastion inner password no-sudo deaf-bastion behind
 }
 jump_apply() {
