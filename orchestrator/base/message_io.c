@@ -17,11 +17,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-#define INLINE_MAX 32768
-#define FDS_MAX    2 /* The memfd, then the caller's. */
-#define SEALS      (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
+#define INLINE_MAX        32768
+#define FDS_MAX           2    /* The memfd, then the caller's. */
+#define CROWDED_WAITS_MAX 5000 /* Ten seconds of them. */
+#define SEALS             (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 
 struct envelope {
     uint32_t length;  /* Of the message. */
@@ -77,11 +79,25 @@ static void attach_fds(struct msghdr *header, union control *control, const int 
     memcpy(CMSG_DATA(item), fds, sizeof(int) * count);
 }
 
+/* False when it has waited long enough. */
+static bool wait_a_moment(unsigned *waits)
+{
+    const struct timespec moment = {.tv_nsec = 2000000};
+    nanosleep(&moment, NULL);
+    return ++*waits < CROWDED_WAITS_MAX;
+}
+
 static enum message_io send_packet(int socket, const struct msghdr *header, struct err *e)
 {
+    unsigned waits = 0;
     for (;;) {
         if (sendmsg(socket, header, MSG_NOSIGNAL) >= 0) {
             return MESSAGE_IO_OK;
+        }
+        /* The kernel limits how many descriptors of one user are on their way, to as many as a
+           process may have open: the others' receivers are slow, ours may be too. */
+        if (errno == ETOOMANYREFS && wait_a_moment(&waits)) {
+            continue;
         }
         switch (errno) {
         case EINTR: continue;

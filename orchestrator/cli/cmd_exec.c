@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define UNREACHABLE_STATUS 255
+#define LINE_MAX_BYTES     65536
 
 /* One host of the run. */
 struct target {
@@ -29,30 +30,35 @@ struct run {
     int width; /* Of the longest id. */
 };
 
-static void print_line(const struct run *run, const struct target *t, int stream, const char *bytes,
-                       size_t length)
+static void add_line(const struct run *run, const struct target *t, struct str *out,
+                     const char *bytes, size_t length)
 {
-    struct str clean = STR_NULL;
-    str_add_printable(&clean, bytes, length, false);
-    FILE *out = stream == 1 ? stdout : stderr;
-    fprintf(out, "%-*s | %s\n", run->width, t->id, str_text(&clean));
-    fflush(out);
-    str_deinit(&clean);
+    str_addf(out, "%-*s | ", run->width, t->id);
+    str_add_printable(out, bytes, length, false);
+    str_add_char(out, '\n');
 }
 
-static void print_whole_lines(const struct run *run, struct target *t, int stream)
+/* What has come is printed in one piece, whole lines only; with ALL the unfinished one too. */
+static void print_lines(const struct run *run, struct target *t, int stream, bool all)
 {
     struct str *s = &t->lines[stream - 1];
+    struct str out = STR_NULL;
+    size_t at = 0;
     const char *end;
-    while (s->length > 0 && (end = memchr(s->text, '\n', s->length)) != NULL) {
-        size_t length = (size_t)(end - s->text);
-        print_line(run, t, stream, s->text, length);
-        str_drop(s, length + 1);
+    while (at < s->length && (end = memchr(s->text + at, '\n', s->length - at)) != NULL) {
+        size_t length = (size_t)(end - s->text) - at;
+        add_line(run, t, &out, s->text + at, length);
+        at += length + 1;
     }
-    if (s->length > 65536) {
-        print_line(run, t, stream, s->text, s->length);
-        str_clear(s);
+    if (s->length > at && (all || s->length - at > LINE_MAX_BYTES)) {
+        add_line(run, t, &out, s->text + at, s->length - at);
+        at = s->length;
     }
+    str_drop(s, at);
+    FILE *file = stream == 1 ? stdout : stderr;
+    fwrite(str_text(&out), 1, out.length, file);
+    fflush(file);
+    str_deinit(&out);
 }
 
 static void on_message(void *context, struct job *job, const struct message *message)
@@ -69,7 +75,7 @@ static void on_message(void *context, struct job *job, const struct message *mes
         str_add_bytes(&t->lines[stream - 1], bytes, length);
     }
     if (!run->cli->json) {
-        print_whole_lines(run, t, stream);
+        print_lines(run, t, stream, false);
     }
 }
 
@@ -86,9 +92,7 @@ static void on_end(void *context, struct job *job, enum work_outcome outcome,
         t->failure = xstrdup(text == NULL ? "failed" : text);
     }
     for (int stream = 1; stream <= 2 && !run->cli->json; stream++) {
-        if (t->lines[stream - 1].length > 0) {
-            print_line(run, t, stream, t->lines[stream - 1].text, t->lines[stream - 1].length);
-        }
+        print_lines(run, t, stream, true);
     }
     if (t->failure != NULL && !run->cli->json) {
         log_error("%s: %s", t->id, t->failure);

@@ -3,17 +3,23 @@
 #include "controller/worker.h"
 
 #define EXEC_OUTPUT_MAX ((size_t)64 * 1024 * 1024)
+#define PIECE_MAX       ((size_t)16 * 1024) /* Fits a packet. */
 
 static bool tell_output(void *context, struct ssh_link *link, int stream, const char *bytes,
                         size_t length)
 {
     (void)link;
-    struct message message = MESSAGE_NULL;
-    message_init(&message, WIRE_OUTPUT);
-    message_put_int(&message, WIRE_STREAM, stream);
-    message_put_bytes(&message, WIRE_BYTES, bytes, length);
-    worker_send(context, &message);
-    message_deinit(&message);
+    while (length > 0) {
+        size_t piece = length < PIECE_MAX ? length : PIECE_MAX;
+        struct message message = MESSAGE_NULL;
+        message_init(&message, WIRE_OUTPUT);
+        message_put_int(&message, WIRE_STREAM, stream);
+        message_put_bytes(&message, WIRE_BYTES, bytes, piece);
+        worker_send(context, &message);
+        message_deinit(&message);
+        bytes += piece;
+        length -= piece;
+    }
     return true;
 }
 

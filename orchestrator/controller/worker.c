@@ -11,8 +11,10 @@
 
 void worker_send(struct worker *worker, const struct message *message)
 {
-    if (message_send(worker->socket, message, -1, NULL) != MESSAGE_IO_OK) {
-        _exit(0); /* Nobody listens any more: what was begun is found again by looking. */
+    enum message_io io = message_send(worker->socket, message, -1, NULL);
+    if (io != MESSAGE_IO_OK) {
+        /* Nobody listens any more: what was begun is found again by looking. */
+        _exit(io == MESSAGE_IO_CLOSED ? 0 : 1);
     }
 }
 

@@ -182,7 +182,9 @@ PYTHON
 }
 exec_meets_them() {
     local status=0
-    # A flood ends at its limit of time, the others are heard.
+    # Much is passed on whole; a flood ends at its limit of time.
+    lamplighter exec a -- 'yes | head -c 6000000' >"$work/flood-said"
+    [[ $(wc -l <"$work/flood-said") -eq 3000000 ]]
     sed 's/^total-timeout = .*/total-timeout = 2s/' "$file" >"$work/short.ini"
     "$program" -c "$work/short.ini" exec chatty -- 'printf "one\033[2Jtwo\n"' >"$work/said" 2>&1
     says '^chatty-1 | one\[2Jtwo$'

@@ -12,12 +12,16 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { KIND = 7, TAG_INT = 1, TAG_TEXT, TAG_BYTES, TAG_INNER, TAG_ABSENT };
@@ -332,6 +336,56 @@ static void test_hostile_packets(void **state)
     close(sockets[1]);
 }
 
+/* As a worker: without capabilities, with few files. Sends LARGE messages that each need a memfd.
+ */
+_Noreturn static void send_many(int socket, unsigned count)
+{
+    static char large[40000];
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {{.effective = 0}, {.effective = 0}};
+    struct rlimit few = {.rlim_cur = 16, .rlim_max = 16};
+    if (setrlimit(RLIMIT_NOFILE, &few) != 0 || syscall(SYS_capset, &header, none) != 0) {
+        _exit(1);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct message m = MESSAGE_NULL;
+        message_init(&m, KIND);
+        message_put_int(&m, TAG_INT, i);
+        message_put_bytes(&m, TAG_BYTES, large, sizeof(large));
+        if (message_send(socket, &m, -1, NULL) != MESSAGE_IO_OK) {
+            _exit(2);
+        }
+        message_deinit(&m);
+    }
+    _exit(0);
+}
+
+/* More descriptors on their way than the kernel allows one user are waited for, not a fault. */
+static void test_crowded(void **state)
+{
+    (void)state;
+    enum { COUNT = 60 };
+    int sockets[2];
+    int status = -1;
+    make_pair(sockets);
+    pid_t pid = fork();
+    if (pid == 0) {
+        send_many(sockets[1], COUNT);
+    }
+    close(sockets[1]);
+    usleep(200000); /* It runs into the limit before anything is taken. */
+    struct message m = MESSAGE_NULL;
+    struct err e = ERR_NULL;
+    for (unsigned i = 0; i < COUNT; i++) {
+        assert_int_equal(message_receive(sockets[0], &m, NULL, &e), MESSAGE_IO_OK);
+        assert_int_equal(message_int(&m, TAG_INT, -1), i);
+    }
+    message_deinit(&m);
+    close(sockets[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_descriptors),
         cmocka_unit_test(test_socket_ends),
         cmocka_unit_test(test_hostile_packets),
+        cmocka_unit_test(test_crowded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
