@@ -3,8 +3,8 @@
  * same inputs give the same decision. Level-triggered: it looks at what is, not at what happened,
  * so a controller that was killed anywhere observes again and goes on.
  *
- * Every promise of the safety rules lives here and only here. In this version: S1 and S7 for
- * changes in place, S2's refusal, S10 (unknown is not serving), S11 (grace), S25's share.
+ * Every promise of the safety rules lives in this room and only here. Which function keeps which
+ * rule is in orchestrator/README.md, "Safety rules".
  */
 #ifndef CORE_DECIDE_H
 #define CORE_DECIDE_H
@@ -25,11 +25,19 @@ enum action_kind {
     ACTION_ADMIT,     /* Let it into its pool on one balancer. */
     ACTION_REMOVE,    /* Take it out of its pool on one balancer: drain, wait, out. */
     ACTION_TERMINATE, /* End it and remove all that was made for it. */
-    ACTION_MARK,      /* Only the record changes: its lifecycle. */
+    ACTION_MARK,      /* Only the record changes: its lifecycle, or its wish. */
+    ACTION_RESTART,   /* Rung 1: apply its roles and restart their services. */
+    ACTION_REBOOT,    /* Rung 2: over SSH; ends when it is down. */
+    ACTION_CYCLE,     /* Rung 3: the provider switches it off and reads back that it is off. */
+    ACTION_CHECK,     /* The group's check-command, on the host; changes nothing. */
+    ACTION_HOOK,      /* Run the lifecycle hook of the transition it waits in. */
+    ACTION_FORGET,    /* Detached: only the record goes, the host runs on. */
 };
 const char *action_kind_to_string(enum action_kind kind); /* "configure" */
 /* True for those that change something outside our own records. */
 bool action_kind_has_effect(enum action_kind kind);
+/* True for those that need no worker: they change records only. */
+bool action_kind_is_record(enum action_kind kind);
 
 struct action {
     enum action_kind kind;
@@ -38,7 +46,8 @@ struct action {
     size_t zone;
     unsigned number;
     size_t balancer;          /* COMPARE, SYNC, ADMIT, REMOVE; else WORLD_NONE. */
-    enum lifecycle lifecycle; /* MARK: the new one. */
+    enum lifecycle lifecycle; /* MARK: the new one (may be the old). */
+    enum world_wish wish;     /* MARK: the new one. */
     struct reason reason;
 };
 
@@ -50,8 +59,8 @@ enum hold_kind {
 };
 struct hold {
     enum hold_kind kind;
-    size_t instance; /* WORLD_NONE: the group as a whole. */
-    size_t group;    /* WORLD_NONE: an orphan's. */
+    size_t instance; /* WORLD_NONE: the group as a whole, or the cluster. */
+    size_t group;    /* WORLD_NONE: an orphan's, or the cluster's. */
     struct reason reason;
 };
 
@@ -59,15 +68,20 @@ struct decision {
     struct action *actions; /* The caller's array. */
     size_t action_count;
     size_t action_capacity; /* When it is full the rest comes with the next step. */
-    struct hold *holds;     /* The caller's array; an entry an instance and one a group suffice. */
+    struct hold *holds;     /* The caller's array; see decision_hold_capacity(). */
     size_t hold_count;
     size_t hold_capacity;
     int64_t deadline_ms; /* Decide again then at the latest; INT64_MAX: nothing is timed. */
+    void *memory;        /* The caller's, survey_size() bytes. */
+    size_t memory_size;
 };
+/* Enough holds for any decision on this world. */
+size_t decision_hold_capacity(const struct spec *spec, const struct world *world);
 
 /*
  * Fills in DECISION (counts are reset first). Actions that need a worker number at most
- * world->slots; those that only change records (ADD, MARK) are not limited by it.
+ * world->slots; those that only change records (ADD, MARK, FORGET) are not limited by it. The world
+ * must have been judged.
  */
 void decide(const struct spec *spec, const struct world *world, struct decision *decision);
 

@@ -1,10 +1,16 @@
 /*
  * What was observed: the input of decide() beside the spec. Plain arrays that the caller owns;
  * nothing here allocates. Indices refer to the arrays of the spec and of the world itself.
+ *
+ * Three kinds of member, told apart because three hands write them:
+ *   observed   by the driver (controller, simulator, rehearse), as it hears of it
+ *   recorded   by the driver, from the store; changed by world_begin(), world_end() and requests
+ *   judged     by judge() alone, from the other two
  */
 #ifndef CORE_WORLD_H
 #define CORE_WORLD_H
 
+#include "core/damping.h"
 #include "core/lifecycle.h"
 
 #include <stdbool.h>
@@ -26,27 +32,110 @@ enum world_failure {
     WORLD_FAILURE_PERMANENT, /* A resource failed, a key did not match: a human must look. */
 };
 
+/* What an operator (or the ladder) wants of one instance. Kept in stores: append only. */
+enum world_wish {
+    WORLD_WISH_NONE = 0,
+    WORLD_WISH_STANDBY = 1, /* In service, but without traffic, until in-service is asked for. */
+    WORLD_WISH_REPLACE = 2, /* Another takes its place, then it ends. */
+    WORLD_WISH_DETACH = 3,  /* Leaves its group and runs on, untouched. */
+};
+
+/* The repair ladder (S8), lowest first. Kept in stores: append only. */
+enum world_rung {
+    WORLD_RUNG_NONE = 0,
+    WORLD_RUNG_RESTART = 1, /* Its roles applied, their services restarted. */
+    WORLD_RUNG_REBOOT = 2,  /* By its own system, over SSH. */
+    WORLD_RUNG_CYCLE = 3,   /* Power off and on, by the provider. */
+    WORLD_RUNG_REPLACE = 4,
+    WORLD_RUNG_QUARANTINE = 5,
+};
+
+/* What a group may be told not to do (`group suspend`); bits. Kept in stores: append only. */
+enum world_process {
+    WORLD_PROCESS_LAUNCH = 1 << 0,
+    WORLD_PROCESS_TERMINATE = 1 << 1,
+    WORLD_PROCESS_HEALTH_CHECK = 1 << 2, /* Nothing is judged: unhealthy instances stay. */
+    WORLD_PROCESS_REPLACE = 1 << 3,      /* Judged, but not mended. */
+    WORLD_PROCESS_REBALANCE = 1 << 4,
+    WORLD_PROCESS_SCHEDULE = 1 << 5,
+    WORLD_PROCESS_POLICIES = 1 << 6,
+    WORLD_PROCESS_ADD_TO_BALANCER = 1 << 7,
+    WORLD_PROCESS_CHANGE = 1 << 8, /* In place: roles that differ. */
+};
+
+/* What all witnesses together say of one instance. */
+enum world_verdict {
+    WORLD_VERDICT_NONE,     /* Not judged: not in service, in grace, suspended. */
+    WORLD_VERDICT_OK,       /* All that were asked say it is well. */
+    WORLD_VERDICT_UNKNOWN,  /* Somebody has not answered yet. Unknown is not failed (S10). */
+    WORLD_VERDICT_DISPUTED, /* One says dead, another says well. */
+    WORLD_VERDICT_FLAPPING, /* Changes too often to be believed (S13). */
+    WORLD_VERDICT_UNREADY,  /* The host lives, its service does not answer (S12). */
+    WORLD_VERDICT_LOST,     /* Nobody can reach the host; the provider does not say it is off. */
+    WORLD_VERDICT_DEAD,     /* The provider says it is off or gone. */
+};
+const char *world_verdict_to_string(enum world_verdict verdict); /* "unready" */
+const char *world_rung_to_string(enum world_rung rung);          /* "reboot" */
+const char *world_wish_to_string(enum world_wish wish);          /* "standby" */
+/* "replace"; 0 when there is no such process. */
+enum world_process world_process_from_string(const char *name);
+const char *world_process_to_string(enum world_process process);
+/* All names, NULL-terminated. */
+extern const char *const world_process_names[];
+
+/* What one witness says, and since when. Observed. */
+struct world_witness {
+    enum world_health health;
+    int64_t since_ms;
+};
+
 struct world_instance {
     char id[WORLD_ID_SIZE];
     size_t group; /* In spec->groups; WORLD_NONE when the file no longer has it. */
     size_t zone;  /* In spec->zones; WORLD_NONE likewise. */
     unsigned number;
+
+    /* Recorded. */
     enum lifecycle lifecycle;
-    enum world_power power;
+    enum world_wish wish;
+    bool protect; /* From scale-in and from replacement for age or balance. */
+    bool paused;
     bool greeted;    /* SSH answered with the right key, facts are known. */
     bool configured; /* All roles were applied at least once. */
-    enum world_drift drift;
-    int64_t drift_count; /* Resources that differ, with DRIFT_PENDING. */
-    enum world_health health;
-    int64_t
-        ready_ms; /* When it was last configured, or this run began: its grace counts from here. */
-    bool busy;    /* An action on it is under way. */
+    int64_t made_ms; /* When its record was made; may be negative (before this machine's boot). */
+    int64_t ready_ms;      /* Last configured or started: its grace counts from here (S11). */
+    int64_t in_service_ms; /* Last came into service: its bake time counts from here. */
+    enum world_rung rung;
+    int64_t rung_ms;   /* When the action of that rung ended. */
+    unsigned rebuilds; /* Of its machine, in the last 24 h (S9); 0 for what is made anew. */
+    bool hook_done;    /* Of the transition it waits in (pending:wait, terminating:wait). */
+    bool hook_abandon; /* It ended with abandon. */
+    int64_t hook_ms;   /* When the hook began; 0: not begun. */
     enum world_failure failure;
     int64_t failures; /* In a row. */
     int64_t failed_ms;
+
+    /* Observed. */
+    enum world_power power;
+    int64_t power_ms; /* When the provider said so. */
+    /* The provider can switch it off and on, and says truly whether it runs. False for a static
+       host: its power is only assumed. */
+    bool power_witnessed;
+    enum world_drift drift;
+    int64_t drift_count;         /* Resources that differ, with DRIFT_PENDING. */
+    struct world_witness health; /* Readiness: the pool's check, by the prober. */
+    struct world_witness alive;  /* Liveness: its SSH port accepts, by the prober. */
+    struct world_witness custom; /* The group's check-command. */
+    int64_t custom_ms;           /* When that last ended; 0: never. */
+    struct damping damping;      /* Of health. */
+    bool busy;                   /* An action on it is under way. */
+
+    /* Judged. */
+    enum world_verdict verdict;
+    int64_t verdict_ms; /* Since when. */
 };
 
-/* A frontend's view of one member of one of its pools, on one of its balancers. */
+/* A frontend's view of one member of one of its pools, on one of its balancers. Observed. */
 enum world_target_state {
     WORLD_TARGET_UNKNOWN,
     WORLD_TARGET_ABSENT,
@@ -63,21 +152,58 @@ struct world_target {
 };
 
 enum world_sync { WORLD_SYNC_UNKNOWN, WORLD_SYNC_DIFFERS, WORLD_SYNC_DONE };
-/* One balancer: an instance of a frontend's group. */
+/* One balancer: an instance of a frontend's group. Observed. */
 struct world_balancer {
     size_t instance;
     size_t frontend;
     enum world_sync sync;
-    bool busy; /* An action on it, for itself or for a member, is under way. */
+    int64_t seen_ms; /* When it last told its targets' states; INT64_MIN: never. */
+    bool busy;       /* An action on it, for itself or for a member, is under way. */
+};
+
+/* Beside spec->groups[i]. */
+struct world_group {
+    /* Recorded. */
+    unsigned desired; /* The file's, or what was set by hand since. */
+    unsigned suspended; /* enum world_process bits. */
+    bool paused;
+    unsigned next_number;     /* No number is used twice. */
+    unsigned failed_launches; /* In a row: never came into service (S9). */
+    int64_t disrupted_ms;     /* When the last disruption ended. INT64_MIN: none known. */
+    int64_t size_changed_ms;  /* When an instance was last added or ended for its size. */
+
+    /* Judged. */
+    bool breaker;         /* Open: nothing destructive (S4). */
+    int64_t breaker_ms;   /* Since when it is as it is. */
+    unsigned bad;         /* Members judged unready, lost or dead. */
+    unsigned judged;      /* Members that are judged at all. */
+    int64_t bad_since_ms; /* When that number last rose. */
+};
+
+/* Beside spec->zones[i]. Judged. */
+struct world_zone {
+    bool lost; /* As a whole (S6). */
+    int64_t lost_ms;
+    bool breaker; /* As a group's, over all instances in it. */
+    int64_t breaker_ms;
+    unsigned bad, judged;
+    int64_t bad_since_ms;
 };
 
 struct world {
     int64_t now_ms; /* Monotonic. */
     size_t slots;   /* Actions that may be begun now. */
+    bool paused;    /* The cluster (S22). Recorded. */
+
+    /* Judged: most of what I see is gone, so it is me who is cut off (S5). */
+    bool frozen;
+    int64_t frozen_ms;     /* Since when it is as it is. */
+    int64_t unfrozen_from_ms; /* When enough answered again; it takes a while to be believed. */
+    unsigned gone, seen;      /* Of the hosts that should answer, how many do not. */
 
     struct world_instance *instances;
     size_t instance_count;
-    size_t instance_capacity; /* Room for what core/expect adds. */
+    size_t instance_capacity; /* Room for what world_end() adds. */
 
     struct world_balancer *balancers;
     size_t balancer_count;
@@ -87,6 +213,9 @@ struct world {
     size_t target_count;
     size_t target_capacity;
 
+    struct world_group *groups; /* As many as spec->groups. */
+    struct world_zone *zones;   /* As many as spec->zones. */
+
     /* The caller's array. room[group * zone_count + zone]: how many more instances of the group the
      * zone can take. */
     size_t *room;
@@ -94,18 +223,17 @@ struct world {
 
 struct spec;
 
-/* Serving: every balancer in front of it says UP and the prober agrees; without a pool: it runs,
-   in service. Unknown counts as not serving. */
-bool world_serving(const struct spec *spec, const struct world *world, size_t instance);
-/* Known to give nothing: it does not run, was never configured, or every balancer has it out of
-   traffic. Not the opposite of serving: between the two lies what is unknown. */
-bool world_known_out(const struct spec *spec, const struct world *world, size_t instance);
-size_t world_serving_count(const struct spec *spec, const struct world *world, size_t group);
-/* The healthy minimum of a group, as a count: rounded up. */
-size_t world_healthy_minimum(const struct spec *spec, size_t group);
-/* Instances of a group that are to stay. */
-size_t world_member_count(const struct spec *spec, const struct world *world, size_t group);
+/* Sets groups and zones to how a new cluster begins: what the file says, nothing judged. */
+void world_groups_init(const struct spec *spec, struct world *world);
+
+/* True when it is leaving or has left: no member of its group any more. */
+bool world_leaving(enum lifecycle lifecycle);
 /* Adds the balancers and targets that the spec asks for and the world lacks, as UNKNOWN. */
 void world_complete(const struct spec *spec, struct world *world);
+/* The healthy minimum of a group, as a count: rounded up. */
+size_t world_healthy_minimum(const struct spec *spec, const struct world *world, size_t group);
+/* How many live instances a group may have for a while, so that launch comes before terminate:
+   healthy-max of desired, rounded down, but at least its max. */
+size_t world_most(const struct spec *spec, const struct world *world, size_t group);
 
 #endif

@@ -1,0 +1,62 @@
+/*
+ * What is counted once a step, so that no question walks all instances again: one pass over
+ * instances and targets. Made by survey_make() in memory that the caller gives, good until the
+ * world changes. Used by judge() and decide(); drivers and tests may ask it too.
+ */
+#ifndef CORE_SURVEY_H
+#define CORE_SURVEY_H
+
+#include "core/world.h"
+
+struct spec;
+
+struct survey_group {
+    size_t members;     /* Instances that belong to it and are not leaving. */
+    size_t standing;    /* Of those, the ones that count for its size: not standby, not to be replaced or
+                           detached, not given up (dead, in a lost zone, in quarantine). */
+    size_t live;        /* That use up room: not leaving, and not known to be dead. */
+    size_t in_service;  /* Configured, running, in service. */
+    size_t serving;     /* See survey_serving(). */
+    size_t ready;       /* Of `standing`: serving, and baked (S11). */
+    size_t leaving;     /* Terminating, not gone yet. */
+    size_t unsettled;   /* In service, of which it is not known whether they serve. */
+    size_t changing;    /* Being changed, repaired or removed now. */
+    size_t change;      /* One of those; WORLD_NONE. */
+    size_t pending;     /* Being made. */
+    size_t standby;
+};
+
+struct survey {
+    const struct spec *spec;
+    const struct world *world;
+    struct survey_group *groups; /* Beside spec->groups. */
+    size_t *zone_standing;       /* [group * zone_count + zone] */
+    bool *serving;               /* Beside world->instances. */
+    bool *known_out;
+    size_t *first_target; /* Beside world->instances: its first target, or WORLD_NONE. */
+    size_t *next_target;  /* Beside world->targets: the same member's next. */
+    size_t disrupted;     /* In the whole cluster: being changed, repaired or removed. */
+    size_t instances;     /* In the whole cluster: in service. */
+    /* Written while deciding. */
+    bool *acted;          /* Beside world->instances: it has its action of this step. */
+    bool *balancer_taken; /* Beside world->balancers. */
+};
+
+/* Bytes that survey_make() needs for a world of these capacities. */
+size_t survey_size(const struct spec *spec, const struct world *world);
+/* MEMORY is the caller's, SIZE at least survey_size(), aligned as malloc does. */
+void survey_make(struct survey *ret_survey, const struct spec *spec, const struct world *world,
+                 void *memory, size_t size);
+
+/*
+ * Serving: every balancer in front of it says UP and the prober agrees; without a pool: it runs, in
+ * service. Unknown counts as not serving.
+ * Known out: it gives nothing for certain: it does not run, was never configured, or every balancer
+ * has it out of traffic. Not the opposite of serving: between the two lies what is unknown.
+ */
+
+/* True when it is given up: it is known to be dead, its whole zone is lost, or it is in quarantine,
+   so others are made in its place before it is seen to. */
+bool survey_given_up(const struct survey *s, size_t instance);
+
+#endif
