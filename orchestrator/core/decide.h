@@ -10,7 +10,7 @@
 #define CORE_DECIDE_H
 
 #include "core/reason.h"
-#include "core/world.h"
+#include "core/survey.h"
 
 struct spec;
 
@@ -31,7 +31,6 @@ enum action_kind {
     ACTION_CYCLE,     /* Rung 3: the provider switches it off and reads back that it is off. */
     ACTION_CHECK,     /* The group's check-command, on the host; changes nothing. */
     ACTION_HOOK,      /* Run the lifecycle hook of the transition it waits in. */
-    ACTION_FORGET,    /* Detached: only the record goes, the host runs on. */
 };
 const char *action_kind_to_string(enum action_kind kind); /* "configure" */
 /* True for those that change something outside our own records. */
@@ -74,6 +73,7 @@ struct decision {
     int64_t deadline_ms; /* Decide again then at the latest; INT64_MAX: nothing is timed. */
     void *memory;        /* The caller's, survey_size() bytes. */
     size_t memory_size;
+    struct survey survey; /* In that memory: what was counted for this decision. */
 };
 /* Enough holds for any decision on this world. */
 size_t decision_hold_capacity(const struct spec *spec, const struct world *world);

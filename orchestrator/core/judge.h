@@ -16,4 +16,7 @@
 void judge(const struct spec *spec, struct world *world, void *memory, size_t size,
            int64_t *ret_deadline_ms);
 
+/* How many of so many may be bad before the breaker opens (S4): the share, at least one. */
+unsigned judge_tolerated(unsigned judged, unsigned percent);
+
 #endif

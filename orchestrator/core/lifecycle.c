@@ -12,6 +12,7 @@ const char *lifecycle_to_string(enum lifecycle lifecycle)
     case LIFECYCLE_QUARANTINED: return "quarantined";
     case LIFECYCLE_PENDING_WAIT: return "pending:wait";
     case LIFECYCLE_TERMINATING_WAIT: return "terminating:wait";
+    case LIFECYCLE_DETACHED: return "detached";
     }
     return "unknown";
 }

@@ -13,6 +13,9 @@ enum lifecycle {
     LIFECYCLE_QUARANTINED = 7,
     LIFECYCLE_PENDING_WAIT = 8, /* Held by a lifecycle hook. */
     LIFECYCLE_TERMINATING_WAIT = 9,
+    /* Ours by its mark, in no group: an operator detached it, or it was found while the records do
+       not know it (S21). Never touched until it is attached. */
+    LIFECYCLE_DETACHED = 10,
 };
 
 /* "in-service"; "pending:wait" for the waiting ones. */

@@ -1,7 +1,7 @@
 /*
- * What an action does to the world: when it begins, and when it has ended. The one place that knows,
- * for all drivers: the controller (which then adds what the answer told), the simulator, `rehearse`,
- * and `plan`, for which every action ends well.
+ * What an action does to the world: when it begins, and when it has ended. The one place that
+ * knows, for all drivers: the controller (which then adds what the answer told), the simulator,
+ * `rehearse`, and `plan`, for which every action ends well.
  */
 #ifndef CORE_OUTCOME_H
 #define CORE_OUTCOME_H
@@ -17,10 +17,10 @@ enum outcome {
 /* It is under way: busy. Actions that only change records are never begun, only ended. */
 void world_begin(const struct spec *spec, struct world *world, const struct action *action);
 /*
- * It has ended at world->now_ms. With OUTCOME_DONE the world is as it promises; what only the answer
- * tells (facts, drift that INSPECT found, what balancers said of targets) is the driver's to set
- * after this. ADD needs room in world->instances, balancers and targets; the new instance is the
- * last one.
+ * It has ended at world->now_ms. With OUTCOME_DONE the world is as it promises; what only the
+ * answer tells (facts, drift that INSPECT found, what balancers said of targets) is the driver's to
+ * set after this. ADD needs room in world->instances, balancers and targets; the new instance is
+ * the last one.
  */
 void world_end(const struct spec *spec, struct world *world, const struct action *action,
                enum outcome outcome);

@@ -1,36 +1,25 @@
 #include "core/placement.h"
 
+#include "core/guard.h"
 #include "spec/spec.h"
 
-static bool stays(const struct world_instance *it, size_t group)
+static bool is_lost(const struct survey *s, size_t zone)
 {
-    return it->group == group && it->lifecycle != LIFECYCLE_TERMINATING &&
-           it->lifecycle != LIFECYCLE_TERMINATING_WAIT && it->lifecycle != LIFECYCLE_TERMINATED;
+    return s->world->zones[zone].lost.on && !GUARDED(GUARD_S6_ZONE, false);
 }
 
-static size_t zone_members(const struct world *world, size_t group, size_t zone)
+size_t placement_zone(const struct survey *s, size_t group, const size_t *placed)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < world->instance_count; i++) {
-        if (stays(&world->instances[i], group) && world->instances[i].zone == zone) {
-            count++;
-        }
-    }
-    return count;
-}
-
-size_t placement_zone(const struct spec *spec, const struct world *world, size_t group,
-                      const size_t *placed)
-{
-    const struct spec_index_list *zones = &spec->groups[group].zones;
+    const struct spec_index_list *zones = &s->spec->groups[group].zones;
     size_t best = WORLD_NONE;
     size_t least = 0;
     for (size_t i = 0; i < zones->count; i++) {
         size_t zone = zones->items[i];
-        if (world->room[group * spec->zone_count + zone] <= placed[zone]) {
+        size_t at = group * s->spec->zone_count + zone;
+        if (s->world->room[at] <= placed[zone] || is_lost(s, zone)) {
             continue;
         }
-        size_t members = zone_members(world, group, zone) + placed[zone];
+        size_t members = s->zone_standing[at] + placed[zone];
         if (best == WORLD_NONE || members < least) {
             best = zone;
             least = members;
@@ -39,46 +28,76 @@ size_t placement_zone(const struct spec *spec, const struct world *world, size_t
     return best;
 }
 
-static bool number_taken(const struct world *world, size_t group, unsigned number)
+size_t placement_fullest(const struct survey *s, size_t group)
 {
-    for (size_t i = 0; i < world->instance_count; i++) {
-        const struct world_instance *it = &world->instances[i];
-        if (it->group == group && it->number == number && it->lifecycle != LIFECYCLE_TERMINATED) {
-            return true;
+    const struct spec_index_list *zones = &s->spec->groups[group].zones;
+    const size_t *standing = &s->zone_standing[group * s->spec->zone_count];
+    size_t best = WORLD_NONE;
+    for (size_t i = 0; i < zones->count; i++) {
+        size_t zone = zones->items[i];
+        if (!is_lost(s, zone) && (best == WORLD_NONE || standing[zone] > standing[best])) {
+            best = zone;
         }
     }
-    return false;
+    return best;
 }
 
-unsigned placement_number(const struct world *world, size_t group, unsigned after)
+static bool may_leave(const struct survey *s, size_t instance, size_t group)
 {
-    unsigned number = after + 1;
-    while (number_taken(world, group, number)) {
-        number++;
-    }
-    return number;
+    const struct world_instance *it = &s->world->instances[instance];
+    bool stands = it->group == group && !world_leaving(it->lifecycle) &&
+                  it->lifecycle != LIFECYCLE_STANDBY && it->lifecycle != LIFECYCLE_DETACHED &&
+                  it->wish != WORLD_WISH_REPLACE && it->wish != WORLD_WISH_DETACH;
+    return stands && !survey_given_up(s, instance) && GUARDED(GUARD_PROTECTED, !it->protect);
 }
 
-size_t placement_victim(const struct spec *spec, const struct world *world, size_t group)
+/* By the policy: positive when A leaves before B. */
+static int policy_order(const struct survey *s, const struct world_instance *a,
+                        const struct world_instance *b)
+{
+    switch (s->spec->groups[a->group].termination) {
+    case SPEC_TERMINATION_OLDEST_TEMPLATE: {
+        int outdated_a = a->drift == WORLD_DRIFT_PENDING;
+        int outdated_b = b->drift == WORLD_DRIFT_PENDING;
+        return outdated_a - outdated_b;
+    }
+    case SPEC_TERMINATION_OLDEST:
+        return a->made_ms < b->made_ms ? 1 : a->made_ms > b->made_ms ? -1 : 0;
+    case SPEC_TERMINATION_NEWEST:
+        return a->made_ms > b->made_ms ? 1 : a->made_ms < b->made_ms ? -1 : 0;
+    }
+    return 0;
+}
+
+static bool is_bad(const struct world_instance *it)
+{
+    return it->verdict == WORLD_VERDICT_UNREADY || it->verdict == WORLD_VERDICT_LOST ||
+           it->verdict == WORLD_VERDICT_DEAD || it->failure == WORLD_FAILURE_PERMANENT;
+}
+
+static bool leaves_before(const struct survey *s, size_t a, size_t b)
+{
+    const struct world_instance *x = &s->world->instances[a];
+    const struct world_instance *y = &s->world->instances[b];
+    if (is_bad(x) != is_bad(y)) {
+        return is_bad(x);
+    }
+    const size_t *standing = &s->zone_standing[x->group * s->spec->zone_count];
+    size_t members_x = x->zone == WORLD_NONE ? SIZE_MAX : standing[x->zone];
+    size_t members_y = y->zone == WORLD_NONE ? SIZE_MAX : standing[y->zone];
+    if (members_x != members_y) {
+        return members_x > members_y;
+    }
+    int order = policy_order(s, x, y);
+    return order != 0 ? order > 0 : x->number > y->number;
+}
+
+size_t placement_victim(const struct survey *s, size_t group)
 {
     size_t best = WORLD_NONE;
-    size_t best_members = 0;
-    bool best_serves = true;
-    for (size_t i = 0; i < world->instance_count; i++) {
-        const struct world_instance *it = &world->instances[i];
-        if (!stays(it, group)) {
-            continue;
-        }
-        size_t members = zone_members(world, group, it->zone);
-        bool serves = world_serving(spec, world, i);
-        bool better = best == WORLD_NONE || members > best_members ||
-                      (members == best_members &&
-                       ((best_serves && !serves) ||
-                        (best_serves == serves && it->number > world->instances[best].number)));
-        if (better) {
+    for (size_t i = 0; i < s->world->instance_count; i++) {
+        if (may_leave(s, i, group) && (best == WORLD_NONE || leaves_before(s, i, best))) {
             best = i;
-            best_members = members;
-            best_serves = serves;
         }
     }
     return best;

@@ -13,18 +13,19 @@ enum reason_code {
     REASON_NONE,
 
     /* Why an action is taken. */
-    REASON_GROUP_SHORT,       /* Group NAME has A of B instances. */
-    REASON_GROUP_LONG,        /* Group NAME has A instances and wants B. */
-    REASON_NOT_MADE,          /* Added, and not made yet. */
-    REASON_NOT_RUNNING,       /* It should run and does not. */
-    REASON_FIRST_CONTACT,     /* Nothing is known of the host yet. */
-    REASON_NEVER_CONFIGURED,  /* Its roles were never applied as a whole. */
-    REASON_NOT_INSPECTED,     /* This run has not looked at the host yet. */
-    REASON_DRIFT,             /* A resources differ from the roles. */
-    REASON_FRONTEND_UNSEEN,   /* This run has not compared frontend NAME yet. */
-    REASON_FRONTEND_STALE,    /* What frontend NAME told is A ms old; it is looked at again before an effect. */
-    REASON_FRONTEND_DIFFERS,  /* The configuration of frontend NAME differs. */
-    REASON_NOT_IN_POOL,       /* Healthy, and pool NAME does not send it traffic. */
+    REASON_GROUP_SHORT,      /* Group NAME has A of B instances. */
+    REASON_GROUP_LONG,       /* Group NAME has A instances and wants B. */
+    REASON_NOT_MADE,         /* Added, and not made yet. */
+    REASON_NOT_RUNNING,      /* It should run and does not. */
+    REASON_FIRST_CONTACT,    /* Nothing is known of the host yet. */
+    REASON_NEVER_CONFIGURED, /* Its roles were never applied as a whole. */
+    REASON_NOT_INSPECTED,    /* This run has not looked at the host yet. */
+    REASON_DRIFT,            /* A resources differ from the roles. */
+    REASON_FRONTEND_UNSEEN,  /* This run has not compared frontend NAME yet. */
+    REASON_FRONTEND_STALE,   /* What frontend NAME told is A ms old; it is looked at again before an
+                                effect. */
+    REASON_FRONTEND_DIFFERS, /* The configuration of frontend NAME differs. */
+    REASON_NOT_IN_POOL,      /* Healthy, and pool NAME does not send it traffic. */
     REASON_LEAVES_FOR_CHANGE, /* A resources differ; pool NAME keeps B serving, C is the minimum. */
     REASON_LEAVES_FOR_GOOD,   /* It leaves group NAME. */
     REASON_SERVING,           /* Configured and serving. */
@@ -34,7 +35,6 @@ enum reason_code {
     REASON_WISH_DETACH,       /* An operator asked for it to leave the group and run on. */
     REASON_WISH_BACK,         /* Standby is over. */
     REASON_MEND,              /* Verdict NAME for A ms; rung B of the ladder (enum world_rung). */
-    REASON_MEND_DRAIN,        /* The same; out of its pool first. */
     REASON_DEAD,              /* The provider says it is off. */
     REASON_TOO_OLD,           /* A ms old, its group's max-lifetime is B ms. */
     REASON_UNBALANCED,        /* Zone NAME has A of the group, another B. */
@@ -53,34 +53,36 @@ enum reason_code {
     REASON_WAITS_FOR_BAKE,     /* S7, S11: the last one is back since A ms, B more to go. */
     REASON_WAITS_FOR_CLUSTER,  /* S7: A of at most B disruptions in the cluster are under way. */
     REASON_WAITS_TO_RETRY,     /* Failed A times; again in B ms. */
-    REASON_WAITS_FOR_DRAIN,    /* Sessions are ending. */
-    REASON_WAITS_FOR_NEW,      /* S2: another must serve in its place first; group NAME has A of B ready. */
+    REASON_WAITS_FOR_NEW, /* S2: another must serve in its place first; group NAME has A of B ready.
+                           */
     REASON_WAITS_FOR_RUNG,     /* Rung A was taken; it has B more ms to come back. */
     REASON_WAITS_TO_CONFIRM,   /* Verdict NAME for A ms; believed after B ms. */
     REASON_WAITS_FOR_HOOK,     /* Its hook NAME has run for A ms, at most B. */
     REASON_WAITS_FOR_COOLDOWN, /* Group NAME changed A ms ago; nothing by itself for B ms. */
     REASON_BUSY,               /* A step on it is under way. */
     REASON_GRACE,              /* S11: not judged for A more ms. */
-    REASON_DISPUTED,           /* S8/S10: witnesses differ (A: the prober says well; B: a balancer does). */
-    REASON_UNKNOWN,            /* S10: not all witnesses have answered. */
-    REASON_FLAPPING,           /* S13: changes too often; held for A more ms. */
-    REASON_SHARED,             /* S12: NAME, which it needs, or A of B members at once: not the host. */
-    REASON_BREAKER,            /* S4: A of B in group or zone NAME are unhealthy; at most C. */
-    REASON_ZONE_LOST,          /* S6: zone NAME is gone as a whole; made up elsewhere. */
-    REASON_FROZEN,             /* S5: A of B hosts do not answer: the controller is cut off. */
-    REASON_PAUSED,             /* S22: NAME (cluster, group or instance) is paused. */
-    REASON_SUSPENDED,          /* Process NAME of the group is suspended. */
-    REASON_PROTECTED,          /* Protected from scale-in. */
-    REASON_STANDBY,            /* In standby. */
-    REASON_DETACHED,           /* S21: in no group; left alone. */
+    REASON_DISPUTED,  /* S8/S10: witnesses differ (A: the prober says well; B: a balancer does). */
+    REASON_UNKNOWN,   /* S10: not all witnesses have answered. */
+    REASON_FLAPPING,  /* S13: changes too often; held for A more ms. */
+    REASON_SHARED,    /* S12: NAME, which it needs, or A of B members at once: not the host. */
+    REASON_BREAKER,   /* S4: A of B in group or zone NAME are unhealthy; at most C. */
+    REASON_ZONE_LOST, /* S6: zone NAME is gone as a whole; made up elsewhere. */
+    REASON_FROZEN,    /* S5: A of B hosts do not answer: the controller is cut off. */
+    REASON_PAUSED,    /* S22: NAME (cluster, group or instance) is paused. */
+    REASON_SUSPENDED, /* Process NAME of the group is suspended. */
+    REASON_PROTECTED, /* Protected from scale-in. */
+    REASON_STANDBY,   /* In standby. */
+    REASON_DETACHED,  /* S21: in no group; left alone. */
 
     /* Why something is not done at all. */
     REASON_BELOW_MINIMUM, /* S1: A serving, B is the minimum: one less would break it. */
-    REASON_BELOW_SPARE,   /* S1: A serving; with C more lost than this one the minimum B would break. */
-    REASON_FAILED,        /* Failed A times, no more tries in this run. */
-    REASON_UNHEALTHY,     /* Its health check fails, and nothing is to be done about it (repair = none). */
-    REASON_NO_ROOM,       /* No zone of group NAME has room for A more. */
-    REASON_AT_MOST,       /* S2: group NAME has A live instances, at most B. */
+    REASON_BELOW_SPARE, /* S1: A serving; with C more lost than this one the minimum B would break.
+                         */
+    REASON_FAILED,      /* Failed A times, no more tries in this run. */
+    REASON_UNHEALTHY, /* Its health check fails, and nothing is to be done about it (repair = none).
+                       */
+    REASON_NO_ROOM,   /* No zone of group NAME has room for A more. */
+    REASON_AT_MOST,   /* S2: group NAME has A live instances, at most B. */
     REASON_LAUNCHES_FAIL, /* S9: A replacements in a row of group NAME did not come into service. */
     REASON_QUARANTINED,   /* S9: in quarantine. */
     REASON_NO_POWER,      /* S10: nobody can power-cycle it; a human must look. */

@@ -10,19 +10,27 @@
 
 struct spec;
 
+/* A host that nobody has reached for this long is given up: another is made in its place, and it is
+   left as it is (S10). The time that Kubernetes' node controller gives an unreachable node's pods.
+ */
+#define SURVEY_LOST_GIVEN_UP_MS 300000
+/* Starts that may fail before a dead instance is given up after all. */
+#define SURVEY_RESTARTS_MAX 3
+
 struct survey_group {
-    size_t members;     /* Instances that belong to it and are not leaving. */
-    size_t standing;    /* Of those, the ones that count for its size: not standby, not to be replaced or
-                           detached, not given up (dead, in a lost zone, in quarantine). */
-    size_t live;        /* That use up room: not leaving, and not known to be dead. */
-    size_t in_service;  /* Configured, running, in service. */
-    size_t serving;     /* See survey_serving(). */
-    size_t ready;       /* Of `standing`: serving, and baked (S11). */
-    size_t leaving;     /* Terminating, not gone yet. */
-    size_t unsettled;   /* In service, of which it is not known whether they serve. */
-    size_t changing;    /* Being changed, repaired or removed now. */
-    size_t change;      /* One of those; WORLD_NONE. */
-    size_t pending;     /* Being made. */
+    size_t members;  /* Instances that belong to it and are not leaving. */
+    size_t standing; /* Of those, the ones that count for its size: not standby, not to be replaced
+                        or detached, not given up (dead, in a lost zone, in quarantine). */
+    size_t live;     /* That use up room: not leaving, and not known to be dead. */
+    size_t in_service; /* Configured, running, in service. */
+    size_t serving;    /* See survey_serving(). */
+    size_t counted;    /* Of `serving`, those that may be counted on: baked (S11). */
+    size_t ready;      /* Of `standing`, those that are counted. */
+    size_t leaving;    /* Terminating, not gone yet. */
+    size_t unsettled;  /* In service, of which it is not known whether they serve. */
+    size_t changing;   /* Being changed, repaired or removed now. */
+    size_t change;     /* One of those; WORLD_NONE. */
+    size_t pending;    /* Being made. */
     size_t standby;
 };
 
@@ -58,5 +66,11 @@ void survey_make(struct survey *ret_survey, const struct spec *spec, const struc
 /* True when it is given up: it is known to be dead, its whole zone is lost, or it is in quarantine,
    so others are made in its place before it is seen to. */
 bool survey_given_up(const struct survey *s, size_t instance);
+/*
+ * What the provider says is off: true when it is to be started again as it is, false when it is to
+ * be replaced. One alone is replaced, where its group says so: what is on its disk is not to be
+ * trusted. Where many are off at once it was the power, and nothing is destroyed (S4).
+ */
+bool survey_restarts_dead(const struct survey *s, size_t instance);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * `why`: for any instance or group, in words: how it stands and since when, the rule and inputs that
- * make it so, and what would change the answer. Reads a judged world and its decision; decides
+ * `why`: for any instance or group, in words: how it stands and since when, the rule and inputs
+ * that make it so, and what would change the answer. Reads a judged world and its decision; decides
  * nothing itself.
  */
 #ifndef CORE_WHY_H

@@ -1,88 +1,106 @@
 #include "core/world.h"
 
+#include "core/guard.h"
 #include "spec/spec.h"
 
 #include <assert.h>
+#include <string.h>
 
-static bool leaving(enum lifecycle lifecycle)
+const char *world_verdict_to_string(enum world_verdict verdict)
+{
+    switch (verdict) {
+    case WORLD_VERDICT_NONE: return "not judged";
+    case WORLD_VERDICT_OK: return "well";
+    case WORLD_VERDICT_UNKNOWN: return "unknown";
+    case WORLD_VERDICT_DISPUTED: return "disputed";
+    case WORLD_VERDICT_FLAPPING: return "flapping";
+    case WORLD_VERDICT_UNREADY: return "unready";
+    case WORLD_VERDICT_LOST: return "lost";
+    case WORLD_VERDICT_DEAD: return "dead";
+    }
+    return "unknown";
+}
+
+const char *world_rung_to_string(enum world_rung rung)
+{
+    switch (rung) {
+    case WORLD_RUNG_NONE: return "none";
+    case WORLD_RUNG_RESTART: return "restart";
+    case WORLD_RUNG_REBOOT: return "reboot";
+    case WORLD_RUNG_CYCLE: return "power-cycle";
+    case WORLD_RUNG_REPLACE: return "replace";
+    case WORLD_RUNG_QUARANTINE: return "quarantine";
+    }
+    return "unknown";
+}
+
+const char *world_wish_to_string(enum world_wish wish)
+{
+    switch (wish) {
+    case WORLD_WISH_NONE: return "none";
+    case WORLD_WISH_STANDBY: return "standby";
+    case WORLD_WISH_REPLACE: return "replace";
+    case WORLD_WISH_DETACH: return "detach";
+    }
+    return "unknown";
+}
+
+/* In the order of the bits. */
+const char *const world_process_names[] = {
+    "launch",   "terminate", "health-check",    "replace", "rebalance",
+    "schedule", "policies",  "add-to-balancer", "change",  NULL};
+
+enum world_process world_process_from_string(const char *name)
+{
+    for (unsigned i = 0; world_process_names[i] != NULL; i++) {
+        if (strcmp(world_process_names[i], name) == 0) {
+            return (enum world_process)(1U << i);
+        }
+    }
+    return (enum world_process)0;
+}
+
+const char *world_process_to_string(enum world_process process)
+{
+    for (unsigned i = 0; world_process_names[i] != NULL; i++) {
+        if (1U << i == (unsigned)process) {
+            return world_process_names[i];
+        }
+    }
+    return "unknown";
+}
+
+void world_groups_init(const struct spec *spec, struct world *world)
+{
+    for (size_t g = 0; g < spec->group_count; g++) {
+        world->groups[g] = (struct world_group){.desired = spec->groups[g].desired,
+                                                .next_number = 1,
+                                                .disrupted_ms = INT64_MIN,
+                                                .size_changed_ms = INT64_MIN};
+    }
+    for (size_t z = 0; z < spec->zone_count; z++) {
+        world->zones[z] = (struct world_zone){.lost = {.on = false}};
+    }
+}
+
+bool world_leaving(enum lifecycle lifecycle)
 {
     return lifecycle == LIFECYCLE_TERMINATING || lifecycle == LIFECYCLE_TERMINATING_WAIT ||
            lifecycle == LIFECYCLE_TERMINATED;
 }
 
-/* True when every balancer in front of INSTANCE sends it traffic. */
-static bool all_targets_up(const struct world *world, size_t instance)
+size_t world_healthy_minimum(const struct spec *spec, const struct world *world, size_t group)
 {
-    for (size_t i = 0; i < world->target_count; i++) {
-        if (world->targets[i].member == instance && world->targets[i].state != WORLD_TARGET_UP) {
-            return false;
-        }
-    }
-    return true;
+    size_t hundredths =
+        (size_t)world->groups[group].desired * spec->groups[group].healthy_min_percent;
+    return GUARDED(GUARD_S1_ROUNDING, false) ? hundredths / 100 : (hundredths + 99) / 100;
 }
 
-bool world_serving(const struct spec *spec, const struct world *world, size_t instance)
-{
-    const struct world_instance *it = &world->instances[instance];
-    if (it->group == WORLD_NONE || it->power != WORLD_POWER_RUNNING || !it->configured) {
-        return false;
-    }
-    if (spec->groups[it->group].pool == SPEC_NONE) {
-        return it->lifecycle == LIFECYCLE_IN_SERVICE;
-    }
-    return it->health == WORLD_HEALTHY && all_targets_up(world, instance);
-}
-
-bool world_known_out(const struct spec *spec, const struct world *world, size_t instance)
-{
-    const struct world_instance *it = &world->instances[instance];
-    if (!it->configured || it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT) {
-        return true;
-    }
-    if (it->group == WORLD_NONE || spec->groups[it->group].pool == SPEC_NONE) {
-        return false;
-    }
-    size_t balancers = 0;
-    for (size_t i = 0; i < world->target_count; i++) {
-        enum world_target_state state = world->targets[i].state;
-        if (world->targets[i].member != instance) {
-            continue;
-        }
-        balancers++;
-        if (state == WORLD_TARGET_UP || state == WORLD_TARGET_UNKNOWN) {
-            return false;
-        }
-    }
-    return balancers > 0 || it->health == WORLD_UNHEALTHY;
-}
-
-size_t world_serving_count(const struct spec *spec, const struct world *world, size_t group)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < world->instance_count; i++) {
-        if (world->instances[i].group == group && world_serving(spec, world, i)) {
-            count++;
-        }
-    }
-    return count;
-}
-
-size_t world_healthy_minimum(const struct spec *spec, size_t group)
+size_t world_most(const struct spec *spec, const struct world *world, size_t group)
 {
     const struct spec_group *g = &spec->groups[group];
-    return ((size_t)g->desired * g->healthy_min_percent + 99) / 100;
-}
-
-size_t world_member_count(const struct spec *spec, const struct world *world, size_t group)
-{
-    (void)spec;
-    size_t count = 0;
-    for (size_t i = 0; i < world->instance_count; i++) {
-        if (world->instances[i].group == group && !leaving(world->instances[i].lifecycle)) {
-            count++;
-        }
-    }
-    return count;
+    size_t surge = (size_t)world->groups[group].desired * g->healthy_max_percent / 100;
+    return surge > g->max ? surge : g->max;
 }
 
 static void add_balancer(struct world *world, size_t instance, size_t frontend)
@@ -93,8 +111,10 @@ static void add_balancer(struct world *world, size_t instance, size_t frontend)
         }
     }
     assert(world->balancer_count < world->balancer_capacity);
-    world->balancers[world->balancer_count++] = (struct world_balancer){
-        .instance = instance, .frontend = frontend, .sync = WORLD_SYNC_UNKNOWN};
+    world->balancers[world->balancer_count++] = (struct world_balancer){.instance = instance,
+                                                                        .frontend = frontend,
+                                                                        .sync = WORLD_SYNC_UNKNOWN,
+                                                                        .seen_ms = INT64_MIN};
 }
 
 static void add_target(struct world *world, size_t member, size_t balancer)
@@ -119,19 +139,26 @@ static bool routes_to(const struct spec_frontend *frontend, size_t pool)
     return false;
 }
 
+static bool is_member(const struct world_instance *it)
+{
+    return it->group != WORLD_NONE && it->lifecycle != LIFECYCLE_DETACHED &&
+           it->lifecycle != LIFECYCLE_TERMINATED;
+}
+
 void world_complete(const struct spec *spec, struct world *world)
 {
     for (size_t i = 0; i < world->instance_count; i++) {
         for (size_t f = 0; f < spec->frontend_count; f++) {
-            if (world->instances[i].group == spec->frontends[f].group &&
-                !leaving(world->instances[i].lifecycle)) {
+            if (is_member(&world->instances[i]) &&
+                world->instances[i].group == spec->frontends[f].group &&
+                !world_leaving(world->instances[i].lifecycle)) {
                 add_balancer(world, i, f);
             }
         }
     }
     for (size_t i = 0; i < world->instance_count; i++) {
         size_t group = world->instances[i].group;
-        if (group == WORLD_NONE || spec->groups[group].pool == SPEC_NONE) {
+        if (!is_member(&world->instances[i]) || spec->groups[group].pool == SPEC_NONE) {
             continue;
         }
         for (size_t b = 0; b < world->balancer_count; b++) {

@@ -100,10 +100,10 @@ struct world_instance {
     enum world_wish wish;
     bool protect; /* From scale-in and from replacement for age or balance. */
     bool paused;
-    bool greeted;    /* SSH answered with the right key, facts are known. */
-    bool configured; /* All roles were applied at least once. */
-    int64_t made_ms; /* When its record was made; may be negative (before this machine's boot). */
-    int64_t ready_ms;      /* Last configured or started: its grace counts from here (S11). */
+    bool greeted;     /* SSH answered with the right key, facts are known. */
+    bool configured;  /* All roles were applied at least once. */
+    int64_t made_ms;  /* When its record was made; may be negative (before this machine's boot). */
+    int64_t ready_ms; /* Last configured or started: its grace counts from here (S11). */
     int64_t in_service_ms; /* Last came into service: its bake time counts from here. */
     enum world_rung rung;
     int64_t rung_ms;   /* When the action of that rung ended. */
@@ -116,8 +116,8 @@ struct world_instance {
     int64_t failed_ms;
 
     /* Observed. */
-    enum world_power power;
-    int64_t power_ms; /* When the provider said so. */
+    enum world_power power; /* UNKNOWN again when the provider has not answered for long. */
+    int64_t power_ms;       /* When it became so. */
     /* The provider can switch it off and on, and says truly whether it runs. False for a static
        host: its power is only assumed. */
     bool power_witnessed;
@@ -129,6 +129,7 @@ struct world_instance {
     int64_t custom_ms;           /* When that last ended; 0: never. */
     struct damping damping;      /* Of health. */
     bool busy;                   /* An action on it is under way. */
+    bool changing;               /* And it is one that takes it out of service. */
 
     /* Judged. */
     enum world_verdict verdict;
@@ -161,10 +162,26 @@ struct world_balancer {
     bool busy;       /* An action on it, for itself or for a member, is under way. */
 };
 
+/* A condition that is believed at once, and disbelieved only when it has been over for a while. */
+struct world_latch {
+    bool on;
+    int64_t since_ms; /* When it came on; with !on: when it went off. */
+    int64_t seen_ms;  /* While on: when the condition last held. */
+};
+
+/* The circuit breaker (S4) of a group or a zone. Judged. */
+struct world_breaker {
+    struct world_latch open; /* Nothing destructive. */
+    unsigned judged;         /* Members that are judged at all. */
+    unsigned bad;            /* Of those, the ones that are unready, lost or dead. */
+    unsigned unready;        /* Of the bad ones, those whose host lives, */
+    unsigned lost;           /* and those that nobody reaches. */
+};
+
 /* Beside spec->groups[i]. */
 struct world_group {
     /* Recorded. */
-    unsigned desired; /* The file's, or what was set by hand since. */
+    unsigned desired;   /* The file's, or what was set by hand since. */
     unsigned suspended; /* enum world_process bits. */
     bool paused;
     unsigned next_number;     /* No number is used twice. */
@@ -172,22 +189,13 @@ struct world_group {
     int64_t disrupted_ms;     /* When the last disruption ended. INT64_MIN: none known. */
     int64_t size_changed_ms;  /* When an instance was last added or ended for its size. */
 
-    /* Judged. */
-    bool breaker;         /* Open: nothing destructive (S4). */
-    int64_t breaker_ms;   /* Since when it is as it is. */
-    unsigned bad;         /* Members judged unready, lost or dead. */
-    unsigned judged;      /* Members that are judged at all. */
-    int64_t bad_since_ms; /* When that number last rose. */
+    struct world_breaker breaker; /* Judged. */
 };
 
 /* Beside spec->zones[i]. Judged. */
 struct world_zone {
-    bool lost; /* As a whole (S6). */
-    int64_t lost_ms;
-    bool breaker; /* As a group's, over all instances in it. */
-    int64_t breaker_ms;
-    unsigned bad, judged;
-    int64_t bad_since_ms;
+    struct world_latch lost;      /* As a whole (S6). */
+    struct world_breaker breaker; /* Over all instances in it. */
 };
 
 struct world {
@@ -195,11 +203,13 @@ struct world {
     size_t slots;   /* Actions that may be begun now. */
     bool paused;    /* The cluster (S22). Recorded. */
 
+    /* The driver goes on for ever (`run`): what failed is tried again, more and more seldom. Else
+       (`apply`, plan) it is given up after a few tries, so that there is an end. */
+    bool tireless;
+
     /* Judged: most of what I see is gone, so it is me who is cut off (S5). */
-    bool frozen;
-    int64_t frozen_ms;     /* Since when it is as it is. */
-    int64_t unfrozen_from_ms; /* When enough answered again; it takes a while to be believed. */
-    unsigned gone, seen;      /* Of the hosts that should answer, how many do not. */
+    struct world_latch frozen;
+    unsigned gone, seen; /* Of the hosts that should answer, how many do not. */
 
     struct world_instance *instances;
     size_t instance_count;

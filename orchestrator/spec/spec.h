@@ -129,6 +129,15 @@ struct spec_pool {
     enum spec_balance balance;
 };
 
+/* What a group does about an instance that is bad. */
+enum spec_repair { SPEC_REPAIR_REPLACE, SPEC_REPAIR_RESTART, SPEC_REPAIR_NONE };
+/* Who leaves first when there is one too many; always of the zone with most. */
+enum spec_termination {
+    SPEC_TERMINATION_OLDEST_TEMPLATE,
+    SPEC_TERMINATION_OLDEST,
+    SPEC_TERMINATION_NEWEST,
+};
+
 /* [group NAME] */
 struct spec_group {
     char *name;
@@ -146,7 +155,33 @@ struct spec_group {
     unsigned healthy_min_percent; /* Default 90. */
     unsigned healthy_max_percent; /* Default 110. */
     int64_t grace_ms;             /* Default 300 s. */
+    enum spec_repair repair;
+    unsigned spare;
+    int64_t bake_ms;
+    int64_t cooldown_ms;
+    enum spec_termination termination;
+    int64_t max_lifetime_ms;
+    unsigned breaker_percent;
+    char *check_command;
+    int64_t check_every_ms;
+    int64_t check_timeout_ms;
     struct spec_setting_list settings;
+};
+
+enum spec_hook_on { SPEC_HOOK_LAUNCH, SPEC_HOOK_TERMINATE };
+enum spec_hook_where { SPEC_HOOK_CONTROLLER, SPEC_HOOK_HOST };
+enum spec_hook_result { SPEC_HOOK_CONTINUE, SPEC_HOOK_ABANDON };
+/* [hook NAME] */
+struct spec_hook {
+    char *name;
+    struct spec_place place;
+    size_t group;
+    enum spec_hook_on on;
+    enum spec_hook_where where;
+    char *command;
+    int64_t heartbeat_ms;
+    int64_t limit_ms;
+    enum spec_hook_result result;
 };
 
 /* One listener: listen = http:80 */
@@ -213,6 +248,7 @@ struct spec {
     struct spec_word_list role_path; /* Directories searched for roles. */
     struct spec_login login;
     unsigned parallel; /* Actions at a time; default 16. */
+    unsigned max_disruption_percent;
     struct spec_setting_list settings;
 
     struct spec_zone *zones;
@@ -233,6 +269,8 @@ struct spec {
     size_t frontend_count;
     struct spec_host *hosts;
     size_t host_count;
+    struct spec_hook *hooks;
+    size_t hook_count;
 
     char **files; /* Every file that was read; places borrow from here. */
     size_t file_count;

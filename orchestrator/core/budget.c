@@ -1,0 +1,238 @@
+/*
+ * The one disruption budget (S3). Refresh, repair, scale-in, a change in place and the operator's
+ * own commands all ask here before they take an instance out of service; what was lost without
+ * anybody's order is charged first, because only what serves is counted.
+ */
+#include "core/guard.h"
+#include "core/ladder.h"
+#include "core/proof.h"
+#include "core/step.h"
+#include "spec/spec.h"
+
+/* S19: what an effect on a pool rests on was told by its balancers no longer ago than this. */
+#define FRESH_MS 5000
+
+static bool paused(const struct step *s, size_t group, struct reason *ret_reason)
+{
+    if (GUARDED(GUARD_S22_PAUSED, false)) {
+        return false;
+    }
+    if (s->world->paused) {
+        *ret_reason = (struct reason){.code = REASON_PAUSED, .name = s->spec->cluster};
+        return true;
+    }
+    if (group != WORLD_NONE && s->world->groups[group].paused) {
+        *ret_reason = (struct reason){.code = REASON_PAUSED, .name = s->spec->groups[group].name};
+        return true;
+    }
+    return false;
+}
+
+static struct reason frozen_reason(const struct step *s)
+{
+    return (struct reason){.code = REASON_FROZEN,
+                           .a = s->world->gone,
+                           .b = s->world->seen,
+                           .c = s->world->now_ms - s->world->frozen.since_ms};
+}
+
+bool budget_group_stands_still(struct step *s, size_t group)
+{
+    struct reason reason;
+    if (s->world->frozen.on) {
+        step_hold_group(s, HOLD_WAIT, group, frozen_reason(s));
+        return true;
+    }
+    if (paused(s, group, &reason)) {
+        step_hold_group(s, HOLD_WAIT, group, reason);
+        return true;
+    }
+    return false;
+}
+
+bool budget_stands_still(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    struct reason reason;
+    if (s->world->frozen.on) {
+        step_hold(s, HOLD_WAIT, instance, frozen_reason(s));
+        return true;
+    }
+    if (it->paused && !GUARDED(GUARD_S22_PAUSED, false)) {
+        step_hold(s, HOLD_WAIT, instance, (struct reason){.code = REASON_PAUSED, .name = it->id});
+        return true;
+    }
+    if (paused(s, it->group, &reason)) {
+        step_hold(s, HOLD_WAIT, instance, reason);
+        return true;
+    }
+    return false;
+}
+
+static struct reason breaker_reason(const struct world_breaker *b, const char *name,
+                                    unsigned percent)
+{
+    unsigned share = b->judged * percent / 100;
+    return (struct reason){.code = REASON_BREAKER,
+                           .name = name,
+                           .a = b->bad,
+                           .b = b->judged,
+                           .c = share > 1 ? share : 1};
+}
+
+bool budget_is_calm(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    if (budget_stands_still(s, instance)) {
+        return false;
+    }
+    const struct world_breaker *group = &s->world->groups[it->group].breaker;
+    const struct world_zone *zone = it->zone == WORLD_NONE ? NULL : &s->world->zones[it->zone];
+    if (zone != NULL && zone->lost.on) {
+        step_hold(s, HOLD_WAIT, instance,
+                  (struct reason){.code = REASON_ZONE_LOST, .name = s->spec->zones[it->zone].name});
+        return false;
+    }
+    if (group->open.on) {
+        step_hold(s, HOLD_WAIT, instance,
+                  breaker_reason(group, s->spec->groups[it->group].name,
+                                 s->spec->groups[it->group].breaker_percent));
+        return false;
+    }
+    if (zone != NULL && zone->breaker.open.on) {
+        step_hold(s, HOLD_WAIT, instance,
+                  breaker_reason(&zone->breaker, s->spec->zones[it->zone].name,
+                                 s->spec->groups[it->group].breaker_percent));
+        return false;
+    }
+    return true;
+}
+
+static bool is_changing_itself(const struct world_instance *it)
+{
+    return it->lifecycle == LIFECYCLE_DRAINING || world_leaving(it->lifecycle) ||
+           it->lifecycle == LIFECYCLE_PENDING || it->lifecycle == LIFECYCLE_PENDING_WAIT;
+}
+
+/* S7: no other member is being changed, or is not back yet; and the cluster's share is not used. */
+static bool has_turn(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    const struct survey_group *g = &s->survey->groups[it->group];
+    size_t self = is_changing_itself(it) && it->in_service_ms != 0 ? 1 : 0;
+    if (g->changing > self && !GUARDED(GUARD_S7_ONE, false)) {
+        const char *other = g->change == WORLD_NONE || g->change == instance
+                                ? s->spec->groups[it->group].name
+                                : s->world->instances[g->change].id;
+        step_hold(s, HOLD_WAIT, instance,
+                  (struct reason){.code = REASON_WAITS_FOR_OTHER, .name = other});
+        return false;
+    }
+    size_t most = s->survey->instances * s->spec->max_disruption_percent / 100;
+    most = most > 1 ? most : 1;
+    if (s->survey->disrupted >= most + self && !GUARDED(GUARD_S7_CLUSTER, false)) {
+        step_hold(s, HOLD_WAIT, instance,
+                  (struct reason){.code = REASON_WAITS_FOR_CLUSTER,
+                                  .a = (int64_t)s->survey->disrupted,
+                                  .b = (int64_t)most});
+        return false;
+    }
+    return true;
+}
+
+/* S7, S11: the group has had its bake time since the last one came back. */
+static bool has_baked(struct step *s, size_t instance)
+{
+    size_t group = s->world->instances[instance].group;
+    int64_t last_ms = s->world->groups[group].disrupted_ms;
+    int64_t bake_ms = s->spec->groups[group].bake_ms;
+    if (last_ms == INT64_MIN || s->world->now_ms - last_ms >= bake_ms ||
+        GUARDED(GUARD_S7_BAKE, false)) {
+        return true;
+    }
+    step_hold(s, HOLD_WAIT, instance,
+              (struct reason){.code = REASON_WAITS_FOR_BAKE,
+                              .a = s->world->now_ms - last_ms,
+                              .b = last_ms + bake_ms - s->world->now_ms});
+    step_wake_at(s, last_ms + bake_ms);
+    return false;
+}
+
+/* S19: every balancer in front of it has told its targets just now; one that has not is asked. */
+static bool is_fresh(struct step *s, size_t instance)
+{
+    for (size_t t = s->survey->first_target[instance]; t != WORLD_NONE;
+         t = s->survey->next_target[t]) {
+        size_t balancer = s->world->targets[t].balancer;
+        const struct world_balancer *b = &s->world->balancers[balancer];
+        bool fresh = b->seen_ms != INT64_MIN && s->world->now_ms - b->seen_ms <= FRESH_MS;
+        if (fresh || !step_balancer_usable(s, balancer) || GUARDED(GUARD_S19_FRESH, false)) {
+            continue;
+        }
+        struct reason reason = {.code = REASON_FRONTEND_STALE,
+                                .name = step_frontend_name(s, balancer),
+                                .a = b->seen_ms == INT64_MIN ? -1 : s->world->now_ms - b->seen_ms};
+        if (step_balancer_free(s, balancer)) {
+            step_act_at(s, ACTION_COMPARE, b->instance, balancer, reason);
+        }
+        reason.code = REASON_WAITS_FOR_FRONTEND;
+        step_hold(s, HOLD_WAIT, instance, reason);
+        return false;
+    }
+    return true;
+}
+
+bool budget_keeps_minimum(struct step *s, size_t instance)
+{
+    size_t group = s->world->instances[instance].group;
+    const struct spec_group *spec = &s->spec->groups[group];
+    if (spec->pool == SPEC_NONE || s->survey->known_out[instance]) {
+        return true;
+    }
+    if (!is_fresh(s, instance)) {
+        return false;
+    }
+    const struct proof proof = proof_of(s->survey, group, instance);
+    bool holds = GUARDED(GUARD_S1_MINIMUM, proof.holds);
+    bool holds_spare = GUARDED(GUARD_S1_SPARE, proof.after >= proof.minimum + spec->spare);
+    if (holds && holds_spare) {
+        return true;
+    }
+    bool settled = s->survey->groups[group].unsettled == 0 &&
+                   s->survey->groups[group].serving == s->survey->groups[group].counted;
+    step_hold(s, settled ? HOLD_REFUSED : HOLD_WAIT, instance,
+              (struct reason){.code = holds ? REASON_BELOW_SPARE : REASON_BELOW_MINIMUM,
+                              .name = spec->name,
+                              .a = (int64_t)proof.serving,
+                              .b = (int64_t)proof.minimum,
+                              .c = spec->spare});
+    return false;
+}
+
+/* From here on it counts as taken, so that nobody else is allowed in this step. */
+static void take(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    if (is_changing_itself(it) && it->in_service_ms != 0) {
+        return;
+    }
+    struct survey_group *g = &s->survey->groups[it->group];
+    g->change = g->change == WORLD_NONE ? instance : g->change;
+    g->changing++;
+    s->survey->disrupted++;
+}
+
+bool budget_allows(struct step *s, size_t instance)
+{
+    if (!budget_is_calm(s, instance) || !has_turn(s, instance)) {
+        return false;
+    }
+    if (!s->survey->known_out[instance] && !has_baked(s, instance)) {
+        return false;
+    }
+    if (!budget_keeps_minimum(s, instance)) {
+        return false;
+    }
+    take(s, instance);
+    return true;
+}

@@ -1,0 +1,369 @@
+/*
+ * An instance's next step. The chain it walks is: made, greeted, configured, compared, serving; at
+ * each link the world alone says whether it is done, so a link that came apart is simply done
+ * again. What is bad, and what an operator wishes, come before the chain.
+ */
+#include "core/guard.h"
+#include "core/step.h"
+#include "spec/spec.h"
+
+/* The group that GROUP still waits for, or SPEC_NONE. */
+static size_t needed_group(const struct step *s, size_t group)
+{
+    const struct spec_index_list *needs = &s->spec->groups[group].needs;
+    for (size_t i = 0; i < needs->count; i++) {
+        size_t wanted = s->spec->groups[needs->items[i]].min;
+        if (s->survey->groups[needs->items[i]].in_service < (wanted == 0 ? 1 : wanted)) {
+            return needs->items[i];
+        }
+    }
+    return SPEC_NONE;
+}
+
+/* Lifecycle hooks. */
+
+static const struct spec_hook *hook_of(const struct step *s, size_t group, enum spec_hook_on on)
+{
+    for (size_t i = 0; i < s->spec->hook_count; i++) {
+        if (s->spec->hooks[i].group == group && s->spec->hooks[i].on == on) {
+            return &s->spec->hooks[i];
+        }
+    }
+    return NULL;
+}
+
+static bool hook_is_owed(const struct step *s, size_t instance, enum spec_hook_on on)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    const struct spec_hook *hook = hook_of(s, it->group, on);
+    if (hook == NULL || it->hook_done) {
+        return false;
+    }
+    /* A host that is dead cannot run one. */
+    return hook->where == SPEC_HOOK_CONTROLLER || it->power == WORLD_POWER_RUNNING;
+}
+
+/* In pending:wait or terminating:wait, with NEXT after it. */
+static void wait_for_hook(struct step *s, size_t instance, enum spec_hook_on on,
+                          enum lifecycle next)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    const struct spec_hook *hook = hook_of(s, it->group, on);
+    bool over =
+        hook != NULL && it->hook_ms != 0 && s->world->now_ms - it->hook_ms >= hook->limit_ms;
+    bool abandon = it->hook_abandon || (over && hook->result == SPEC_HOOK_ABANDON);
+    if (it->hook_done || over || hook == NULL || !hook_is_owed(s, instance, on)) {
+        bool ends = abandon && on == SPEC_HOOK_LAUNCH;
+        step_mark(s, instance, ends ? LIFECYCLE_TERMINATING : next,
+                  (struct reason){.code = ends ? REASON_HOOK_ABANDON : REASON_HOOK_DONE,
+                                  .name = hook == NULL ? NULL : hook->name});
+        return;
+    }
+    step_act_on(s, ACTION_HOOK, instance, (struct reason){.code = REASON_HOOK, .name = hook->name});
+}
+
+/* The links of the chain. */
+
+static void serve(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    if (it->in_service_ms == 0 && it->lifecycle == LIFECYCLE_PENDING &&
+        hook_is_owed(s, instance, SPEC_HOOK_LAUNCH)) {
+        const struct spec_hook *hook = hook_of(s, it->group, SPEC_HOOK_LAUNCH);
+        step_mark(s, instance, LIFECYCLE_PENDING_WAIT,
+                  (struct reason){.code = REASON_HOOK, .name = hook->name});
+        return;
+    }
+    bool in_pool = s->spec->groups[it->group].pool != SPEC_NONE;
+    if (in_pool && !pool_let_in(s, instance)) {
+        return;
+    }
+    if (it->lifecycle != LIFECYCLE_IN_SERVICE) {
+        step_mark(s, instance, LIFECYCLE_IN_SERVICE, (struct reason){.code = REASON_SERVING});
+    }
+}
+
+static void change(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    size_t group = it->group;
+    struct reason drift = {.code = REASON_DRIFT, .a = it->drift_count};
+    bool in_pool = s->spec->groups[group].pool != SPEC_NONE;
+    if (it->lifecycle == LIFECYCLE_IN_SERVICE) {
+        if (step_suspended(s, group, WORLD_PROCESS_CHANGE)) {
+            step_hold(s, HOLD_WAIT, instance,
+                      (struct reason){.code = REASON_SUSPENDED, .name = "change"});
+            return;
+        }
+        size_t counted = s->survey->groups[group].counted;
+        if (!budget_allows(s, instance)) {
+            return;
+        }
+        if (in_pool) {
+            size_t kept = counted - (s->survey->serving[instance] && counted > 0 ? 1 : 0);
+            step_mark(
+                s, instance, LIFECYCLE_DRAINING,
+                (struct reason){.code = REASON_LEAVES_FOR_CHANGE,
+                                .name = step_pool_name(s, group),
+                                .a = it->drift_count,
+                                .b = (int64_t)kept,
+                                .c = (int64_t)world_healthy_minimum(s->spec, s->world, group)});
+            return;
+        }
+    }
+    if (!in_pool || pool_taken_out(s, instance, drift)) {
+        step_act_on(s, ACTION_CONFIGURE, instance, drift);
+    }
+}
+
+static void launch(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    if (it->lifecycle == LIFECYCLE_IN_SERVICE &&
+        step_suspended(s, it->group, WORLD_PROCESS_HEALTH_CHECK)) {
+        step_hold(s, HOLD_WAIT, instance,
+                  (struct reason){.code = REASON_SUSPENDED, .name = "health-check"});
+        return;
+    }
+    bool made = it->lifecycle != LIFECYCLE_PENDING || it->greeted;
+    step_act_on(s, ACTION_LAUNCH, instance,
+                (struct reason){.code = made ? REASON_NOT_RUNNING : REASON_NOT_MADE});
+}
+
+static void configure_first(struct step *s, size_t instance)
+{
+    size_t needed = needed_group(s, s->world->instances[instance].group);
+    if (needed == SPEC_NONE) {
+        step_act_on(s, ACTION_CONFIGURE, instance,
+                    (struct reason){.code = REASON_NEVER_CONFIGURED});
+        return;
+    }
+    const struct spec_group *g = &s->spec->groups[needed];
+    step_hold(s, HOLD_WAIT, instance,
+              (struct reason){.code = REASON_WAITS_FOR_GROUP,
+                              .name = g->name,
+                              .a = (int64_t)s->survey->groups[needed].in_service,
+                              .b = g->min == 0 ? 1 : (int64_t)g->min});
+}
+
+static void advance(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    if (it->power == WORLD_POWER_UNKNOWN) {
+        return; /* S10: unknown is not failed; the provider has not answered yet. */
+    }
+    if (it->power != WORLD_POWER_RUNNING) {
+        launch(s, instance);
+    } else if (!it->greeted) {
+        step_act_on(s, ACTION_GREET, instance, (struct reason){.code = REASON_FIRST_CONTACT});
+    } else if (!it->configured) {
+        configure_first(s, instance);
+    } else if (it->drift == WORLD_DRIFT_UNKNOWN) {
+        step_act_on(s, ACTION_INSPECT, instance, (struct reason){.code = REASON_NOT_INSPECTED});
+    } else if (it->drift == WORLD_DRIFT_PENDING) {
+        change(s, instance);
+    } else {
+        serve(s, instance);
+    }
+}
+
+/* Leaving. */
+
+static void leave(struct step *s, size_t instance)
+{
+    struct reason reason = {.code = REASON_LEAVES_FOR_GOOD,
+                            .name = s->spec->groups[s->world->instances[instance].group].name};
+    if (!pool_taken_out(s, instance, reason)) {
+        return;
+    }
+    if (hook_is_owed(s, instance, SPEC_HOOK_TERMINATE)) {
+        step_mark(
+            s, instance, LIFECYCLE_TERMINATING_WAIT,
+            (struct reason){
+                .code = REASON_HOOK,
+                .name =
+                    hook_of(s, s->world->instances[instance].group, SPEC_HOOK_TERMINATE)->name});
+        return;
+    }
+    step_act_on(s, ACTION_TERMINATE, instance, reason);
+}
+
+/* S2: it goes when the one in its place serves; or, when there can be none, if the minimum allows.
+ */
+static void replace(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    const struct survey_group *g = &s->survey->groups[it->group];
+    size_t desired = s->world->groups[it->group].desired;
+    if (step_suspended(s, it->group, WORLD_PROCESS_TERMINATE)) {
+        step_hold(s, HOLD_WAIT, instance,
+                  (struct reason){.code = REASON_SUSPENDED, .name = "terminate"});
+        return;
+    }
+    bool coming = g->standing + g->standby >= desired || group_can_grow(s, it->group);
+    bool serves = s->survey->serving[instance] || !s->survey->known_out[instance];
+    if (serves && g->ready + g->standby < desired && coming &&
+        !GUARDED(GUARD_S2_NEW_FIRST, false)) {
+        step_hold(s, HOLD_WAIT, instance,
+                  (struct reason){.code = REASON_WAITS_FOR_NEW,
+                                  .name = s->spec->groups[it->group].name,
+                                  .a = (int64_t)(g->ready + g->standby),
+                                  .b = (int64_t)desired});
+        return;
+    }
+    if (budget_allows(s, instance)) {
+        step_mark(s, instance, LIFECYCLE_TERMINATING, (struct reason){.code = REASON_WISH_REPLACE});
+    }
+}
+
+/* True when a wish decides what comes next. */
+static bool follow_wish(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    bool came = it->lifecycle == LIFECYCLE_IN_SERVICE;
+    switch (it->wish) {
+    case WORLD_WISH_NONE: return false;
+    case WORLD_WISH_REPLACE: replace(s, instance); return true;
+    case WORLD_WISH_STANDBY:
+        if (!came) {
+            return false;
+        }
+        if (budget_allows(s, instance)) {
+            step_mark(s, instance, LIFECYCLE_DRAINING,
+                      (struct reason){.code = REASON_WISH_STANDBY});
+        }
+        return true;
+    case WORLD_WISH_DETACH:
+        if (came ? budget_allows(s, instance) : true) {
+            step_mark(s, instance, LIFECYCLE_DRAINING, (struct reason){.code = REASON_WISH_DETACH});
+        }
+        return true;
+    }
+    return false;
+}
+
+static void drain(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    struct reason reason = {.code = it->wish == WORLD_WISH_DETACH ? REASON_WISH_DETACH
+                                                                  : REASON_WISH_STANDBY};
+    switch (it->wish) {
+    case WORLD_WISH_STANDBY:
+    case WORLD_WISH_DETACH:
+        if (pool_taken_out(s, instance, reason)) {
+            step_mark(s, instance,
+                      it->wish == WORLD_WISH_DETACH ? LIFECYCLE_DETACHED : LIFECYCLE_STANDBY,
+                      reason);
+        }
+        return;
+    case WORLD_WISH_REPLACE:
+        step_mark(s, instance, LIFECYCLE_TERMINATING, (struct reason){.code = REASON_WISH_REPLACE});
+        return;
+    case WORLD_WISH_NONE: advance(s, instance); return;
+    }
+}
+
+/* Looks that are due by time. */
+
+static bool check(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    const struct spec_group *g = &s->spec->groups[it->group];
+    if (g->check_command == NULL || it->lifecycle != LIFECYCLE_IN_SERVICE ||
+        it->power != WORLD_POWER_RUNNING || it->alive.health != WORLD_HEALTHY) {
+        return false;
+    }
+    int64_t due_ms = it->custom_ms == 0 ? s->world->now_ms : it->custom_ms + g->check_every_ms;
+    if (s->world->now_ms < due_ms) {
+        step_wake_at(s, due_ms);
+        return false;
+    }
+    step_act_on(s, ACTION_CHECK, instance, (struct reason){.code = REASON_CHECK_DUE});
+    return s->survey->acted[instance];
+}
+
+/* One at a time, and only when the group is at rest: it is replaced for its age. */
+static bool is_too_old(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    const struct spec_group *g = &s->spec->groups[it->group];
+    if (g->max_lifetime_ms == 0 || it->lifecycle != LIFECYCLE_IN_SERVICE || it->protect ||
+        it->wish != WORLD_WISH_NONE) {
+        return false;
+    }
+    if (s->world->now_ms - it->made_ms < g->max_lifetime_ms) {
+        step_wake_at(s, it->made_ms + g->max_lifetime_ms);
+        return false;
+    }
+    if (!group_is_at_rest(s, it->group) || !budget_is_calm(s, instance)) {
+        return false;
+    }
+    s->survey->groups[it->group].ready--; /* No second one in this step. */
+    step_mark_wish(s, instance, WORLD_WISH_REPLACE,
+                   (struct reason){.code = REASON_TOO_OLD,
+                                   .a = s->world->now_ms - it->made_ms,
+                                   .b = g->max_lifetime_ms});
+    return true;
+}
+
+static void step_member(struct step *s, size_t instance)
+{
+    if (mend_launch(s, instance) || mend_instance(s, instance) ||
+        mend_held_by_failure(s, instance) || follow_wish(s, instance) || is_too_old(s, instance) ||
+        check(s, instance)) {
+        return;
+    }
+    advance(s, instance);
+}
+
+void instance_step(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    if (it->busy || it->lifecycle == LIFECYCLE_TERMINATED || it->lifecycle == LIFECYCLE_DETACHED ||
+        s->survey->acted[instance]) {
+        return;
+    }
+    if (it->group == WORLD_NONE) {
+        step_hold(s, HOLD_STUCK, instance, (struct reason){.code = REASON_ORPHAN});
+        return;
+    }
+    if (budget_stands_still(s, instance)) {
+        return;
+    }
+    switch (it->lifecycle) {
+    case LIFECYCLE_PENDING:
+    case LIFECYCLE_IN_SERVICE: step_member(s, instance); return;
+    case LIFECYCLE_DRAINING:
+        if (!mend_held_by_failure(s, instance)) {
+            drain(s, instance);
+        }
+        return;
+    case LIFECYCLE_PENDING_WAIT:
+        if (!mend_held_by_failure(s, instance)) {
+            wait_for_hook(s, instance, SPEC_HOOK_LAUNCH, LIFECYCLE_PENDING);
+        }
+        return;
+    case LIFECYCLE_TERMINATING:
+        if (!mend_held_by_failure(s, instance)) {
+            leave(s, instance);
+        }
+        return;
+    case LIFECYCLE_TERMINATING_WAIT:
+        if (!mend_held_by_failure(s, instance)) {
+            wait_for_hook(s, instance, SPEC_HOOK_TERMINATE, LIFECYCLE_TERMINATING);
+        }
+        return;
+    case LIFECYCLE_STANDBY:
+        if (it->wish != WORLD_WISH_STANDBY) {
+            step_mark(s, instance, LIFECYCLE_PENDING, (struct reason){.code = REASON_WISH_BACK});
+        }
+        return;
+    case LIFECYCLE_QUARANTINED:
+        if (pool_taken_out(s, instance, (struct reason){.code = REASON_QUARANTINED})) {
+            step_hold(s, HOLD_STUCK, instance, (struct reason){.code = REASON_QUARANTINED});
+        }
+        return;
+    case LIFECYCLE_DETACHED:
+    case LIFECYCLE_TERMINATED: return;
+    }
+}

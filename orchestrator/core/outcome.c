@@ -1,0 +1,329 @@
+#include "core/outcome.h"
+
+#include "spec/spec.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+void instance_id(char ret_id[WORLD_ID_SIZE], const char *group, unsigned number)
+{
+    snprintf(ret_id, WORLD_ID_SIZE, "%.63s-%u", group, number);
+}
+
+/* Beginnings. */
+
+static bool takes_out(enum action_kind kind)
+{
+    return kind == ACTION_CONFIGURE || kind == ACTION_RESTART || kind == ACTION_REBOOT ||
+           kind == ACTION_CYCLE || kind == ACTION_REMOVE || kind == ACTION_TERMINATE;
+}
+
+void world_begin(const struct spec *spec, struct world *world, const struct action *action)
+{
+    (void)spec;
+    assert(!action_kind_is_record(action->kind));
+    struct world_instance *it = &world->instances[action->instance];
+    it->busy = true;
+    it->changing = takes_out(action->kind);
+    if (action->kind == ACTION_HOOK && it->hook_ms == 0) {
+        it->hook_ms = world->now_ms;
+    }
+    if (action->balancer != WORLD_NONE) {
+        world->balancers[action->balancer].busy = true;
+    }
+}
+
+/* Ends. */
+
+static void add(const struct spec *spec, struct world *world, const struct action *action)
+{
+    assert(world->instance_count < world->instance_capacity);
+    struct world_group *g = &world->groups[action->group];
+    struct world_instance *it = &world->instances[world->instance_count++];
+    *it = (struct world_instance){.group = action->group,
+                                  .zone = action->zone,
+                                  .number = action->number,
+                                  .lifecycle = LIFECYCLE_PENDING,
+                                  .power = WORLD_POWER_ABSENT,
+                                  .power_witnessed = true,
+                                  .power_ms = world->now_ms,
+                                  .made_ms = world->now_ms,
+                                  .ready_ms = world->now_ms,
+                                  .verdict_ms = world->now_ms};
+    instance_id(it->id, spec->groups[action->group].name, action->number);
+    g->next_number = action->number >= g->next_number ? action->number + 1 : g->next_number;
+    g->size_changed_ms = world->now_ms;
+    size_t *room = &world->room[action->group * spec->zone_count + action->zone];
+    *room -= *room > 0 ? 1 : 0;
+    world_complete(spec, world);
+}
+
+/* What was known of it was about the host as it was before. */
+static void forget_views(struct world *world, size_t instance)
+{
+    struct world_instance *it = &world->instances[instance];
+    it->health = (struct world_witness){.since_ms = world->now_ms};
+    it->alive = (struct world_witness){.since_ms = world->now_ms};
+    it->custom = (struct world_witness){.since_ms = world->now_ms};
+    for (size_t t = 0; t < world->target_count; t++) {
+        struct world_target *target = &world->targets[t];
+        if (target->member == instance && target->state != WORLD_TARGET_ABSENT) {
+            target->state = WORLD_TARGET_UNKNOWN;
+            world->balancers[target->balancer].sync = WORLD_SYNC_UNKNOWN;
+        }
+    }
+}
+
+/* It comes up again: the chain from the greeting on. */
+static void come_up(struct world *world, size_t instance)
+{
+    struct world_instance *it = &world->instances[instance];
+    it->greeted = false;
+    it->drift = WORLD_DRIFT_UNKNOWN;
+    it->ready_ms = world->now_ms;
+    if (it->lifecycle == LIFECYCLE_IN_SERVICE) {
+        it->lifecycle = LIFECYCLE_PENDING;
+    }
+    forget_views(world, instance);
+}
+
+static void set_power(struct world *world, struct world_instance *it, enum world_power power)
+{
+    it->power_ms = it->power == power ? it->power_ms : world->now_ms;
+    it->power = power;
+}
+
+static void configured(struct world *world, size_t instance)
+{
+    struct world_instance *it = &world->instances[instance];
+    it->configured = true;
+    it->drift = WORLD_DRIFT_NONE;
+    it->ready_ms = world->now_ms;
+    for (size_t b = 0; b < world->balancer_count; b++) {
+        if (world->balancers[b].instance == instance) {
+            world->balancers[b].sync = WORLD_SYNC_UNKNOWN;
+        }
+    }
+}
+
+static void set_target(struct world *world, const struct action *action,
+                       enum world_target_state state)
+{
+    for (size_t t = 0; t < world->target_count; t++) {
+        struct world_target *target = &world->targets[t];
+        if (target->member == action->instance && target->balancer == action->balancer) {
+            target->state = state;
+        }
+    }
+}
+
+static void mark(struct world *world, const struct action *action)
+{
+    struct world_instance *it = &world->instances[action->instance];
+    struct world_group *g = &world->groups[action->group];
+    enum lifecycle before = it->lifecycle;
+    it->wish = action->wish;
+    it->lifecycle = action->lifecycle;
+    if (before == it->lifecycle) {
+        return;
+    }
+    switch (it->lifecycle) {
+    case LIFECYCLE_IN_SERVICE:
+        if (it->in_service_ms != 0) {
+            g->disrupted_ms = world->now_ms;
+        }
+        g->failed_launches = 0;
+        it->in_service_ms = world->now_ms;
+        return;
+    case LIFECYCLE_TERMINATING:
+        if (before == LIFECYCLE_TERMINATING_WAIT) {
+            it->hook_done = true;
+            return;
+        }
+        g->failed_launches += it->in_service_ms == 0 && it->configured ? 1 : 0;
+        it->hook_done = false;
+        it->hook_abandon = false;
+        it->hook_ms = 0;
+        return;
+    case LIFECYCLE_PENDING:
+        if (before == LIFECYCLE_STANDBY) {
+            it->drift = WORLD_DRIFT_UNKNOWN;
+            it->ready_ms = world->now_ms;
+        } else if (before == LIFECYCLE_PENDING_WAIT) {
+            it->hook_done = true;
+            it->ready_ms = world->now_ms;
+        }
+        return;
+    case LIFECYCLE_STANDBY:
+    case LIFECYCLE_QUARANTINED: g->disrupted_ms = world->now_ms; return;
+    case LIFECYCLE_DETACHED:
+        g->disrupted_ms = world->now_ms;
+        it->wish = WORLD_WISH_NONE;
+        return;
+    case LIFECYCLE_DRAINING:
+    case LIFECYCLE_PENDING_WAIT:
+    case LIFECYCLE_TERMINATING_WAIT:
+    case LIFECYCLE_TERMINATED: return;
+    }
+}
+
+static void terminated(struct world *world, const struct action *action)
+{
+    struct world_instance *it = &world->instances[action->instance];
+    struct world_group *g = &world->groups[action->group];
+    it->lifecycle = LIFECYCLE_TERMINATED;
+    g->size_changed_ms = world->now_ms;
+    if (it->in_service_ms != 0) {
+        g->disrupted_ms = world->now_ms;
+    }
+}
+
+static void fail(struct world *world, struct world_instance *it, enum outcome outcome)
+{
+    it->failure = outcome == OUTCOME_TRANSIENT ? WORLD_FAILURE_TRANSIENT : WORLD_FAILURE_PERMANENT;
+    it->failures++;
+    it->failed_ms = world->now_ms;
+}
+
+/* A rung counts as taken however it ended: its time begins, and then comes the next. */
+static void climbed(struct world *world, const struct action *action, enum outcome outcome)
+{
+    struct world_instance *it = &world->instances[action->instance];
+    it->rung_ms = world->now_ms;
+    it->rung = action->kind == ACTION_RESTART  ? WORLD_RUNG_RESTART
+               : action->kind == ACTION_REBOOT ? WORLD_RUNG_REBOOT
+                                               : WORLD_RUNG_CYCLE;
+    if (outcome != OUTCOME_DONE) {
+        return;
+    }
+    if (action->kind == ACTION_CYCLE) {
+        set_power(world, it, WORLD_POWER_OFF);
+    }
+    come_up(world, action->instance);
+    if (action->kind == ACTION_RESTART) {
+        it->greeted = true;
+        it->drift = WORLD_DRIFT_NONE;
+    }
+}
+
+static void done(const struct spec *spec, struct world *world, const struct action *action)
+{
+    struct world_instance *it = &world->instances[action->instance];
+    switch (action->kind) {
+    case ACTION_LAUNCH:
+        set_power(world, it, WORLD_POWER_RUNNING);
+        come_up(world, action->instance);
+        return;
+    case ACTION_GREET: it->greeted = true; return;
+    case ACTION_INSPECT: it->drift = WORLD_DRIFT_NONE; return;
+    case ACTION_CONFIGURE: configured(world, action->instance); return;
+    case ACTION_COMPARE:
+        world->balancers[action->balancer].sync = WORLD_SYNC_DONE;
+        world->balancers[action->balancer].seen_ms = world->now_ms;
+        return;
+    case ACTION_SYNC:
+        world->balancers[action->balancer].sync = WORLD_SYNC_DONE;
+        world->balancers[action->balancer].seen_ms = world->now_ms;
+        return;
+    case ACTION_ADMIT: set_target(world, action, WORLD_TARGET_UP); return;
+    case ACTION_REMOVE: set_target(world, action, WORLD_TARGET_ABSENT); return;
+    case ACTION_TERMINATE: terminated(world, action); return;
+    case ACTION_CHECK: it->custom_ms = world->now_ms; return;
+    case ACTION_HOOK: it->hook_done = true; return;
+    case ACTION_ADD:
+    case ACTION_MARK:
+    case ACTION_RESTART:
+    case ACTION_REBOOT:
+    case ACTION_CYCLE: break;
+    }
+    (void)spec;
+}
+
+void world_end(const struct spec *spec, struct world *world, const struct action *action,
+               enum outcome outcome)
+{
+    if (action->kind == ACTION_ADD) {
+        add(spec, world, action);
+        return;
+    }
+    if (action->kind == ACTION_MARK) {
+        mark(world, action);
+        return;
+    }
+    struct world_instance *it = &world->instances[action->instance];
+    it->busy = false;
+    it->changing = false;
+    if (action->balancer != WORLD_NONE) {
+        world->balancers[action->balancer].busy = false;
+    }
+    bool rung = action->kind == ACTION_RESTART || action->kind == ACTION_REBOOT ||
+                action->kind == ACTION_CYCLE;
+    if (rung) {
+        climbed(world, action, outcome);
+        return;
+    }
+    if (outcome != OUTCOME_DONE) {
+        fail(world, it, outcome);
+        it->custom_ms = action->kind == ACTION_CHECK ? world->now_ms : it->custom_ms;
+        return;
+    }
+    it->failure = WORLD_FAILURE_NONE;
+    it->failures = 0;
+    done(spec, world, action);
+}
+
+/* What one hopes to see. */
+
+static void expect_well(struct world *world, size_t instance)
+{
+    struct world_instance *it = &world->instances[instance];
+    it->health.health = WORLD_HEALTHY;
+    it->alive.health = WORLD_HEALTHY;
+    it->custom.health = WORLD_HEALTHY;
+    for (size_t t = 0; t < world->target_count; t++) {
+        struct world_target *target = &world->targets[t];
+        if (target->member == instance && target->state == WORLD_TARGET_DOWN) {
+            target->state = WORLD_TARGET_UP;
+        }
+    }
+}
+
+/* A balancer that was never seen is expected to have nothing of ours. */
+static void expect_targets(struct world *world, size_t balancer)
+{
+    for (size_t t = 0; t < world->target_count; t++) {
+        struct world_target *target = &world->targets[t];
+        if (target->balancer == balancer && target->state == WORLD_TARGET_UNKNOWN) {
+            target->state = WORLD_TARGET_ABSENT;
+        }
+    }
+}
+
+void world_expect(const struct spec *spec, struct world *world, const struct action *action)
+{
+    bool never_seen = action->kind == ACTION_COMPARE &&
+                      world->balancers[action->balancer].sync == WORLD_SYNC_UNKNOWN &&
+                      world->balancers[action->balancer].seen_ms == INT64_MIN;
+    world_end(spec, world, action, OUTCOME_DONE);
+    switch (action->kind) {
+    case ACTION_INSPECT:
+    case ACTION_CONFIGURE:
+    case ACTION_RESTART:
+    case ACTION_CHECK: expect_well(world, action->instance); return;
+    case ACTION_GREET: world->instances[action->instance].alive.health = WORLD_HEALTHY; return;
+    case ACTION_COMPARE:
+        expect_targets(world, action->balancer);
+        world->balancers[action->balancer].sync = never_seen ? WORLD_SYNC_DIFFERS : WORLD_SYNC_DONE;
+        return;
+    case ACTION_SYNC: expect_targets(world, action->balancer); return;
+    case ACTION_ADD:
+    case ACTION_LAUNCH:
+    case ACTION_ADMIT:
+    case ACTION_REMOVE:
+    case ACTION_TERMINATE:
+    case ACTION_MARK:
+    case ACTION_REBOOT:
+    case ACTION_CYCLE:
+    case ACTION_HOOK: return;
+    }
+}

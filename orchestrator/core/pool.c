@@ -1,0 +1,110 @@
+/* In and out of the balancers: admission, draining, and what a balancer itself needs. */
+#include "core/guard.h"
+#include "core/step.h"
+#include "spec/spec.h"
+
+static void hold_for_frontend(struct step *s, size_t instance, size_t balancer)
+{
+    step_hold(s, HOLD_WAIT, instance,
+              (struct reason){.code = REASON_WAITS_FOR_FRONTEND,
+                              .name = step_frontend_name(s, balancer)});
+}
+
+bool pool_taken_out(struct step *s, size_t instance, struct reason reason)
+{
+    for (size_t t = s->survey->first_target[instance]; t != WORLD_NONE;
+         t = s->survey->next_target[t]) {
+        const struct world_target *target = &s->world->targets[t];
+        if (target->state == WORLD_TARGET_ABSENT || !step_balancer_usable(s, target->balancer)) {
+            continue;
+        }
+        if (target->state == WORLD_TARGET_UNKNOWN || !step_balancer_free(s, target->balancer)) {
+            hold_for_frontend(s, instance, target->balancer);
+        } else if (budget_keeps_minimum(s, instance)) {
+            step_act_at(s, ACTION_REMOVE, instance, target->balancer, reason);
+        }
+        return false;
+    }
+    return true;
+}
+
+static void hold_for_health(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    int64_t until_ms = it->ready_ms + s->spec->groups[it->group].grace_ms;
+    if (s->world->now_ms >= until_ms) {
+        step_hold(s, HOLD_STUCK, instance, (struct reason){.code = REASON_UNHEALTHY});
+        return;
+    }
+    step_hold(s, HOLD_WAIT, instance,
+              (struct reason){.code = REASON_WAITS_FOR_HEALTH, .a = until_ms - s->world->now_ms});
+    step_wake_at(s, until_ms);
+}
+
+/* No request before the first passed check. */
+static bool may_enter(const struct world_instance *it, const struct world_target *target)
+{
+    bool passed = it->health.health == WORLD_HEALTHY && target->state != WORLD_TARGET_DOWN;
+    return GUARDED(GUARD_ADMIT_HEALTHY, passed);
+}
+
+bool pool_let_in(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    for (size_t t = s->survey->first_target[instance]; t != WORLD_NONE;
+         t = s->survey->next_target[t]) {
+        const struct world_target *target = &s->world->targets[t];
+        if (target->state == WORLD_TARGET_UP) {
+            continue;
+        }
+        const struct world_balancer *b = &s->world->balancers[target->balancer];
+        bool ready = step_balancer_usable(s, target->balancer) && b->sync == WORLD_SYNC_DONE &&
+                     target->state != WORLD_TARGET_UNKNOWN &&
+                     step_balancer_free(s, target->balancer);
+        if (step_suspended(s, it->group, WORLD_PROCESS_ADD_TO_BALANCER)) {
+            step_hold(s, HOLD_WAIT, instance,
+                      (struct reason){.code = REASON_SUSPENDED, .name = "add-to-balancer"});
+        } else if (!ready) {
+            hold_for_frontend(s, instance, target->balancer);
+        } else if (!may_enter(it, target)) {
+            hold_for_health(s, instance);
+        } else {
+            step_act_at(
+                s, ACTION_ADMIT, instance, target->balancer,
+                (struct reason){.code = REASON_NOT_IN_POOL, .name = step_pool_name(s, it->group)});
+        }
+        return false;
+    }
+    if (it->health.health != WORLD_HEALTHY) {
+        hold_for_health(s, instance);
+        return false;
+    }
+    return true;
+}
+
+/* Another balancer of the same group is being changed. */
+static bool other_changes(const struct step *s, size_t instance)
+{
+    const struct survey_group *g = &s->survey->groups[s->world->instances[instance].group];
+    return g->changing > 0 && g->change != instance;
+}
+
+void pool_step_balancer(struct step *s, size_t balancer)
+{
+    const struct world_balancer *b = &s->world->balancers[balancer];
+    const struct world_instance *it = &s->world->instances[b->instance];
+    bool quiet = !it->busy && it->failure == WORLD_FAILURE_NONE && !s->survey->acted[b->instance];
+    if (!quiet || !step_balancer_free(s, balancer) || !step_balancer_usable(s, balancer) ||
+        it->drift != WORLD_DRIFT_NONE || it->group == WORLD_NONE) {
+        return;
+    }
+    const char *name = step_frontend_name(s, balancer);
+    if (b->sync == WORLD_SYNC_UNKNOWN) {
+        step_act_at(s, ACTION_COMPARE, b->instance, balancer,
+                    (struct reason){.code = REASON_FRONTEND_UNSEEN, .name = name});
+    } else if (b->sync == WORLD_SYNC_DIFFERS && !other_changes(s, b->instance) &&
+               !budget_stands_still(s, b->instance)) {
+        step_act_at(s, ACTION_SYNC, b->instance, balancer,
+                    (struct reason){.code = REASON_FRONTEND_DIFFERS, .name = name});
+    }
+}

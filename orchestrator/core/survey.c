@@ -1,0 +1,246 @@
+#include "core/survey.h"
+
+#include "core/guard.h"
+#include "spec/spec.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define ALIGN(n) (((n) + 15) & ~(size_t)15)
+
+/* The one list of what is carved out of the memory: for its size, and for the arrays. */
+struct layout {
+    size_t groups, zone_standing, serving, known_out, first_target, next_target, acted, taken, end;
+};
+
+static struct layout layout_of(const struct spec *spec, const struct world *w)
+{
+    struct layout l = {.groups = 0};
+    size_t at = ALIGN(spec->group_count * sizeof(struct survey_group));
+    l.zone_standing = at;
+    at += ALIGN(spec->group_count * spec->zone_count * sizeof(size_t));
+    l.first_target = at;
+    at += ALIGN(w->instance_capacity * sizeof(size_t));
+    l.next_target = at;
+    at += ALIGN(w->target_capacity * sizeof(size_t));
+    l.serving = at;
+    at += ALIGN(w->instance_capacity * sizeof(bool));
+    l.known_out = at;
+    at += ALIGN(w->instance_capacity * sizeof(bool));
+    l.acted = at;
+    at += ALIGN(w->instance_capacity * sizeof(bool));
+    l.taken = at;
+    at += ALIGN(w->balancer_capacity * sizeof(bool));
+    l.end = at;
+    return l;
+}
+
+size_t survey_size(const struct spec *spec, const struct world *world)
+{
+    return layout_of(spec, world).end + 16;
+}
+
+static void carve(struct survey *s, char *memory, const struct layout *l)
+{
+    s->groups = (struct survey_group *)(void *)(memory + l->groups);
+    s->zone_standing = (size_t *)(void *)(memory + l->zone_standing);
+    s->first_target = (size_t *)(void *)(memory + l->first_target);
+    s->next_target = (size_t *)(void *)(memory + l->next_target);
+    s->serving = (bool *)(memory + l->serving);
+    s->known_out = (bool *)(memory + l->known_out);
+    s->acted = (bool *)(memory + l->acted);
+    s->balancer_taken = (bool *)(memory + l->taken);
+}
+
+static void link_targets(struct survey *s)
+{
+    for (size_t i = 0; i < s->world->instance_count; i++) {
+        s->first_target[i] = WORLD_NONE;
+    }
+    /* Backwards, so that each list is in the world's order. */
+    for (size_t t = s->world->target_count; t-- > 0;) {
+        size_t member = s->world->targets[t].member;
+        s->next_target[t] = s->first_target[member];
+        s->first_target[member] = t;
+    }
+}
+
+static bool is_bad(enum world_verdict verdict)
+{
+    return verdict == WORLD_VERDICT_UNREADY || verdict == WORLD_VERDICT_LOST ||
+           verdict == WORLD_VERDICT_DEAD;
+}
+
+static bool runs(const struct world_instance *it)
+{
+    return it->power == WORLD_POWER_RUNNING && it->configured;
+}
+
+static bool is_serving(const struct survey *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    if (!runs(it) || is_bad(it->verdict)) {
+        return false;
+    }
+    if (s->spec->groups[it->group].pool == SPEC_NONE) {
+        return it->lifecycle == LIFECYCLE_IN_SERVICE;
+    }
+    for (size_t t = s->first_target[instance]; t != WORLD_NONE; t = s->next_target[t]) {
+        if (s->world->targets[t].state != WORLD_TARGET_UP) {
+            return false;
+        }
+    }
+    return it->health.health == WORLD_HEALTHY;
+}
+
+static bool is_known_out(const struct survey *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    if (!it->configured || it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT ||
+        is_bad(it->verdict)) {
+        return true;
+    }
+    if (s->spec->groups[it->group].pool == SPEC_NONE) {
+        return false;
+    }
+    size_t balancers = 0;
+    for (size_t t = s->first_target[instance]; t != WORLD_NONE; t = s->next_target[t]) {
+        enum world_target_state state = s->world->targets[t].state;
+        balancers++;
+        if (state == WORLD_TARGET_UP || state == WORLD_TARGET_UNKNOWN) {
+            return false;
+        }
+    }
+    return balancers > 0 || it->health.health == WORLD_UNHEALTHY;
+}
+
+bool survey_given_up(const struct survey *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    if (it->lifecycle == LIFECYCLE_QUARANTINED) {
+        return true;
+    }
+    if (it->group == WORLD_NONE || s->spec->groups[it->group].repair != SPEC_REPAIR_REPLACE) {
+        return false;
+    }
+    if (it->zone != WORLD_NONE && s->world->zones[it->zone].lost.on && is_bad(it->verdict)) {
+        return true;
+    }
+    if (it->verdict == WORLD_VERDICT_DEAD) {
+        return !survey_restarts_dead(s, instance);
+    }
+    return it->verdict == WORLD_VERDICT_LOST &&
+           s->world->now_ms - it->verdict_ms >= SURVEY_LOST_GIVEN_UP_MS;
+}
+
+bool survey_restarts_dead(const struct survey *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    if (s->spec->groups[it->group].repair == SPEC_REPAIR_RESTART) {
+        return true;
+    }
+    const struct world_zone *zone = it->zone == WORLD_NONE ? NULL : &s->world->zones[it->zone];
+    bool many = s->world->groups[it->group].breaker.open.on ||
+                (zone != NULL && (zone->breaker.open.on || zone->lost.on));
+    return many && it->failures < SURVEY_RESTARTS_MAX;
+}
+
+/* S11: in service, and for long enough to be counted on. */
+static bool is_baked(const struct survey *s, const struct world_instance *it)
+{
+    bool baked = it->lifecycle == LIFECYCLE_IN_SERVICE &&
+                 s->world->now_ms - it->in_service_ms >= s->spec->groups[it->group].bake_ms;
+    return GUARDED(GUARD_S11_COUNT, baked);
+}
+
+/* Being changed, repaired or removed, after it had been in service once. */
+static bool is_changing(const struct world_instance *it)
+{
+    switch (it->lifecycle) {
+    case LIFECYCLE_DRAINING:
+    case LIFECYCLE_TERMINATING:
+    case LIFECYCLE_TERMINATING_WAIT: return true;
+    case LIFECYCLE_PENDING:
+    case LIFECYCLE_PENDING_WAIT: return it->in_service_ms != 0;
+    case LIFECYCLE_IN_SERVICE: return it->busy && it->changing;
+    case LIFECYCLE_STANDBY:
+    case LIFECYCLE_QUARANTINED:
+    case LIFECYCLE_DETACHED:
+    case LIFECYCLE_TERMINATED: return false;
+    }
+    return false;
+}
+
+static void count_member(struct survey *s, size_t i)
+{
+    const struct world_instance *it = &s->world->instances[i];
+    struct survey_group *g = &s->groups[it->group];
+    bool in_service = it->lifecycle == LIFECYCLE_IN_SERVICE && runs(it) && !is_bad(it->verdict);
+    bool given_up = survey_given_up(s, i);
+    g->members++;
+    g->live += given_up ? 0 : 1;
+    g->in_service += in_service ? 1 : 0;
+    g->standby += it->lifecycle == LIFECYCLE_STANDBY ? 1 : 0;
+    g->pending += it->lifecycle == LIFECYCLE_PENDING || it->lifecycle == LIFECYCLE_PENDING_WAIT;
+    s->instances += in_service ? 1 : 0;
+    s->serving[i] = is_serving(s, i);
+    s->known_out[i] = is_known_out(s, i);
+    g->serving += s->serving[i] ? 1 : 0;
+    g->counted += s->serving[i] && is_baked(s, it) ? 1 : 0;
+    g->unsettled +=
+        it->lifecycle == LIFECYCLE_IN_SERVICE && !s->serving[i] && !s->known_out[i] ? 1 : 0;
+    bool stays = !given_up && it->wish != WORLD_WISH_REPLACE && it->wish != WORLD_WISH_DETACH &&
+                 it->lifecycle != LIFECYCLE_STANDBY;
+    if (stays) {
+        g->standing++;
+        g->ready += s->serving[i] && is_baked(s, it) ? 1 : 0;
+        if (it->zone != WORLD_NONE) {
+            s->zone_standing[it->group * s->spec->zone_count + it->zone]++;
+        }
+    }
+}
+
+static void count_instance(struct survey *s, size_t i)
+{
+    const struct world_instance *it = &s->world->instances[i];
+    s->serving[i] = false;
+    s->known_out[i] = true;
+    s->acted[i] = false;
+    if (it->group == WORLD_NONE || it->lifecycle == LIFECYCLE_TERMINATED ||
+        it->lifecycle == LIFECYCLE_DETACHED) {
+        return;
+    }
+    struct survey_group *g = &s->groups[it->group];
+    if (world_leaving(it->lifecycle)) {
+        g->leaving++;
+        s->serving[i] = is_serving(s, i);
+        s->known_out[i] = is_known_out(s, i);
+        g->serving += s->serving[i] ? 1 : 0;
+        g->counted += s->serving[i] ? 1 : 0;
+    } else {
+        count_member(s, i);
+    }
+    if (is_changing(it)) {
+        g->changing++;
+        g->change = g->change == WORLD_NONE ? i : g->change;
+        s->disrupted++;
+    }
+}
+
+void survey_make(struct survey *s, const struct spec *spec, const struct world *world, void *memory,
+                 size_t size)
+{
+    const struct layout l = layout_of(spec, world);
+    assert(memory != NULL && size >= l.end);
+    *s = (struct survey){.spec = spec, .world = world};
+    carve(s, memory, &l);
+    memset(memory, 0, l.first_target);
+    for (size_t g = 0; g < spec->group_count; g++) {
+        s->groups[g].change = WORLD_NONE;
+    }
+    memset(s->balancer_taken, 0, world->balancer_count * sizeof(bool));
+    link_targets(s);
+    for (size_t i = 0; i < world->instance_count; i++) {
+        count_instance(s, i);
+    }
+}
