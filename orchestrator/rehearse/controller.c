@@ -39,6 +39,11 @@ void controller_deinit(struct engine *e)
     *c = (struct engine_controller){.running = false};
 }
 
+static bool is_switched(const struct engine *e, size_t i)
+{
+    return e->controller.members[i].machine[0] == '\0' || e->pace.bmc;
+}
+
 void controller_start(struct engine *e)
 {
     struct engine_controller *c = &e->controller;
@@ -53,9 +58,8 @@ void controller_start(struct engine *e)
     store_load(e);
     for (size_t i = 0; i < c->world.instance_count; i++) {
         struct world_instance *it = &c->world.instances[i];
-        bool is_static = c->members[i].machine[0] != '\0';
-        it->power = is_static ? WORLD_POWER_RUNNING : WORLD_POWER_UNKNOWN;
-        it->power_witnessed = !is_static;
+        it->power_witnessed = is_switched(e, i);
+        it->power = it->power_witnessed ? WORLD_POWER_UNKNOWN : WORLD_POWER_RUNNING;
         it->power_ms = e->now_ms;
         it->rebuilds = machine_rebuilds(e, c->members[i].machine);
     }
@@ -178,7 +182,7 @@ static void hear_listed(struct engine *e, size_t i, int64_t sampled_ms)
 {
     struct engine_controller *c = &e->controller;
     const struct world_instance *it = &c->world.instances[i];
-    size_t host = truth_find(&e->truth, it->id);
+    size_t host = engine_host(e, i);
     enum world_power power =
         host == WORLD_NONE ? WORLD_POWER_ABSENT : e->truth.hosts[host].listed;
     if (!it->busy && c->members[i].touched_ms <= sampled_ms) {
@@ -196,8 +200,7 @@ void controller_hear_list(struct engine *e, size_t zone)
     int64_t sampled_ms = e->truth.zones[zone].list_sampled_ms;
     for (size_t i = 0; i < c->world.instance_count; i++) {
         const struct world_instance *it = &c->world.instances[i];
-        if (it->zone == zone && it->lifecycle != LIFECYCLE_TERMINATED &&
-            c->members[i].machine[0] == '\0') {
+        if (it->zone == zone && it->lifecycle != LIFECYCLE_TERMINATED && is_switched(e, i)) {
             hear_listed(e, i, sampled_ms);
         }
     }
@@ -218,7 +221,7 @@ static void forget_silent(struct engine *e)
     struct engine_controller *c = &e->controller;
     for (size_t i = 0; i < c->world.instance_count; i++) {
         const struct world_instance *it = &c->world.instances[i];
-        if (it->zone == WORLD_NONE || c->members[i].machine[0] != '\0' ||
+        if (it->zone == WORLD_NONE || !is_switched(e, i) ||
             it->power == WORLD_POWER_UNKNOWN || it->busy) {
             continue;
         }
@@ -231,25 +234,12 @@ static void forget_silent(struct engine *e)
             if (host != WORLD_NONE) {
                 e->truth.hosts[host].listed = WORLD_POWER_UNKNOWN;
             }
-            zone = &e->truth.zones[it->zone];
             e->truth.zones[it->zone].list_due = true;
         }
     }
 }
 
 /* Ends of actions: what only the answer tells. */
-
-static void forget_targets(struct engine *e, size_t instance)
-{
-    struct world *w = &e->controller.world;
-    for (size_t t = 0; t < w->target_count; t++) {
-        struct world_target *target = &w->targets[t];
-        if (target->member == instance && target->state != WORLD_TARGET_ABSENT) {
-            target->state = WORLD_TARGET_UNKNOWN;
-            w->balancers[target->balancer].sync = WORLD_SYNC_UNKNOWN;
-        }
-    }
-}
 
 static void told_by_balancer(struct engine *e, const struct engine_job *job)
 {
@@ -264,13 +254,11 @@ static void told_by_balancer(struct engine *e, const struct engine_job *job)
 static void told_by_host(struct engine *e, const struct engine_job *job)
 {
     struct world_instance *it = &e->controller.world.instances[job->action.instance];
-    struct engine_member *m = &e->controller.members[job->action.instance];
     switch (job->action.kind) {
     case ACTION_LAUNCH:
         if (job->anew) {
             it->greeted = it->configured = false;
         }
-        forget_targets(e, job->action.instance);
         return;
     case ACTION_INSPECT:
         it->drift = job->differs ? WORLD_DRIFT_PENDING : WORLD_DRIFT_NONE;
@@ -291,8 +279,7 @@ static void told_by_host(struct engine *e, const struct engine_job *job)
         return;
     case ACTION_HOOK: it->hook_abandon = job->differs; return;
     case ACTION_TERMINATE:
-        member_leave(e, job->action.instance, it->wish == WORLD_WISH_REPLACE &&
-                                                  it->rung == WORLD_RUNG_REPLACE);
+        member_leave(e, job->action.instance);
         return;
     case ACTION_COMPARE:
     case ACTION_SYNC:
@@ -303,7 +290,6 @@ static void told_by_host(struct engine *e, const struct engine_job *job)
     case ACTION_CYCLE:
     case ACTION_ADD:
     case ACTION_MARK:
-    case ACTION_FORGET: (void)m; return;
     }
 }
 
@@ -355,8 +341,10 @@ static bool do_record(struct engine *e, const struct action *action)
     world_end(&e->spec, &c->world, action, OUTCOME_DONE);
     if (adds) {
         member_place(e, c->world.instance_count - 1);
-    } else if (action->kind == ACTION_FORGET) {
-        member_leave(e, action->instance, false);
+    } else if (action->lifecycle == LIFECYCLE_TERMINATING) {
+        c->members[action->instance].rebuilt |= action->reason.code == REASON_MEND ||
+                                                action->reason.code == REASON_DEAD ||
+                                                action->reason.code == REASON_WISH_REPLACE;
     }
     return !controller_commit(e);
 }

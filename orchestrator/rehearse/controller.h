@@ -44,8 +44,8 @@ void members_reserve(struct engine *e, size_t instances);
 void members_count_room(struct engine *e);
 /* The driver's part of an ADD: where the new instance lives. */
 void member_place(struct engine *e, size_t index);
-/* Gone for good: its machine is free, and was rebuilt when REBUILT. */
-void member_leave(struct engine *e, size_t index, bool rebuilt);
+/* Gone for good: its machine is free, and, when it was bad, was rebuilt once more (S9). */
+void member_leave(struct engine *e, size_t index);
 /* Ended instances leave the world's arrays. */
 void members_compact(struct engine *e);
 unsigned machine_rebuilds(const struct engine *e, const char *machine);

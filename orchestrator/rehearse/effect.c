@@ -107,6 +107,26 @@ static bool provider_answers(const struct engine *e, size_t zone)
     return !e->truth.controller_cut && !z->cut && !z->provider_silent && !z->dark;
 }
 
+/* A machine that can be switched gets a new system when it was not ours; others are there. */
+static void launch_machine(struct engine *e, struct engine_job *job, size_t host)
+{
+    struct truth_host *h = &e->truth.hosts[host];
+    if (!h->switched) {
+        return;
+    }
+    if (!text_equal(h->id, job->id)) {
+        text_copy(h->id, sizeof(h->id), job->id);
+        h->group = job->action.group;
+        h->configured = h->service = h->synced = h->disk_full = false;
+        h->power = TRUTH_OFF;
+        h->creations++;
+        job->anew = true;
+    }
+    if (h->power == TRUTH_OFF) {
+        effect_boot(e, host);
+    }
+}
+
 static void launch(struct engine *e, struct engine_job *job)
 {
     size_t zone = job->action.zone;
@@ -116,7 +136,8 @@ static void launch(struct engine *e, struct engine_job *job)
         return;
     }
     if (host != WORLD_NONE && e->truth.hosts[host].is_static) {
-        return; /* There it is. */
+        launch_machine(e, job, host);
+        return;
     }
     if (host != WORLD_NONE && e->truth.hosts[host].vanished) {
         truth_destroy(&e->truth, host);
@@ -171,7 +192,7 @@ static void end_instance(struct engine *e, struct engine_job *job)
         return;
     }
     struct truth_host *h = &e->truth.hosts[host];
-    if (h->is_static) {
+    if (h->is_static && (!h->switched || !text_equal(h->id, job->id))) {
         unmark(h, job->id);
     } else if (!provider_answers(e, h->zone)) {
         fail(job, OUTCOME_TRANSIENT);
@@ -180,6 +201,9 @@ static void end_instance(struct engine *e, struct engine_job *job)
         e->counts[ENGINE_OLD_EPOCH]++;
         fail(job, OUTCOME_PERMANENT);
         return;
+    } else if (h->is_static) {
+        effect_switch_off(e, host);
+        unmark(h, job->id);
     } else {
         truth_destroy(&e->truth, host);
     }
@@ -194,7 +218,7 @@ static void cycle(struct engine *e, struct engine_job *job)
         return;
     }
     struct truth_host *h = &e->truth.hosts[host];
-    if (h->is_static) {
+    if (!h->switched) {
         fail(job, OUTCOME_PERMANENT);
     } else if (!provider_answers(e, h->zone) || job->epoch < h->epoch) {
         fail(job, OUTCOME_TRANSIENT);
@@ -345,7 +369,6 @@ bool effect_take(struct engine *e, struct engine_job *job, int64_t *ret_again_ms
     case ACTION_HOOK:
     case ACTION_ADD:
     case ACTION_MARK:
-    case ACTION_FORGET: return true;
     }
     return true;
 }

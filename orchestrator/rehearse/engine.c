@@ -73,7 +73,7 @@ void engine_init(struct engine *e, const struct spec *spec, const struct engine_
     }
     random_init(&e->random, seed);
     copy_spec(e, spec);
-    truth_init(&e->truth, &e->spec);
+    truth_init(&e->truth, &e->spec, pace->bmc);
     controller_init(e);
     engine_post(e, 0, ENGINE_AT_START, 0);
 }

@@ -34,6 +34,7 @@ struct engine_pace {
     /* Of a thousand actions: fail and may be tried again; fail for good; their end is not heard of
        although they did what they should; they do it after they were given up; twice. */
     unsigned transient, permanent, lost, late, doubled;
+    bool bmc; /* The file's static machines can be switched on and off, and are made anew. */
 };
 struct engine_pace engine_pace_usual(void);
 
@@ -114,6 +115,7 @@ struct engine_member {
     int64_t touched_ms; /* What was observed before is no longer worth anything. */
     bool watched_ready;
     bool watched_alive;
+    bool rebuilt; /* It leaves because it was bad (S9). */
 };
 
 /* Of the machines of the file: when they were rebuilt (S9). */

@@ -52,7 +52,6 @@ static int64_t usual_ms(const struct engine *e, const struct action *action)
     case ACTION_HOOK: return e->pace.host_ms;
     case ACTION_ADD:
     case ACTION_MARK:
-    case ACTION_FORGET: return 0;
     }
     return 0;
 }

@@ -122,8 +122,8 @@ void member_place(struct engine *e, size_t index)
     if (machine != WORLD_NONE) {
         const struct truth_host *h = &e->truth.hosts[machine];
         text_copy(c->members[index].machine, sizeof(c->members[index].machine), h->machine);
-        it->power = WORLD_POWER_RUNNING;
-        it->power_witnessed = false;
+        it->power = h->switched ? WORLD_POWER_ABSENT : WORLD_POWER_RUNNING;
+        it->power_witnessed = h->switched;
         it->rebuilds = machine_rebuilds(e, h->machine);
     } else {
         it->power = WORLD_POWER_ABSENT;
@@ -147,11 +147,11 @@ static void note_rebuild(struct engine *e, const char *machine)
     m->rebuild_count += m->rebuild_count < kept ? 1 : 0;
 }
 
-void member_leave(struct engine *e, size_t index, bool rebuilt)
+void member_leave(struct engine *e, size_t index)
 {
     struct engine_controller *c = &e->controller;
     struct engine_member *m = &c->members[index];
-    if (rebuilt && m->machine[0] != '\0') {
+    if (m->rebuilt && m->machine[0] != '\0') {
         note_rebuild(e, m->machine);
     }
     m->machine[0] = '\0';
@@ -242,7 +242,9 @@ void members_compact(struct engine *e)
 static void follow(struct engine *e, struct truth_view *view, bool *watched, bool wanted,
                    struct world_witness *witness)
 {
-    if (*watched == wanted && view->followed == wanted) {
+    /* What an action made forget is asked anew: a prober tells transitions only. */
+    bool forgotten = witness->health == WORLD_HEALTH_UNKNOWN && view->said != WORLD_HEALTH_UNKNOWN;
+    if (*watched == wanted && view->followed == wanted && !(wanted && forgotten)) {
         return;
     }
     *watched = wanted;

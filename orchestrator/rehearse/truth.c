@@ -16,13 +16,15 @@ static bool is_static_zone(const struct spec *spec, size_t zone)
     return spec->provider_count > 0;
 }
 
-static void add_machine(struct truth *t, const struct spec *spec, const struct spec_host *h)
+static void add_machine(struct truth *t, const struct spec *spec, const struct spec_host *h,
+                        bool bmc)
 {
     size_t i = xgrow((void **)&t->hosts, &t->host_count, &t->host_capacity, sizeof(*t->hosts));
     t->hosts[i] = (struct truth_host){.group = WORLD_NONE,
                                       .zone = spec->providers[h->provider].zone,
                                       .reserved = h->group,
                                       .is_static = true,
+                                      .switched = bmc,
                                       .power = TRUTH_RUNNING,
                                       .service = true,
                                       .custom = true,
@@ -30,7 +32,7 @@ static void add_machine(struct truth *t, const struct spec *spec, const struct s
     text_copy(t->hosts[i].machine, sizeof(t->hosts[i].machine), h->name);
 }
 
-void truth_init(struct truth *t, const struct spec *spec)
+void truth_init(struct truth *t, const struct spec *spec, bool bmc)
 {
     *t = (struct truth){.zones = xcalloc(spec->zone_count + 1, sizeof(*t->zones)),
                         .zone_count = spec->zone_count,
@@ -47,7 +49,7 @@ void truth_init(struct truth *t, const struct spec *spec)
     }
     for (size_t h = 0; h < spec->host_count; h++) {
         if (spec->hosts[h].provider != SPEC_NONE) {
-            add_machine(t, spec, &spec->hosts[h]);
+            add_machine(t, spec, &spec->hosts[h], bmc);
         }
     }
 }
@@ -100,6 +102,7 @@ size_t truth_create(struct truth *t, const char *id, size_t group, size_t zone)
     t->hosts[i] = (struct truth_host){.group = group,
                                       .zone = zone,
                                       .reserved = WORLD_NONE,
+                                      .switched = true,
                                       .power = TRUTH_OFF,
                                       .custom = true,
                                       .serving_since_ms = INT64_MIN,

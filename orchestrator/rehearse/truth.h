@@ -31,6 +31,7 @@ struct truth_host {
     size_t zone;
     size_t reserved; /* Static: for this group only; WORLD_NONE: any. */
     bool is_static;  /* It is there whatever anybody does. */
+    bool switched;   /* A provider can switch it on and off, and says whether it runs. */
 
     enum truth_power power;
     uint64_t boot_turn; /* Of the event that ends its boot. */
@@ -104,7 +105,8 @@ struct truth {
     bool prober_cut;      /* The prober alone reaches nothing. */
 };
 
-void truth_init(struct truth *t, const struct spec *spec);
+/* BMC: the machines of the file can be switched. */
+void truth_init(struct truth *t, const struct spec *spec, bool bmc);
 void truth_deinit(struct truth *t);
 
 /* By its mark; WORLD_NONE. */

@@ -264,7 +264,7 @@ void witness_on_list(struct engine *e, size_t zone)
     z->list_ms = z->list_sampled_ms;
     for (size_t i = 0; i < e->truth.host_count; i++) {
         struct truth_host *h = &e->truth.hosts[i];
-        if (h->zone == zone && !h->is_static) {
+        if (h->zone == zone && h->switched) {
             h->listed = h->sampled;
         }
     }
@@ -276,7 +276,7 @@ static void refresh_listed(struct engine *e)
 {
     for (size_t i = 0; i < e->truth.host_count; i++) {
         const struct truth_host *h = &e->truth.hosts[i];
-        if (!h->is_static && h->listed != truth_power_told(&e->truth, i)) {
+        if (h->switched && h->listed != truth_power_told(&e->truth, i)) {
             e->truth.zones[h->zone].list_due = true;
         }
     }
