@@ -130,7 +130,9 @@ static bool has_turn(struct step *s, size_t instance)
     }
     size_t most = s->survey->instances * s->spec->max_disruption_percent / 100;
     most = most > 1 ? most : 1;
-    if (s->survey->disrupted >= most + self && !GUARDED(GUARD_S7_CLUSTER, false)) {
+    /* What gives nothing takes nothing away; and what waits for it may be what holds the share. */
+    if (!s->survey->known_out[instance] && s->survey->disrupted >= most + self &&
+        !GUARDED(GUARD_S7_CLUSTER, false)) {
         step_hold(s, HOLD_WAIT, instance,
                   (struct reason){.code = REASON_WAITS_FOR_CLUSTER,
                                   .a = (int64_t)s->survey->disrupted,

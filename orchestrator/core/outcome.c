@@ -99,6 +99,9 @@ static void configured(struct world *world, size_t instance)
     it->configured = true;
     it->drift = WORLD_DRIFT_NONE;
     it->ready_ms = world->now_ms;
+    if (it->lifecycle == LIFECYCLE_IN_SERVICE && it->group != WORLD_NONE) {
+        world->groups[it->group].disrupted_ms = world->now_ms; /* In place; it bakes, too (S7). */
+    }
     for (size_t b = 0; b < world->balancer_count; b++) {
         if (world->balancers[b].instance == instance) {
             world->balancers[b].sync = WORLD_SYNC_UNKNOWN;

@@ -44,6 +44,7 @@ static void attach(struct engine *e, struct world_instance *it)
     it->drift = WORLD_DRIFT_UNKNOWN;
     it->ready_ms = e->now_ms;
     world_complete(&e->spec, &e->controller.world);
+    engine_touch(e);
 }
 
 static void ask_instance(struct engine *e, size_t index, enum engine_request_kind kind)

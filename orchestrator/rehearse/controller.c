@@ -101,6 +101,10 @@ void controller_hear_alive(struct engine *e, const char *id, enum world_health h
 {
     size_t i = e->controller.running ? engine_find(e, id) : WORLD_NONE;
     if (i != WORLD_NONE) {
+        struct world_instance *it = &e->controller.world.instances[i];
+        bool back = it->alive.health == WORLD_UNHEALTHY && health == WORLD_HEALTHY;
+        /* It may have been somewhere else meanwhile, and back as it was before. */
+        it->drift = back && !it->busy ? WORLD_DRIFT_UNKNOWN : it->drift;
         engine_say(e, "%s: SSH %s", id, health == WORLD_HEALTHY ? "answers" : "does not answer");
         hear(e, &e->controller.world.instances[i].alive, health);
     }
@@ -341,6 +345,8 @@ static bool do_record(struct engine *e, const struct action *action)
     world_end(&e->spec, &c->world, action, OUTCOME_DONE);
     if (adds) {
         member_place(e, c->world.instance_count - 1);
+    } else if (action->lifecycle == LIFECYCLE_DETACHED) {
+        engine_touch(e);
     } else if (action->lifecycle == LIFECYCLE_TERMINATING) {
         c->members[action->instance].rebuilt |= action->reason.code == REASON_MEND ||
                                                 action->reason.code == REASON_DEAD ||
@@ -438,6 +444,7 @@ void controller_step(struct engine *e)
         }
     }
     if (c->running) {
+        witness_expect(e);
         set_alarm(e);
     }
 }

@@ -217,6 +217,9 @@ bool engine_boundary(struct engine *e, enum engine_event kind)
 
 void engine_backup(struct engine *e)
 {
+    if (e->store.groups == NULL) {
+        return; /* Nothing was ever written. */
+    }
     store_copy(&e->backup, &e->store, e->spec.group_count);
     e->backed_up = true;
 }

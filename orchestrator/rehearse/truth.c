@@ -207,7 +207,7 @@ bool truth_balancing(const struct truth *t, const struct spec *spec, size_t host
     const struct truth_host *h = &t->hosts[host];
     return h->id[0] != '\0' && h->group == spec->frontends[frontend].group &&
            truth_alive(t, host) && h->configured && h->service && h->synced &&
-           !t->zones[h->zone].cut;
+           !t->zones[h->zone].cut && !h->retired;
 }
 
 static bool routes_to(const struct spec *spec, size_t frontend, size_t pool)

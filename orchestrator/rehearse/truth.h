@@ -59,6 +59,7 @@ struct truth_host {
     bool synced;
     bool looked_stale;
     bool look_due; /* The next look is on its way. */
+    bool retired; /* Detached: nobody manages it any more, it does not count. */
     bool haproxy_silent; /* Its admin socket does not answer. */
 
     /* What the invariants ask about. */

@@ -285,6 +285,21 @@ static void refresh_listed(struct engine *e)
     }
 }
 
+void witness_expect(struct engine *e)
+{
+    struct world *w = &e->controller.world;
+    for (size_t t = 0; t < w->target_count; t++) {
+        const struct world_balancer *b = &w->balancers[w->targets[t].balancer];
+        size_t host = w->targets[t].state == WORLD_TARGET_UNKNOWN && b->sync != WORLD_SYNC_UNKNOWN
+                          ? engine_host(e, b->instance)
+                          : WORLD_NONE;
+        if (host != WORLD_NONE && !e->truth.hosts[host].looked_stale) {
+            e->truth.hosts[host].looked_stale = true;
+            engine_touch(e);
+        }
+    }
+}
+
 /* All of them. */
 
 static void refresh_serving(struct engine *e, size_t host)
@@ -298,8 +313,19 @@ static void refresh_serving(struct engine *e, size_t host)
     }
 }
 
+static void refresh_retired(struct engine *e)
+{
+    for (size_t i = 0; e->controller.running && i < e->truth.host_count; i++) {
+        struct truth_host *h = &e->truth.hosts[i];
+        size_t record = h->synced ? engine_find(e, h->id) : WORLD_NONE;
+        h->retired = record == WORLD_NONE || e->controller.world.instances[record].lifecycle ==
+                                                 LIFECYCLE_DETACHED;
+    }
+}
+
 void witness_refresh(struct engine *e)
 {
+    refresh_retired(e);
     for (size_t i = 0; i < e->truth.host_count; i++) {
         refresh_probes(e, i);
         refresh_serving(e, i);

@@ -27,6 +27,8 @@ void witness_on_look(struct engine *e, size_t host);
 void witness_forget_probes(struct engine *e);
 /* A new controller knows nothing. */
 void witness_forget_all(struct engine *e);
+/* Balancers are looked at again that have targets of which nothing is known. */
+void witness_expect(struct engine *e);
 /* What HAProxy on BALANCER (in the world) has of its targets is now known. */
 void witness_look(struct engine *e, size_t balancer);
 

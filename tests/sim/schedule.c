@@ -1,6 +1,7 @@
 #include "sim/schedule.h"
 
 #include "base/str.h"
+#include "core/why.h"
 #include "rehearse/controller.h"
 
 #include <inttypes.h>
@@ -320,6 +321,20 @@ static void on_backup(void *context, struct engine *e, size_t subject)
     }
 }
 
+/* Nobody watches what runs on hosts without a pool; it is seen to without the controller's word. */
+static void mend_unwatched(struct engine *e)
+{
+    for (size_t i = 0; i < e->truth.host_count; i++) {
+        struct truth_host *h = &e->truth.hosts[i];
+        if (h->is_static || h->group == WORLD_NONE ||
+            e->spec.groups[h->group].pool == SPEC_NONE) {
+            h->doomed = false;
+            h->service = h->service || h->configured;
+        }
+    }
+    engine_touch(e);
+}
+
 /* Everything that went wrong stops. */
 
 static void stop_trouble(struct schedule *s)
@@ -332,6 +347,7 @@ static void stop_trouble(struct schedule *s)
             end_struck(s, i);
         }
     }
+    mend_unwatched(e);
     e->kill_at = 0;
     e->pace.transient = e->pace.permanent = e->pace.lost = e->pace.late = e->pace.doubled = 0;
     const struct world *w = &e->controller.world;
@@ -359,6 +375,7 @@ static void mend_host(struct schedule *s, size_t host)
     struct truth_host *h = &s->engine.truth.hosts[host];
     h->doomed = h->disk_full = h->amnesia = false;
     h->custom = true;
+    h->service = h->service || h->configured;
     if (h->power == TRUTH_HUNG || (h->power == TRUTH_OFF && !h->vanished)) {
         h->power = TRUTH_OFF;
         fault_end(&s->engine, FAULT_HOST_BLINKS, host);
@@ -397,7 +414,10 @@ static void on_mend(void *context, struct engine *e, size_t subject)
     }
     const struct decision *d = &e->controller.decision;
     for (size_t i = 0; i < d->hold_count; i++) {
-        if (d->holds[i].kind == HOLD_STUCK && (d->holds[i].instance == WORLD_NONE ||
+        const struct reason *reason = &d->holds[i].reason;
+        bool human = d->holds[i].kind == HOLD_STUCK || reason->code == REASON_BREAKER ||
+                     (reason->code == REASON_WAITS_TO_RETRY && reason->a >= 8);
+        if (human && (d->holds[i].instance == WORLD_NONE ||
             d->holds[i].instance < e->controller.world.instance_count)) {
             mend_stuck(s, &d->holds[i]);
         }
@@ -457,7 +477,7 @@ static bool is_at_rest(const struct schedule *s, const char **ret_why, char *tex
     }
     for (size_t g = 0; g < e->spec.group_count; g++) {
         size_t desired = e->controller.world.groups[g].desired;
-        bool full = false;
+        bool full = is_impossible(e, g) && engine_serving(e, g) > desired;
         for (size_t i = 0; i < d->hold_count; i++) {
             full = full || (d->holds[i].group == g && d->holds[i].reason.code == REASON_NO_ROOM);
         }
@@ -488,6 +508,39 @@ static void come_to_rest(struct schedule *s)
     }
     if (!s->watch.violation.found) {
         watch_fail(&s->watch, e, WATCH_LIVENESS, "%s", why);
+    }
+}
+
+/* How everything stands at the end of a transcript: what `why` says, and what really is. */
+static void tell_state(struct schedule *s)
+{
+    static struct why why;
+    const struct engine *e = &s->engine;
+    const struct world *w = &e->controller.world;
+    for (size_t i = 0; i < w->instance_count; i++) {
+        size_t host = engine_host(e, i);
+        const struct truth_host *h = host == WORLD_NONE ? NULL : &e->truth.hosts[host];
+        printf("%s in %s, wish %s: truth %s%s%s%s%s%s\n", w->instances[i].id,
+               lifecycle_to_string(w->instances[i].lifecycle),
+               world_wish_to_string(w->instances[i].wish),
+               h == NULL ? "no host" : h->power == TRUTH_RUNNING ? "running" : "not running",
+               h != NULL && h->configured ? " configured" : "", h != NULL && h->service ? " up" : "",
+               h != NULL && h->serving ? " serving" : "", h != NULL && h->doomed ? " doomed" : "",
+               w->instances[i].busy ? " busy" : "");
+        why_instance(&e->spec, w, &e->controller.decision, i, &why);
+        for (size_t n = 0; n < why.count; n++) {
+            printf("    %s\n", why.lines[n]);
+        }
+    }
+    for (size_t g = 0; g < e->spec.group_count; g++) {
+        why_group(&e->spec, w, &e->controller.decision, g, &why);
+        printf("%s: desired %u, most %zu, minimum %u%%, spare %u, bake %" PRId64 "\n",
+               e->spec.groups[g].name, w->groups[g].desired, world_most(&e->spec, w, g),
+               e->spec.groups[g].healthy_min_percent, e->spec.groups[g].spare,
+               e->spec.groups[g].bake_ms);
+        for (size_t n = 0; n < why.count; n++) {
+            printf("    %s\n", why.lines[n]);
+        }
     }
 }
 
@@ -542,6 +595,9 @@ bool schedule_run(const struct schedule_options *options, struct schedule_counts
     s.counts.simulated_ms = s.engine.now_ms;
     memcpy(s.counts.events, s.engine.counts, sizeof(s.counts.events));
     *ret_violation = s.watch.violation;
+    if (options->verbose) {
+        tell_state(&s);
+    }
     if (s.watch.violation.found) {
         s.counts.violations = 1;
         s.counts.rules[s.watch.violation.rule] = 1;

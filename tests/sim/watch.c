@@ -310,7 +310,10 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
     }
     size_t most = count_in_service(e) * e->spec.max_disruption_percent / 100;
     size_t open = count_open(w, WORLD_NONE, it->id);
-    if (open >= (most > 1 ? most : 1)) {
+    bool gives = host != WORLD_NONE && (e->truth.hosts[host].serving ||
+                                        (id_of(w, it->id, group)->well &&
+                                         e->spec.groups[group].pool == SPEC_NONE));
+    if (gives && open >= (most > 1 ? most : 1)) {
         watch_fail(w, e, WATCH_S7_CLUSTER,
                    "%s goes out of service while %zu of the cluster are out by order, at most %zu",
                    it->id, open, most > 1 ? most : 1);
