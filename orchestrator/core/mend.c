@@ -203,7 +203,8 @@ bool mend_instance(struct step *s, size_t instance)
     case WORLD_VERDICT_OK:
     case WORLD_VERDICT_UNKNOWN: return false;
     case WORLD_VERDICT_DISPUTED:
-        if (it->health.health == WORLD_HEALTHY && it->alive.health == WORLD_HEALTHY) {
+        if (it->health.health == WORLD_HEALTHY && it->alive.health == WORLD_HEALTHY &&
+            it->power != WORLD_POWER_OFF && it->power != WORLD_POWER_ABSENT) {
             return false; /* Only a balancer differs: whether it is let in is seen to there. */
         }
         step_hold(s, HOLD_WAIT, instance,

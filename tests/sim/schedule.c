@@ -134,7 +134,8 @@ static size_t random_subject(struct schedule *s, enum fault fault)
     case FAULT_OF_GROUP:
         return fault == FAULT_SHARED_DOWN
                    ? s->cluster.web
-                   : (size_t)random_between(&s->random, 0, (int64_t)s->cluster.spec.group_count - 1);
+                   : (size_t)random_between(&s->random, 0,
+                                            (int64_t)s->cluster.spec.group_count - 1);
     case FAULT_OF_ZONE:
         return (size_t)random_between(&s->random, 0, (int64_t)s->cluster.spec.zone_count - 1);
     case FAULT_OF_US: return 0;
@@ -173,8 +174,7 @@ static void strike(struct schedule *s, enum fault fault)
 {
     size_t subject = random_subject(s, fault);
     bool of_host = fault_scope(fault) == FAULT_OF_HOST || fault_scope(fault) == FAULT_OF_BALANCER;
-    if (subject == WORLD_NONE ||
-        s->struck_count == sizeof(s->struck) / sizeof(s->struck[0])) {
+    if (subject == WORLD_NONE || s->struck_count == sizeof(s->struck) / sizeof(s->struck[0])) {
         return;
     }
     const char *at = of_host                                ? s->engine.truth.hosts[subject].id
@@ -326,8 +326,7 @@ static void mend_unwatched(struct engine *e)
 {
     for (size_t i = 0; i < e->truth.host_count; i++) {
         struct truth_host *h = &e->truth.hosts[i];
-        if (h->is_static || h->group == WORLD_NONE ||
-            e->spec.groups[h->group].pool == SPEC_NONE) {
+        if (h->is_static || h->group == WORLD_NONE || e->spec.groups[h->group].pool == SPEC_NONE) {
             h->doomed = false;
             h->service = h->service || h->configured;
         }
@@ -373,7 +372,7 @@ static void stop_trouble(struct schedule *s)
 static void mend_host(struct schedule *s, size_t host)
 {
     struct truth_host *h = &s->engine.truth.hosts[host];
-    h->doomed = h->disk_full = h->amnesia = false;
+    h->doomed = h->disk_full = h->amnesia = h->vanished = false;
     h->custom = true;
     h->service = h->service || h->configured;
     if (h->power == TRUTH_HUNG || (h->power == TRUTH_OFF && !h->vanished)) {
@@ -418,7 +417,7 @@ static void on_mend(void *context, struct engine *e, size_t subject)
         bool human = d->holds[i].kind == HOLD_STUCK || reason->code == REASON_BREAKER ||
                      (reason->code == REASON_WAITS_TO_RETRY && reason->a >= 8);
         if (human && (d->holds[i].instance == WORLD_NONE ||
-            d->holds[i].instance < e->controller.world.instance_count)) {
+                      d->holds[i].instance < e->controller.world.instance_count)) {
             mend_stuck(s, &d->holds[i]);
         }
     }
@@ -468,8 +467,9 @@ static bool is_at_rest(const struct schedule *s, const char **ret_why, char *tex
             reason_to_string(&d->holds[i].reason, reason, sizeof(reason));
             snprintf(text, size, "%s: %s",
                      d->holds[i].instance == WORLD_NONE
-                         ? (d->holds[i].group == WORLD_NONE ? "cluster"
-                                                            : e->spec.groups[d->holds[i].group].name)
+                         ? (d->holds[i].group == WORLD_NONE
+                                ? "cluster"
+                                : e->spec.groups[d->holds[i].group].name)
                          : e->controller.world.instances[d->holds[i].instance].id,
                      reason);
             return false;
@@ -523,10 +523,12 @@ static void tell_state(struct schedule *s)
         printf("%s in %s, wish %s: truth %s%s%s%s%s%s\n", w->instances[i].id,
                lifecycle_to_string(w->instances[i].lifecycle),
                world_wish_to_string(w->instances[i].wish),
-               h == NULL ? "no host" : h->power == TRUTH_RUNNING ? "running" : "not running",
-               h != NULL && h->configured ? " configured" : "", h != NULL && h->service ? " up" : "",
-               h != NULL && h->serving ? " serving" : "", h != NULL && h->doomed ? " doomed" : "",
-               w->instances[i].busy ? " busy" : "");
+               h == NULL                   ? "no host"
+               : h->power == TRUTH_RUNNING ? "running"
+                                           : "not running",
+               h != NULL && h->configured ? " configured" : "",
+               h != NULL && h->service ? " up" : "", h != NULL && h->serving ? " serving" : "",
+               h != NULL && h->doomed ? " doomed" : "", w->instances[i].busy ? " busy" : "");
         why_instance(&e->spec, w, &e->controller.decision, i, &why);
         for (size_t n = 0; n < why.count; n++) {
             printf("    %s\n", why.lines[n]);
