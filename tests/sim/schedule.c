@@ -394,6 +394,10 @@ static void mend_stuck(struct schedule *s, const struct hold *hold)
     const struct world_instance *it = &e->controller.world.instances[hold->instance];
     text_copy(request.instance, sizeof(request.instance), it->id);
     size_t host = engine_host(e, hold->instance);
+    if (hold->reason.code == REASON_UNHEALTHY && host != WORLD_NONE &&
+        !e->truth.hosts[host].configured) {
+        request.kind = ENGINE_REPLACE; /* Its group repairs nothing by itself. */
+    }
     if (host == WORLD_NONE && e->controller.members[hold->instance].machine[0] != '\0') {
         host = truth_find_machine(&e->truth, "", e->controller.members[hold->instance].machine);
     }
@@ -450,6 +454,21 @@ static bool hold_may_stay(const struct engine *e, const struct hold *hold)
     return code == REASON_NO_ROOM || (refused && is_impossible(e, hold->group));
 }
 
+/* What is under way or decided, but for looks that never end. */
+static size_t count_doings(const struct engine *e)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < e->job_count; i++) {
+        const struct engine_job *job = &e->jobs[i];
+        count += job->turn != 0 && job->heard && job->action.kind != ACTION_CHECK;
+    }
+    const struct decision *d = &e->controller.decision;
+    for (size_t i = 0; i < d->action_count; i++) {
+        count += d->actions[i].kind != ACTION_CHECK;
+    }
+    return count;
+}
+
 /* True when nothing is under way, and nothing left that ought to be done. */
 static bool is_at_rest(const struct schedule *s, const char **ret_why, char *text, size_t size)
 {
@@ -457,8 +476,8 @@ static bool is_at_rest(const struct schedule *s, const char **ret_why, char *tex
     const struct decision *d = &e->controller.decision;
     *ret_why = text;
     text[0] = '\0';
-    if (!e->controller.running || jobs_heard(e) > 0 || d->action_count > 0) {
-        snprintf(text, size, "%zu jobs, %zu actions", jobs_heard(e), d->action_count);
+    if (!e->controller.running || count_doings(e) > 0) {
+        snprintf(text, size, "%zu actions under way", count_doings(e));
         return false;
     }
     for (size_t i = 0; i < d->hold_count; i++) {

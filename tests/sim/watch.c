@@ -315,7 +315,7 @@ static bool told_bad(const struct engine *e, size_t i)
     }
     if (it->power_witnessed && it->power != WORLD_POWER_RUNNING &&
         it->power != WORLD_POWER_UNKNOWN) {
-        return it->power_ms < before_ms;
+        return it->power_ms < before_ms && it->alive.health != WORLD_HEALTHY;
     }
     if (e->spec.groups[it->group].pool == SPEC_NONE) {
         return it->alive.health == WORLD_UNHEALTHY && it->alive.since_ms < before_ms;
@@ -568,7 +568,7 @@ static void check_replacing(struct watch *w, struct engine *e, const struct acti
     if (!replaces || action->reason.code != REASON_MEND || it->zone == WORLD_NONE) {
         return;
     }
-    if (it->alive.health != WORLD_HEALTHY &&
+    if (it->alive.health != WORLD_HEALTHY && it->in_service_ms != 0 &&
         (!it->power_witnessed ||
          provider_silent(e, it->zone, 60000 + SLACK_MS + 2 * e->pace.list_every_ms))) {
         watch_fail(w, e, WATCH_S10_POWER,
@@ -676,6 +676,7 @@ static void check_drained(struct watch *w, struct engine *e, const struct action
                           size_t host)
 {
     bool strikes = action->kind == ACTION_CONFIGURE || action->kind == ACTION_TERMINATE ||
+                   action->kind == ACTION_RESTART ||
                    action->kind == ACTION_REBOOT || action->kind == ACTION_CYCLE;
     if (strikes && truth_has_traffic(&e->truth, &e->spec, host) &&
         truth_ready(&e->truth, &e->spec, host) && !any_libelled(e)) {
