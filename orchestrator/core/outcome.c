@@ -144,8 +144,7 @@ static void mark(struct world *world, const struct action *action)
             return;
         }
         /* S9: one that never came and was bad; not one that was too many. */
-        g->failed_launches +=
-            it->in_service_ms == 0 && action->reason.code == REASON_MEND ? 1 : 0;
+        g->failed_launches += it->in_service_ms == 0 && action->reason.code == REASON_MEND ? 1 : 0;
         it->hook_done = false;
         it->hook_abandon = false;
         it->hook_ms = 0;

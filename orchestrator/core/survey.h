@@ -63,6 +63,8 @@ void survey_make(struct survey *ret_survey, const struct spec *spec, const struc
  * has it out of traffic. Not the opposite of serving: between the two lies what is unknown.
  */
 
+/* True while it is being changed, repaired or removed, after it had been in service once. */
+bool survey_is_changing(const struct survey *s, size_t instance);
 /* True when it is given up: it is known to be dead, its whole zone is lost, or it is in quarantine,
    so others are made in its place before it is seen to. */
 bool survey_given_up(const struct survey *s, size_t instance);
