@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "core/expect.h"
+#include "core/judge.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -149,6 +149,15 @@ static void refresh_digests(struct controller *c)
     }
 }
 
+void loop_decide(struct controller *c)
+{
+    judge(c->spec, &c->world, c->decision.memory, c->decision.memory_size, &c->judge_again_ms);
+    decide(c->spec, &c->world, &c->decision);
+    if (c->judge_again_ms < c->decision.deadline_ms) {
+        c->decision.deadline_ms = c->judge_again_ms;
+    }
+}
+
 static bool is_look(enum action_kind kind)
 {
     return kind == ACTION_INSPECT || kind == ACTION_COMPARE;
@@ -163,7 +172,7 @@ static void step_core(struct controller *c)
     size_t busy = crew_count(c->crew);
     c->world.slots = c->options.parallel > busy ? c->options.parallel - busy : 0;
     c->world.now_ms = clock_now_ms();
-    decide(c->spec, &c->world, &c->decision);
+    loop_decide(c);
 }
 
 /* Doing. */
@@ -198,11 +207,16 @@ static int do_add(struct controller *c, const struct action *action, const char 
 static void do_mark(struct controller *c, const struct action *action, const char *reason)
 {
     struct member *m = &c->members[action->instance];
+    const struct world_instance *it = &c->world.instances[action->instance];
     char change[80];
-    snprintf(change, sizeof(change), "%s -> %s", lifecycle_to_string(m->record.lifecycle),
-             lifecycle_to_string(action->lifecycle));
-    m->record.lifecycle = action->lifecycle;
-    c->world.instances[action->instance].lifecycle = action->lifecycle;
+    if (it->lifecycle == action->lifecycle) {
+        snprintf(change, sizeof(change), "to do: %s", world_wish_to_string(action->wish));
+    } else {
+        snprintf(change, sizeof(change), "%s -> %s", lifecycle_to_string(it->lifecycle),
+                 lifecycle_to_string(action->lifecycle));
+    }
+    world_end(c->spec, &c->world, action, OUTCOME_DONE);
+    member_to_record(c, action->instance);
     journal_put_instance(c->journal, &m->record);
     journal_add_event(c->journal, m->record.id, "mark", reason, change);
     tell_begin(c, action, m->record.id, reason);
@@ -248,9 +262,8 @@ static bool prepare(struct controller *c, const struct action *action, const cha
     if (action_kind_has_effect(action->kind)) {
         record_intent(c, running);
     }
-    c->world.instances[action->instance].busy = true;
+    world_begin(c->spec, &c->world, action);
     if (action->balancer != WORLD_NONE) {
-        c->world.balancers[action->balancer].busy = true;
         result_expect_targets(c, action->balancer);
         for (size_t t = 0; t < c->world.target_count; t++) {
             if (c->world.targets[t].balancer == action->balancer &&
@@ -258,7 +271,8 @@ static bool prepare(struct controller *c, const struct action *action, const cha
                 c->world.targets[t].state = WORLD_TARGET_UNKNOWN;
             }
         }
-    } else if (action->kind == ACTION_INSPECT || action->kind == ACTION_CONFIGURE) {
+    } else if (action->kind == ACTION_INSPECT || action->kind == ACTION_CONFIGURE ||
+               action->kind == ACTION_RESTART) {
         member_clear_items(&c->members[action->instance]);
     }
     tell_begin(c, action, id, reason);
@@ -270,7 +284,8 @@ static int start(struct controller *c, struct prepared *prepared, struct err *e)
 {
     const struct action *action = &prepared->running->action;
     const struct role_script *script = &prepared->running->script;
-    bool provider = action->kind == ACTION_LAUNCH || action->kind == ACTION_TERMINATE;
+    bool provider = action->kind == ACTION_LAUNCH || action->kind == ACTION_TERMINATE ||
+                    action->kind == ACTION_CYCLE;
     struct crew_file *files = xcalloc(script->blob_count, sizeof(*files));
     for (size_t i = 0; i < script->blob_count; i++) {
         files[i] =
@@ -342,7 +357,7 @@ static bool health_unseen(const struct controller *c, int64_t since_ms)
         return false;
     }
     for (size_t i = 0; i < c->world.instance_count; i++) {
-        if (probes_want(c, i) && c->world.instances[i].health == WORLD_HEALTH_UNKNOWN) {
+        if (probes_want(c, i) && c->world.instances[i].health.health == WORLD_HEALTH_UNKNOWN) {
             return true;
         }
     }
@@ -465,7 +480,8 @@ struct controller_member controller_member_at(const struct controller *c, size_t
     const struct member *m = &c->members[index];
     return (struct controller_member){.record = &m->record,
                                       .world = &c->world.instances[index],
-                                      .serving = world_serving(c->spec, &c->world, index),
+                                      .serving = c->decision.survey.serving != NULL &&
+                                                 c->decision.survey.serving[index],
                                       .probe_text = m->probe_text,
                                       .frontend_text = m->frontend_text,
                                       .items = m->items,

@@ -44,7 +44,7 @@ static void drop_prober(struct controller *c)
     c->prober = NULL;
     for (size_t i = 0; i < c->world.instance_count; i++) {
         c->members[i].probed = false;
-        c->world.instances[i].health = WORLD_HEALTH_UNKNOWN;
+        c->world.instances[i].health = (struct world_witness){.since_ms = c->world.now_ms};
     }
 }
 
@@ -67,7 +67,7 @@ int probes_update(struct controller *c, struct err *e)
             return 0;
         }
         c->members[i].probed = wanted;
-        c->world.instances[i].health = WORLD_HEALTH_UNKNOWN;
+        c->world.instances[i].health = (struct world_witness){.since_ms = c->world.now_ms};
     }
     return 0;
 }

@@ -168,54 +168,26 @@ void result_message(void *context, struct job *job, const struct message *messag
 
 /* Endings. */
 
-static void clear_failure(struct controller *c, size_t index)
-{
-    c->world.instances[index].failure = WORLD_FAILURE_NONE;
-    c->world.instances[index].failures = 0;
-    c->members[index].record.failures = 0;
-    replace_text(&c->members[index].record.reason, NULL);
-}
-
 void result_fail(struct controller *c, const struct action *action, enum work_outcome outcome,
                  const char *text)
 {
-    struct world_instance *it = &c->world.instances[action->instance];
     struct member *m = &c->members[action->instance];
-    it->failure = outcome == WORK_TRANSIENT ? WORLD_FAILURE_TRANSIENT : WORLD_FAILURE_PERMANENT;
-    it->failures++;
-    it->failed_ms = clock_now_ms();
-    m->record.failures = (int)it->failures;
+    world_end(c->spec, &c->world, action,
+              outcome == WORK_TRANSIENT ? OUTCOME_TRANSIENT : OUTCOME_PERMANENT);
+    m->record.failures = (int)c->world.instances[action->instance].failures;
     replace_text(&m->record.reason, text == NULL ? "failed" : text);
     c->totals.failures++;
-}
-
-/* What balancers said of it was about the host as it was before. */
-static void forget_targets(struct controller *c, size_t index)
-{
-    for (size_t t = 0; t < c->world.target_count; t++) {
-        struct world_target *target = &c->world.targets[t];
-        if (target->member == index && target->state != WORLD_TARGET_ABSENT) {
-            target->state = WORLD_TARGET_UNKNOWN;
-            c->world.balancers[target->balancer].sync = WORLD_SYNC_UNKNOWN;
-        }
-    }
 }
 
 static void done_launch(struct controller *c, size_t index, const struct message *result)
 {
     struct member *m = &c->members[index];
-    struct world_instance *it = &c->world.instances[index];
-    it->power = WORLD_POWER_RUNNING;
-    it->greeted = false; /* It boots: SSH is waited for, whatever was known before. */
-    it->drift = WORLD_DRIFT_UNKNOWN;
-    forget_targets(c, index);
-    it->ready_ms = clock_now_ms();
     m->record.launched_ms = clock_wall_ms();
     const char *key = message_text(result, WIRE_HOST_KEY, NULL);
     if (key != NULL && !member_is_static(c, index)) {
         if (!text_equal(key, m->record.host_key)) {
             /* A root made anew: what the old one had is gone with it. */
-            it->configured = false;
+            c->world.instances[index].configured = false;
             m->record.configured_ms = 0;
             replace_text(&m->record.facts, NULL);
         }
@@ -249,22 +221,13 @@ static void done_inspect(struct controller *c, size_t index, const struct runnin
 static void done_configure(struct controller *c, size_t index, const struct running *running,
                            const struct message *result)
 {
-    struct world_instance *it = &c->world.instances[index];
     struct member *m = &c->members[index];
     int64_t changed = message_int(result, WIRE_CHANGED, 0);
     c->totals.changed_resources += (size_t)changed;
     c->totals.changed_hosts += changed > 0 ? 1 : 0;
-    it->configured = true;
-    it->drift = WORLD_DRIFT_NONE;
-    it->ready_ms = clock_now_ms();
     m->record.configured_ms = clock_wall_ms();
     replace_text(&m->record.script_digest, running->script.digest);
     take_facts(c, index, result);
-    for (size_t b = 0; b < c->world.balancer_count; b++) {
-        if (c->world.balancers[b].instance == index) {
-            c->world.balancers[b].sync = WORLD_SYNC_UNKNOWN;
-        }
-    }
 }
 
 /* Targets that a balancer did not name in its answer are not there. */
@@ -294,10 +257,10 @@ static void done_balancer(struct controller *c, const struct action *action,
     struct world_balancer *b = &c->world.balancers[action->balancer];
     struct member *m = &c->members[action->instance];
     complete_targets(c, action->balancer);
+    b->seen_ms = c->world.now_ms;
     if (action->kind == ACTION_COMPARE) {
         b->sync = message_int(result, WIRE_CHANGED, 0) != 0 ? WORLD_SYNC_DIFFERS : WORLD_SYNC_DONE;
     } else if (action->kind == ACTION_SYNC) {
-        b->sync = WORLD_SYNC_DONE;
         c->totals.changed_hosts++;
     } else if (action->kind == ACTION_ADMIT) {
         m->record.admitted = true;
@@ -312,21 +275,24 @@ static void apply_result(struct controller *c, const struct running *running,
 {
     const struct action *action = &running->action;
     size_t index = action->instance;
+    world_end(c->spec, &c->world, action, OUTCOME_DONE);
     switch (action->kind) {
     case ACTION_LAUNCH: done_launch(c, index, result); break;
-    case ACTION_GREET:
-        c->world.instances[index].greeted = true;
-        take_facts(c, index, result);
-        break;
+    case ACTION_GREET: take_facts(c, index, result); break;
     case ACTION_INSPECT: done_inspect(c, index, running, result); break;
-    case ACTION_CONFIGURE: done_configure(c, index, running, result); break;
+    case ACTION_CONFIGURE:
+    case ACTION_RESTART: done_configure(c, index, running, result); break;
     case ACTION_COMPARE:
     case ACTION_SYNC:
     case ACTION_ADMIT:
     case ACTION_REMOVE: done_balancer(c, action, result); break;
-    case ACTION_TERMINATE: member_forget(c, index); break;
+    case ACTION_TERMINATE: c->context_version++; break;
     case ACTION_ADD:
-    case ACTION_MARK: break;
+    case ACTION_MARK:
+    case ACTION_REBOOT:
+    case ACTION_CYCLE:
+    case ACTION_CHECK:
+    case ACTION_HOOK: break;
     }
 }
 
@@ -339,6 +305,7 @@ static void write_records(struct controller *c, const struct running *running,
         return;
     }
     const struct action *action = &running->action;
+    member_to_record(c, action->instance);
     const char *id = c->world.instances[action->instance].id;
     if (action->kind == ACTION_TERMINATE && outcome == WORK_DONE) {
         journal_delete_instance(c->journal, id);
@@ -364,6 +331,7 @@ static void describe(const struct running *running, const struct message *result
     int64_t changed = message_int(result, WIRE_CHANGED, 0);
     switch (running->action.kind) {
     case ACTION_CONFIGURE:
+    case ACTION_RESTART:
         snprintf(ret_text, size, "%lld of %lld resources changed", (long long)changed,
                  (long long)message_int(result, WIRE_COUNT, 0));
         return;
@@ -387,7 +355,11 @@ static void describe(const struct running *running, const struct message *result
     case ACTION_COMPARE:
     case ACTION_ADMIT:
     case ACTION_TERMINATE:
-    case ACTION_MARK: return;
+    case ACTION_MARK:
+    case ACTION_REBOOT:
+    case ACTION_CYCLE:
+    case ACTION_CHECK:
+    case ACTION_HOOK: return;
     }
 }
 
@@ -427,10 +399,6 @@ static void end_action(struct controller *c, struct running *running, int64_t to
     const struct action *action = &running->action;
     char detail[160] = "";
     note_repeat(c, action);
-    c->world.instances[action->instance].busy = false;
-    if (action->balancer != WORLD_NONE) {
-        c->world.balancers[action->balancer].busy = false;
-    }
     if (outcome == WORK_DONE && action_kind_has_effect(action->kind) &&
         c->members[action->instance].repeats > REPEATS_MAX) {
         outcome = WORK_PERMANENT;
@@ -438,7 +406,8 @@ static void end_action(struct controller *c, struct running *running, int64_t to
     }
     if (outcome == WORK_DONE) {
         describe(running, result, detail, sizeof(detail));
-        clear_failure(c, action->instance);
+        c->members[action->instance].record.failures = 0;
+        replace_text(&c->members[action->instance].record.reason, NULL);
         apply_result(c, running, result);
         text = detail[0] == '\0' ? NULL : detail;
     } else {
@@ -448,6 +417,7 @@ static void end_action(struct controller *c, struct running *running, int64_t to
     if (action_kind_has_effect(action->kind) || outcome != WORK_DONE) {
         write_records(c, running, outcome, text);
     } else if (c->journal != NULL && action->kind != ACTION_COMPARE) {
+        member_to_record(c, action->instance);
         journal_put_instance(c->journal, &c->members[action->instance].record);
     }
     if (c->options.watch.on_end != NULL) {
@@ -482,8 +452,9 @@ void result_transition(void *context, const char *id, enum world_health health, 
     if (index == WORLD_NONE) {
         return;
     }
-    enum world_health before = c->world.instances[index].health;
-    c->world.instances[index].health = health;
+    struct world_witness *witness = &c->world.instances[index].health;
+    enum world_health before = witness->health;
+    *witness = (struct world_witness){.health = health, .since_ms = c->world.now_ms};
     free(c->members[index].probe_text);
     c->members[index].probe_text = clean_text(text == NULL ? "" : text);
     if (before == WORLD_HEALTHY && health == WORLD_UNHEALTHY) {

@@ -10,6 +10,7 @@
 #include "base/problem.h"
 #include "controller/controller.h"
 #include "controller/prober.h"
+#include "core/outcome.h"
 #include "frontend/frontend.h"
 #include "net/ssh_link.h"
 
@@ -49,6 +50,7 @@ struct controller {
     struct world world; /* Arrays owned. */
     struct member *members;
     struct decision decision; /* Arrays owned. */
+    int64_t judge_again_ms;   /* The core's other deadline; INT64_MAX for none. */
     struct prober *prober;    /* NULL until something is to be probed. */
     uint64_t context_version; /* Rises whenever what roles see of other instances changes. */
     size_t lists_open;        /* Provider lists still awaited. */
@@ -70,6 +72,8 @@ int loop_list_providers(struct controller *c, struct err *e);
  * the core, the prober's first word.
  */
 int loop_turn(struct controller *c, int64_t limit_ms, const volatile bool *stop, struct err *e);
+/* Judges the world as it is now, and decides. */
+void loop_decide(struct controller *c);
 /* How it stands, by the last decision. */
 enum controller_end loop_end(const struct controller *c);
 
@@ -83,7 +87,8 @@ int members_load(struct controller *c, struct err *e);
 void members_free(struct controller *c);
 void members_reserve(struct controller *c, size_t instances);
 size_t member_add(struct controller *c, const struct action *action, struct err *e);
-void member_forget(struct controller *c, size_t index); /* Its record is gone; world says so. */
+/* What the core changed of the instance goes into its record. */
+void member_to_record(struct controller *c, size_t index);
 void member_clear_items(struct member *m);
 void members_count_room(struct controller *c);
 bool member_is_static(const struct controller *c, size_t index);

@@ -63,11 +63,11 @@ enum wire_tag {
     WIRE_TEXT = 100,
     WIRE_STREAM,
     WIRE_BYTES,
-    WIRE_OUTCOME, /* enum work_outcome. */
-    WIRE_STATUS,  /* EXEC: exit status. Role items: enum role_result_status. */
-    WIRE_CHANGED, /* ROLE: resources changed. SYNC: the file was. REMOVE: sessions cut. */
-    WIRE_COUNT,   /* ROLE: resources in all. */
-    WIRE_FACTS,   /* JSON text. */
+    WIRE_OUTCOME,  /* enum work_outcome. */
+    WIRE_STATUS,   /* EXEC: exit status. Role items: enum role_result_status. */
+    WIRE_CHANGED,  /* ROLE: resources changed. SYNC: the file was. REMOVE: sessions cut. */
+    WIRE_COUNT,    /* ROLE: resources in all. */
+    WIRE_FACTS,    /* JSON text. */
     WIRE_HOST_KEY, /* GREET: the host's, then its bastions', the nearest to it first. */
     WIRE_ROLE_NAME,
     WIRE_TYPE,

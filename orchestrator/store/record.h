@@ -38,6 +38,15 @@ struct record_instance {
     bool admitted;         /* Its pool's frontends were told to send it traffic. */
     char *reason;          /* Why it is not good: the last failure, one line. NULL when good. */
     int failures;          /* In a row, of the action it is at. */
+    bool protect;          /* From scale-in. */
+    bool paused;
+    int wish;              /* enum world_wish. */
+    int rung;              /* enum world_rung: the last that was taken, */
+    int64_t rung_ms;       /* and when it had ended (wall clock). */
+    int64_t ready_ms;      /* Wall clock; since when its grace counts; 0: not known. */
+    int64_t in_service_ms; /* Wall clock; when it last came into service; 0: never. */
+    char *boot_id;         /* Which boot of the host was greeted last. */
+    int64_t hook_ms;       /* Wall clock; when the lifecycle hook it waits for began; 0: none has. */
     int64_t revision;      /* Of the store entry it was read from; not stored in the value. */
 };
 void record_instance_deinit(struct record_instance *record);
