@@ -19,6 +19,7 @@ enum wire_kind {
     WIRE_LIST = 32,
     WIRE_ENSURE,
     WIRE_DESTROY,
+    WIRE_STOP, /* Off, and read back as off; DONE means that it is. */
     WIRE_FILE, /* Before a request: WIRE_NAME, and a descriptor beside it. */
     /* Answers. */
     WIRE_PROGRESS = 64, /* WIRE_TEXT: what it does now. */
@@ -36,7 +37,7 @@ enum wire_tag {
     WIRE_CLUSTER,
     WIRE_INSTANCE,
     WIRE_OWNER,
-    WIRE_EPOCH,
+    WIRE_EPOCH,     /* The leader's; whoever has seen a higher one refuses (S18). */
     WIRE_LOCK_WAIT, /* Milliseconds. */
     WIRE_COMMAND,
     WIRE_CONFIG, /* Message: frontend_config. */
@@ -63,11 +64,11 @@ enum wire_tag {
     WIRE_TEXT = 100,
     WIRE_STREAM,
     WIRE_BYTES,
-    WIRE_OUTCOME, /* enum work_outcome. */
-    WIRE_STATUS,  /* EXEC: exit status. Role items: enum role_result_status. */
-    WIRE_CHANGED, /* ROLE: resources changed. SYNC: the file was. REMOVE: sessions cut. */
-    WIRE_COUNT,   /* ROLE: resources in all. */
-    WIRE_FACTS,   /* JSON text. */
+    WIRE_OUTCOME,  /* enum work_outcome. */
+    WIRE_STATUS,   /* EXEC: exit status. Role items: enum role_result_status. */
+    WIRE_CHANGED,  /* ROLE: resources changed. SYNC: the file was. REMOVE: sessions cut. */
+    WIRE_COUNT,    /* ROLE: resources in all. */
+    WIRE_FACTS,    /* JSON text. */
     WIRE_HOST_KEY, /* GREET: the host's, then its bastions', the nearest to it first. */
     WIRE_ROLE_NAME,
     WIRE_TYPE,
