@@ -34,6 +34,7 @@ enum wire_tag {
     WIRE_SCRIPT,     /* Message: role_script. */
     WIRE_CHECK,
     WIRE_DIFF,
+    WIRE_RESTART, /* ROLE: every service that is to run is started anew, once. */
     WIRE_CLUSTER,
     WIRE_INSTANCE,
     WIRE_OWNER,
