@@ -114,3 +114,4 @@ clean:
 	rm -rf build
 
 -include $(OBJECTS:.o=.d) $(SAN_OBJECTS:.o=.d) build/obj/orchestrator/main.d
+-include $(UNIT_SOURCES:%.c=build/san/%.d) $(TEST_SUPPORT:%.c=build/san/%.d)

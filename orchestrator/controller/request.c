@@ -364,6 +364,8 @@ int request_build(struct controller *c, const struct action *action, struct runn
                            c->members[action->instance].record.provider);
         }
         put_provider(c, provider, ret_request);
+        message_put_int(ret_request, WIRE_EPOCH,
+                        c->journal == NULL ? 0 : journal_epoch(c->journal));
         put_launch(c, action->instance, ret_request);
         return 0;
     }

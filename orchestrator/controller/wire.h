@@ -19,6 +19,7 @@ enum wire_kind {
     WIRE_LIST = 32,
     WIRE_ENSURE,
     WIRE_DESTROY,
+    WIRE_STOP, /* Off, and read back as off; DONE means that it is. */
     WIRE_FILE, /* Before a request: WIRE_NAME, and a descriptor beside it. */
     /* Answers. */
     WIRE_PROGRESS = 64, /* WIRE_TEXT: what it does now. */
@@ -33,10 +34,11 @@ enum wire_tag {
     WIRE_SCRIPT,     /* Message: role_script. */
     WIRE_CHECK,
     WIRE_DIFF,
+    WIRE_RESTART, /* ROLE: every service that is to run is started anew, once. */
     WIRE_CLUSTER,
     WIRE_INSTANCE,
     WIRE_OWNER,
-    WIRE_EPOCH,
+    WIRE_EPOCH,     /* The leader's; whoever has seen a higher one refuses (S18). */
     WIRE_LOCK_WAIT, /* Milliseconds. */
     WIRE_COMMAND,
     WIRE_CONFIG, /* Message: frontend_config. */

@@ -19,6 +19,7 @@ static void dispatch(struct worker *worker, const struct message *request)
     case WIRE_REMOVE: act_frontend_work(worker, request); return;
     case WIRE_LIST:
     case WIRE_ENSURE:
+    case WIRE_STOP:
     case WIRE_DESTROY: act_provider_work(worker, request); return;
     default: worker_result(worker, WORK_PERMANENT, "request of an unknown kind"); return;
     }

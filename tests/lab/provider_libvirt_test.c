@@ -92,6 +92,8 @@ static int make_one_call(const char *call, const char *id, const char *address)
         config.address = address;
         config.deadline_ms = clock_now_ms() + CALL_MS;
         result = suite.ops->ensure(context, &config, &view, &e);
+    } else if (result == 0 && text_equal(call, "--stop")) {
+        result = suite.ops->stop(context, id, clock_now_ms() + CALL_MS, &e);
     } else if (result == 0) {
         result = suite.ops->destroy(context, id, clock_now_ms() + CALL_MS, &e);
     }
@@ -128,8 +130,10 @@ static unsigned stride(void)
 static bool cut_short(struct provider_suite *suite, enum provider_suite_call call, const char *id,
                       unsigned step)
 {
-    pid_t pid = start_call(call == PROVIDER_SUITE_ENSURE ? "--ensure" : "--destroy", id,
-                           suite->addresses[0], true);
+    static const char *const calls[] = {[PROVIDER_SUITE_ENSURE] = "--ensure",
+                                        [PROVIDER_SUITE_DESTROY] = "--destroy",
+                                        [PROVIDER_SUITE_STOP] = "--stop"};
+    pid_t pid = start_call(calls[call], id, suite->addresses[0], true);
     unsigned left = step * stride() * 2; /* Each call stops twice: going in and coming out. */
     bool counting = false;
     int status = 0;
@@ -147,8 +151,7 @@ static bool cut_short(struct provider_suite *suite, enum provider_suite_call cal
     }
     if (WIFEXITED(status)) {
         assert_int_equal(WEXITSTATUS(status), 0);
-        print_message("          %s: killed at %u places\n",
-                      call == PROVIDER_SUITE_ENSURE ? "ensure" : "destroy", step);
+        print_message("          %s: killed at %u places\n", calls[call] + 2, step);
         return false;
     }
     return true;
