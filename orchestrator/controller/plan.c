@@ -100,6 +100,7 @@ int controller_plan(struct controller *c, struct controller_step **ret_steps, si
     struct controller_step *steps = NULL;
     size_t count = 0;
     size_t capacity = 0;
+    void *memory = xcalloc(c->decision.memory_size, 1);
     members_count_room(c);
     for (size_t turns = 0; turns < PLAN_TURNS_MAX; turns++) {
         c->world.slots = c->options.parallel;
@@ -110,12 +111,11 @@ int controller_plan(struct controller *c, struct controller_step **ret_steps, si
         for (size_t i = 0; i < c->decision.action_count; i++) {
             const struct action action = c->decision.actions[i];
             add_step(c, &action, &steps, &count, &capacity);
-            void *memory = xmalloc(c->decision.memory_size);
             prove(c, &steps[count - 1], memory);
-            free(memory);
             expect_member(c, &action);
         }
     }
+    free(memory);
     *ret_steps = steps;
     *ret_count = count;
     *ret_end = loop_end(c);

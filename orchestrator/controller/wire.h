@@ -15,6 +15,9 @@ enum wire_kind {
     WIRE_SYNC,
     WIRE_ADMIT,
     WIRE_REMOVE,
+    WIRE_REBOOT,
+    WIRE_CHECK_COMMAND,
+    WIRE_HOOK,
     /* Requests to the "provider" worker. */
     WIRE_LIST = 32,
     WIRE_ENSURE,
@@ -61,6 +64,10 @@ enum wire_tag {
     WIRE_LOGIN_KEY,
     WIRE_PATIENCE, /* GREET: milliseconds in which a host that does not answer may still come up. */
     WIRE_KEY_ONLY, /* GREET: the host key is all that is asked; the facts are not read. */
+
+    WIRE_ON_HOST,
+    WIRE_HEARTBEAT,
+    WIRE_TRANSITION,
 
     WIRE_TEXT = 100,
     WIRE_STREAM,

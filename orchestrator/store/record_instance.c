@@ -62,7 +62,8 @@ static bool lifecycle_is_known(enum lifecycle lifecycle)
     case LIFECYCLE_TERMINATED:
     case LIFECYCLE_QUARANTINED:
     case LIFECYCLE_PENDING_WAIT:
-    case LIFECYCLE_TERMINATING_WAIT: return true;
+    case LIFECYCLE_TERMINATING_WAIT:
+    case LIFECYCLE_DETACHED: return true;
     }
     return false;
 }
