@@ -25,8 +25,12 @@
  * next run finds the intent, says so, and looks at the world again.
  */
 
-#define LOOK_AGAIN_MS    2000
-#define TICK_MS          500
+#define LOOK_AGAIN_MS     2000
+#define TICK_MS           500
+#define REQUESTS_EVERY_MS 500
+#define GAP_MS            30000
+/* S23: after a controller that did not end in order, one step more at a time with each second. */
+#define SLOW_START_MS    30000
 #define UNSEEN_HEALTH_MS 10000
 
 /* Setting up. */
@@ -67,8 +71,7 @@ void controller_free(struct controller *c)
     free(c);
 }
 
-/* Intents that a controller before us recorded and did not end. */
-static int settle_intents(struct controller *c, struct err *e)
+int settle_intents(struct controller *c, struct err *e)
 {
     struct record_action *actions;
     size_t count;
@@ -142,9 +145,14 @@ static void step_core(struct controller *c)
     if (!c->no_inspect) {
         refresh_digests(c);
     }
-    size_t busy = crew_count(c->crew);
-    c->world.slots = c->options.parallel > busy ? c->options.parallel - busy : 0;
     c->world.now_ms = clock_now_ms();
+    size_t busy = crew_count(c->crew);
+    size_t most = c->options.parallel;
+    if (c->unclean && c->world.tireless && c->world.now_ms - c->started_ms < SLOW_START_MS) {
+        size_t slow = 1 + (size_t)(c->world.now_ms - c->started_ms) / 1000;
+        most = slow < most ? slow : most;
+    }
+    c->world.slots = most > busy ? most - busy : 0;
     loop_decide(c);
 }
 
@@ -172,6 +180,7 @@ static int do_add(struct controller *c, const struct action *action, const char 
     }
     const char *id = c->world.instances[index].id;
     journal_put_instance(c->journal, &c->members[index].record);
+    groups_put(c, action->group);
     journal_add_event(c->journal, id, "add", reason, "done");
     tell_begin(c, action, id, reason);
     return 0;
@@ -191,6 +200,7 @@ static void do_mark(struct controller *c, const struct action *action, const cha
     world_end(c->spec, &c->world, action, OUTCOME_DONE);
     member_to_record(c, action->instance);
     journal_put_instance(c->journal, &m->record);
+    groups_put(c, action->group);
     journal_add_event(c->journal, m->record.id, "mark", reason, change);
     tell_begin(c, action, m->record.id, reason);
 }
@@ -386,13 +396,41 @@ static int64_t turn_deadline(const struct controller *c, size_t begun, int64_t o
     return until_ms;
 }
 
+/*
+ * S17: this process stood still (suspended, stopped, starved), so all that it knows is old.
+ * Providers are asked anew before the next effect; balancers are by their age; the prober notices
+ * by itself.
+ */
+static void notice_gap(struct controller *c)
+{
+    int64_t now_ms = clock_now_ms();
+    if (c->turned_ms != 0 && now_ms - c->turned_ms > GAP_MS) {
+        log_warning("stood still for %" PRId64 " s; looking at everything anew",
+                    (now_ms - c->turned_ms) / 1000);
+        c->all_listed = c->lists_open == 0 && c->spec->provider_count == 0;
+        c->listed_ms = 0;
+    }
+    c->turned_ms = now_ms;
+}
+
+static int take_requests(struct controller *c, struct err *e)
+{
+    int64_t now_ms = clock_now_ms();
+    if (c->looking_only || c->journal == NULL || now_ms < c->requests_ms + REQUESTS_EVERY_MS) {
+        return 0;
+    }
+    c->requests_ms = now_ms;
+    return requests_take(c, e);
+}
+
 /* One turn: observe, decide, record, begin. *ret_begun: how many steps were begun. */
 static int turn(struct controller *c, bool stopping, size_t *ret_begun, int64_t *ret_observe_ms,
                 struct err *e)
 {
     *ret_begun = 0;
     *ret_observe_ms = INT64_MAX;
-    if (probes_update(c, e) != 0) {
+    notice_gap(c);
+    if (probes_update(c, e) != 0 || take_requests(c, e) != 0) {
         return -1;
     }
     if (c->world.tireless && !stopping && observe_again(c, ret_observe_ms, e) != 0) {

@@ -335,6 +335,9 @@ static void write_records(struct controller *c, const struct running *running,
     const char *id = c->world.instances[action->instance].id;
     if (action->kind == ACTION_TERMINATE && outcome == WORK_DONE) {
         journal_delete_instance(c->journal, id);
+        if (action->group != WORLD_NONE) {
+            groups_put(c, action->group);
+        }
     } else {
         journal_put_instance(c->journal, &c->members[action->instance].record);
     }

@@ -70,8 +70,12 @@ struct controller {
     bool list_soon;         /* A witness said something that a provider should know more of. */
     bool blind;             /* A provider did not answer: what it has is unknown in this run. */
     uint64_t next_action;
-    bool looking_only; /* plan, status: only looks are dispatched. */
-    bool no_inspect;   /* status: hosts are not compared. */
+    int64_t started_ms;  /* `run`: when it began. */
+    int64_t turned_ms;   /* When the loop last turned. */
+    int64_t requests_ms; /* When requests were last looked for. */
+    bool unclean;        /* The controller before us did not end in order. */
+    bool looking_only;   /* plan, status: only looks are dispatched. */
+    bool no_inspect;     /* status: hosts are not compared. */
     struct controller_totals totals;
     bool *targets_named; /* Beside world.targets: named in the answer a balancer is giving. */
     json_t *groups;      /* What roles see of the groups, of groups_version. */
@@ -84,7 +88,19 @@ int observe_providers(struct controller *c, struct err *e);
 /* `run`: asks providers and balancers again when it is time. *ret_next_ms: when that will be. */
 int observe_again(struct controller *c, int64_t *ret_next_ms, struct err *e);
 
+/* groups.c */
+int groups_load(struct controller *c, struct err *e);
+void groups_put(struct controller *c, size_t group);
+/* CLEAN: this controller ends in order. */
+void groups_put_cluster(struct controller *c, bool clean);
+
+/* requests.c */
+/* Takes in what operators asked for, and commits it. */
+int requests_take(struct controller *c, struct err *e);
+
 /* controller.c */
+/* Intents that a controller before us recorded and did not end. */
+int settle_intents(struct controller *c, struct err *e);
 /*
  * Turns the loop until nothing moves any more, or until LIMIT_MS. What moves: workers, deadlines of
  * the core, the prober's first word.
