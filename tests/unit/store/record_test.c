@@ -236,7 +236,7 @@ static void put_numbers(struct message *value, int64_t lifecycle, int64_t port, 
 
 static void spoil_lifecycle(struct message *value)
 {
-    put_numbers(value, 10, 22, 0);
+    put_numbers(value, 11, 22, 0);
 }
 
 static void spoil_lifecycle_wide(struct message *value)
