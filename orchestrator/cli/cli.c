@@ -24,6 +24,12 @@ const struct cli_command cli_commands[] = {
      "Observes, decides, records, acts, until nothing is left to do. Safe to interrupt and\n"
      "to repeat. --check: the same as plan.",
      cmd_apply},
+    {"run", "", "keep the hosts as the cluster file says, for ever",
+     "The same loop as apply, that goes on: watches, mends, replaces, takes in what `lamplighter\n"
+     "group` asks for. SIGHUP reads the file again, logs the plan, and refuses a file that is\n"
+     "worse than the one it runs. SIGTERM ends it when the running steps have ended; a second\n"
+     "one ends it at once, which is safe too.",
+     cmd_run},
     {"status", "", "show groups, instances and what each witness says",
      "Asks providers, health endpoints and balancers now. PROBE is our own check, BALANCER\n"
      "is HAProxy's; where they differ the reason is beside them.",

@@ -44,6 +44,7 @@ int cli_usage(const char *command, const char *format, ...) __attribute__((forma
 int cmd_check(const struct cli *cli);
 int cmd_plan(const struct cli *cli);
 int cmd_apply(const struct cli *cli);
+int cmd_run(const struct cli *cli);
 int cmd_status(const struct cli *cli);
 int cmd_events(const struct cli *cli);
 int cmd_exec(const struct cli *cli);

@@ -130,13 +130,14 @@ static void print_json(const struct session *s)
         struct str text = STR_NULL;
         remark(&m, in_pool, &text);
         json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s, s:s, s:s, s:s?, s:s?, s:b, s:s}",
-                            "id", m.record->id, "group", m.record->group, "zone", m.record->zone,
-                            "address", m.record->address, "machine", m.record->machine, "state",
-                            lifecycle_to_string(m.record->lifecycle), "power",
-                            power_word(m.world->power), "probe", health_word(m.world->health.health),
-                            "probe_text", m.probe_text, "balancer_text", m.frontend_text, "serving",
-                            m.serving ? 1 : 0, "reason", str_text(&text)));
+            list,
+            json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s, s:s, s:s, s:s?, s:s?, s:b, s:s}", "id",
+                      m.record->id, "group", m.record->group, "zone", m.record->zone, "address",
+                      m.record->address, "machine", m.record->machine, "state",
+                      lifecycle_to_string(m.record->lifecycle), "power", power_word(m.world->power),
+                      "probe", health_word(m.world->health.health), "probe_text", m.probe_text,
+                      "balancer_text", m.frontend_text, "serving", m.serving ? 1 : 0, "reason",
+                      str_text(&text)));
         str_deinit(&text);
     }
     json_t *root = json_pack("{s:s, s:o}", "cluster", s->site.spec->cluster, "instances", list);

@@ -84,6 +84,18 @@ enum controller_end {
 int controller_apply(struct controller *controller, const volatile bool *stop,
                      enum controller_end *ret_end, struct err *e);
 
+/*
+ * The same loop, that never ends by itself: it goes on looking, takes in what operators ask for,
+ * and tries again what failed. Returns when *STOP became true and the running steps have ended.
+ */
+int controller_run(struct controller *controller, const volatile bool *stop, struct err *e);
+/*
+ * May FRESH take over from the file that CONTROLLER runs (S19)? Not when it empties a pool that
+ * serves, or makes it smaller than its healthy minimum is now. Every reason goes to PROBLEMS.
+ */
+bool controller_accepts(const struct controller *controller, const struct spec *fresh,
+                        struct problem_list *problems);
+
 /* One line of a plan. */
 struct controller_step {
     struct action action;

@@ -193,7 +193,10 @@ int members_load(struct controller *c, struct err *e)
     }
     c->world.groups = xcalloc(c->spec->group_count + 1, sizeof(*c->world.groups));
     c->world.zones = xcalloc(c->spec->zone_count + 1, sizeof(*c->world.zones));
-    world_groups_init(c->spec, &c->world);
+    if (groups_load(c, e) != 0) {
+        record_instance_list_free(records, count);
+        return -1;
+    }
     size_t wanted = count + 16;
     for (size_t g = 0; g < c->spec->group_count; g++) {
         wanted += (size_t)c->spec->groups[g].max + c->spec->groups[g].desired;

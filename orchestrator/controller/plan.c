@@ -94,7 +94,7 @@ int controller_plan(struct controller *c, struct controller_step **ret_steps, si
                     enum controller_end *ret_end, struct err *e)
 {
     c->looking_only = true;
-    if (loop_list_providers(c, e) != 0 || loop_turn(c, INT64_MAX, NULL, e) != 0) {
+    if (observe_providers(c, e) != 0 || loop_turn(c, INT64_MAX, NULL, e) != 0) {
         return -1;
     }
     struct controller_step *steps = NULL;

@@ -103,13 +103,11 @@ static int64_t greet_limit(const struct controller *c, size_t index)
 }
 
 /* The hook of the transition that the instance waits in. */
-static const struct spec_hook *request_hook(const struct controller *c,
-                                            const struct action *action)
+static const struct spec_hook *request_hook(const struct controller *c, const struct action *action)
 {
-    enum spec_hook_on on =
-        c->world.instances[action->instance].lifecycle == LIFECYCLE_PENDING_WAIT
-            ? SPEC_HOOK_LAUNCH
-            : SPEC_HOOK_TERMINATE;
+    enum spec_hook_on on = c->world.instances[action->instance].lifecycle == LIFECYCLE_PENDING_WAIT
+                               ? SPEC_HOOK_LAUNCH
+                               : SPEC_HOOK_TERMINATE;
     for (size_t i = 0; i < c->spec->hook_count; i++) {
         if (c->spec->hooks[i].group == action->group && c->spec->hooks[i].on == on) {
             return &c->spec->hooks[i];
@@ -332,6 +330,15 @@ static void put_config(const struct controller *c, size_t frontend, size_t also,
     free(members);
 }
 
+void request_look(const struct controller *c, size_t balancer, struct message *ret_request)
+{
+    const struct world_balancer *b = &c->world.balancers[balancer];
+    message_init(ret_request, WIRE_LOOK);
+    message_put_int(ret_request, WIRE_DEADLINE, clock_now_ms() + COMPARE_LIMIT_MS);
+    request_target(c, b->instance, ret_request);
+    put_config(c, b->frontend, WORLD_NONE, ret_request);
+}
+
 static void put_balancer(const struct controller *c, const struct action *action,
                          struct message *request)
 {
@@ -428,8 +435,7 @@ int request_build(struct controller *c, const struct action *action, struct runn
     case ACTION_REBOOT: request_target(c, action->instance, ret_request); return 0;
     case ACTION_CHECK:
         request_target(c, action->instance, ret_request);
-        message_put_text(ret_request, WIRE_COMMAND,
-                         c->spec->groups[action->group].check_command);
+        message_put_text(ret_request, WIRE_COMMAND, c->spec->groups[action->group].check_command);
         return 0;
     case ACTION_HOOK: put_hook(c, action, ret_request); return 0;
     case ACTION_INSPECT:

@@ -12,7 +12,9 @@
 #include <string.h>
 
 #define REPEATS_MAX 8
-#define SAID_MAX    20000 /* Bytes of a text that a worker sends. */
+/* Unanswered lists in a row after which what was known of power is unknown (S10). */
+#define LIST_FAILURES_MAX 3
+#define SAID_MAX          20000 /* Bytes of a text that a worker sends. */
 
 /* Texts for people are printable, whatever a worker that a host took over may have sent. */
 static char *clean_text(const char *text)
@@ -79,20 +81,44 @@ static enum world_power power_of(int64_t power)
     return WORLD_POWER_UNKNOWN;
 }
 
+/* What a provider says of an instance that we acted on after it was asked is no news. */
+static bool is_news(const struct controller *c, size_t index, const struct running *list)
+{
+    return !c->world.instances[index].busy && c->members[index].acted_ms < list->asked_ms;
+}
+
+static void set_power(struct controller *c, size_t index, enum world_power power)
+{
+    struct world_instance *it = &c->world.instances[index];
+    if (it->power == power) {
+        return;
+    }
+    if (it->power == WORLD_POWER_RUNNING && it->lifecycle == LIFECYCLE_IN_SERVICE) {
+        note(c, it->id,
+             power == WORLD_POWER_UNKNOWN ? "its provider no longer says whether it runs"
+                                          : "its provider says it does not run any more");
+    }
+    it->power = power;
+    it->power_ms = c->world.now_ms;
+}
+
 /* One instance that a provider has. */
-static void hear_view(struct controller *c, size_t provider, const struct message *message)
+static void hear_view(struct controller *c, const struct running *running,
+                      const struct message *message)
 {
     const char *id = message_text(message, WIRE_INSTANCE, "");
     size_t index = find_id(c, id);
     if (index != WORLD_NONE) {
-        if (member_provider(c, index) == provider) {
+        if (member_provider(c, index) == running->provider && is_news(c, index, running)) {
             /* Made, but we were ended before we heard its key: making it again tells. */
             bool heard = c->members[index].record.host_key != NULL;
-            c->world.instances[index].power =
-                heard ? power_of(message_int(message, WIRE_POWER, 0)) : WORLD_POWER_ABSENT;
+            c->members[index].listed = true;
+            set_power(c, index,
+                      heard ? power_of(message_int(message, WIRE_POWER, 0)) : WORLD_POWER_ABSENT);
         }
         return;
     }
+    size_t provider = running->provider;
     const char *zone = message_text(message, WIRE_ZONE, NULL);
     if (text_equal(zone, c->spec->zones[c->spec->providers[provider].zone].name)) {
         note(c, text_is_name(id) ? id : "an instance",
@@ -150,14 +176,14 @@ void result_message(void *context, struct job *job, const struct message *messag
     struct controller *c = context;
     struct running *running = job_data(job);
     if (message_kind(message) == WIRE_PROGRESS) {
-        if (c->options.watch.on_progress != NULL && running->provider == SPEC_NONE) {
+        if (c->options.watch.on_progress != NULL && running->kind == RUNNING_ACTION) {
             c->options.watch.on_progress(c->options.watch.context,
                                          c->world.instances[running->action.instance].id,
                                          message_text(message, WIRE_TEXT, ""));
         }
     } else if (message_kind(message) == WIRE_ITEM) {
-        if (running->provider != SPEC_NONE) {
-            hear_view(c, running->provider, message);
+        if (running->kind == RUNNING_LIST) {
+            hear_view(c, running, message);
         } else if (running->action.balancer != WORLD_NONE) {
             hear_target(c, running->action.balancer, message);
         } else {
@@ -309,6 +335,9 @@ static void write_records(struct controller *c, const struct running *running,
     const char *id = c->world.instances[action->instance].id;
     if (action->kind == ACTION_TERMINATE && outcome == WORK_DONE) {
         journal_delete_instance(c->journal, id);
+        if (action->group != WORLD_NONE) {
+            groups_put(c, action->group);
+        }
     } else {
         journal_put_instance(c->journal, &c->members[action->instance].record);
     }
@@ -367,18 +396,32 @@ static void end_list(struct controller *c, struct running *running, enum work_ou
                      const char *text)
 {
     c->lists_open--;
+    c->all_listed = c->all_listed || c->lists_open == 0;
     for (size_t i = 0; i < c->world.instance_count; i++) {
-        if (member_provider(c, i) != running->provider) {
+        if (member_provider(c, i) != running->provider || c->members[i].listed ||
+            !is_news(c, i, running) || c->world.instances[i].lifecycle == LIFECYCLE_TERMINATED) {
             continue;
         }
-        if (outcome == WORK_DONE && c->world.instances[i].power == WORLD_POWER_UNKNOWN) {
-            c->world.instances[i].power = WORLD_POWER_ABSENT;
+        if (outcome == WORK_DONE || c->list_failures >= LIST_FAILURES_MAX) {
+            set_power(c, i, outcome == WORK_DONE ? WORLD_POWER_ABSENT : WORLD_POWER_UNKNOWN);
         }
     }
+    c->list_failures = outcome == WORK_DONE ? 0 : c->list_failures + 1;
     if (outcome != WORK_DONE) {
         c->blind = true;
         note(c, c->spec->providers[running->provider].name, text == NULL ? "failed" : text);
         c->totals.failures++;
+    }
+}
+
+static void end_look(struct controller *c, const struct running *running, enum work_outcome outcome)
+{
+    struct world_balancer *b = &c->world.balancers[running->action.balancer];
+    c->looks_open--;
+    b->busy = false;
+    if (outcome == WORK_DONE) {
+        complete_targets(c, running->action.balancer);
+        b->seen_ms = c->world.now_ms;
     }
 }
 
@@ -399,6 +442,7 @@ static void end_action(struct controller *c, struct running *running, int64_t to
     const struct action *action = &running->action;
     char detail[160] = "";
     note_repeat(c, action);
+    c->members[action->instance].acted_ms = c->world.now_ms;
     if (outcome == WORK_DONE && action_kind_has_effect(action->kind) &&
         c->members[action->instance].repeats > REPEATS_MAX) {
         outcome = WORK_PERMANENT;
@@ -431,8 +475,11 @@ void result_end(void *context, struct job *job, enum work_outcome outcome,
 {
     struct controller *c = context;
     struct running *running = job_data(job);
-    if (running->provider != SPEC_NONE) {
+    c->world.now_ms = clock_now_ms();
+    if (running->kind == RUNNING_LIST) {
         end_list(c, running, outcome, text);
+    } else if (running->kind == RUNNING_LOOK) {
+        end_look(c, running, outcome);
     } else {
         end_action(c, running, clock_now_ms() - job_started_ms(job), outcome, result, text);
     }
@@ -458,6 +505,7 @@ void result_transition(void *context, const char *id, enum world_health health, 
     free(c->members[index].probe_text);
     c->members[index].probe_text = clean_text(text == NULL ? "" : text);
     if (before == WORLD_HEALTHY && health == WORLD_UNHEALTHY) {
+        c->list_soon = true;
         char *line = xasprintf("probe healthy -> unhealthy (%s)", c->members[index].probe_text);
         note(c, id, line);
         free(line);

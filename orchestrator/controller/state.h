@@ -23,6 +23,8 @@ struct member {
     size_t item_count;
     size_t item_capacity;
     bool probed;                /* The prober was given it. */
+    bool listed;                /* Named in the answer its provider is giving. */
+    int64_t acted_ms;           /* When an action on it last began or ended. */
     enum action_kind last_kind; /* Of the action that ended last. */
     unsigned repeats;           /* How often in a row it was of that kind. */
     char *probe_text;
@@ -33,8 +35,14 @@ struct member {
 struct running {
     struct action action;
     char *action_id; /* NULL for looks: they are not recorded. */
-    size_t provider; /* LIST jobs: the provider; else SPEC_NONE. */
-    char *reason;    /* As text. */
+    enum running_kind {
+        RUNNING_ACTION,
+        RUNNING_LIST, /* Of `provider`. */
+        RUNNING_LOOK, /* At action.balancer. */
+    } kind;
+    size_t provider;
+    int64_t asked_ms; /* LIST: what happened since then it may not know of. */
+    char *reason;     /* As text. */
     /* INSPECT, CONFIGURE: the script that runs. Kept to the end: the worker reads its blobs from
        files that live as long as it does. */
     struct role_script script;
@@ -54,19 +62,45 @@ struct controller {
     struct prober *prober;    /* NULL until something is to be probed. */
     uint64_t context_version; /* Rises whenever what roles see of other instances changes. */
     size_t lists_open;        /* Provider lists still awaited. */
-    bool blind;               /* A provider did not answer: what it has is unknown in this run. */
+    bool all_listed;          /* Every provider has answered once, one way or the other. */
+    size_t looks_open;        /* Looks at balancers still awaited. */
+    int64_t listed_ms;        /* When providers were last asked; looked_ms: balancers. */
+    int64_t looked_ms;
+    unsigned list_failures; /* In a row. */
+    bool list_soon;         /* A witness said something that a provider should know more of. */
+    bool blind;             /* A provider did not answer: what it has is unknown in this run. */
     uint64_t next_action;
-    bool looking_only; /* plan, status: only looks are dispatched. */
-    bool no_inspect;   /* status: hosts are not compared. */
+    int64_t started_ms;  /* `run`: when it began. */
+    int64_t turned_ms;   /* When the loop last turned. */
+    int64_t requests_ms; /* When requests were last looked for. */
+    bool unclean;        /* The controller before us did not end in order. */
+    bool looking_only;   /* plan, status: only looks are dispatched. */
+    bool no_inspect;     /* status: hosts are not compared. */
     struct controller_totals totals;
     bool *targets_named; /* Beside world.targets: named in the answer a balancer is giving. */
     json_t *groups;      /* What roles see of the groups, of groups_version. */
     uint64_t groups_version;
 };
 
-/* controller.c */
+/* observe.c */
 /* Asks every provider what it has; answers come while the loop turns. */
-int loop_list_providers(struct controller *c, struct err *e);
+int observe_providers(struct controller *c, struct err *e);
+/* `run`: asks providers and balancers again when it is time. *ret_next_ms: when that will be. */
+int observe_again(struct controller *c, int64_t *ret_next_ms, struct err *e);
+
+/* groups.c */
+int groups_load(struct controller *c, struct err *e);
+void groups_put(struct controller *c, size_t group);
+/* CLEAN: this controller ends in order. */
+void groups_put_cluster(struct controller *c, bool clean);
+
+/* requests.c */
+/* Takes in what operators asked for, and commits it. */
+int requests_take(struct controller *c, struct err *e);
+
+/* controller.c */
+/* Intents that a controller before us recorded and did not end. */
+int settle_intents(struct controller *c, struct err *e);
 /*
  * Turns the loop until nothing moves any more, or until LIMIT_MS. What moves: workers, deadlines of
  * the core, the prober's first word.
@@ -101,6 +135,7 @@ int context_compile(struct controller *c, size_t index, struct role_script *ret_
 int context_digest(struct controller *c, size_t index, struct err *e);
 
 /* request.c */
+void request_look(const struct controller *c, size_t balancer, struct message *ret_request);
 void request_target(const struct controller *c, size_t index, struct message *request);
 /* Builds the request of ACTION. Faults (a template that does not render) are the instance's. */
 void running_free(struct running *running);

@@ -18,6 +18,7 @@ enum wire_kind {
     WIRE_REBOOT,
     WIRE_CHECK_COMMAND,
     WIRE_HOOK,
+    WIRE_LOOK,
     /* Requests to the "provider" worker. */
     WIRE_LIST = 32,
     WIRE_ENSURE,

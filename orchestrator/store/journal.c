@@ -358,6 +358,23 @@ void journal_delete_action(struct journal *journal, const char *id)
     queue(journal, xasprintf("action/%s", id))->removes = true;
 }
 
+void journal_put_group(struct journal *journal, const struct record_group *record)
+{
+    struct queued *write = queue(journal, xasprintf("group/%s", record->name));
+    record_group_encode(record, &write->value);
+}
+
+void journal_put_cluster(struct journal *journal, const struct record_cluster *record)
+{
+    struct queued *write = queue(journal, xstrdup("cluster/state"));
+    record_cluster_encode(record, &write->value);
+}
+
+void journal_delete_request(struct journal *journal, uint64_t number)
+{
+    queue(journal, xasprintf("request/%016" PRIx64, number))->removes = true;
+}
+
 static char *copy(const char *text)
 {
     return text == NULL ? NULL : xstrdup(text);

@@ -4,6 +4,9 @@
  *
  *   lock/actor              struct record_lock, who acts now
  *   instance/ID             struct record_instance
+ *   group/NAME              struct record_group
+ *   cluster/state           struct record_cluster
+ *   request/NNNNNNNNNNNNNNNN struct record_request, 16 hex digits, ascending
  *   action/ID               struct record_action: an intent, written before the effect, gone after
  *   event/NNNNNNNNNNNNNNNN  struct record_event, 16 hex digits, ascending, append-only
  */
@@ -46,8 +49,8 @@ struct record_instance {
     int64_t ready_ms;      /* Wall clock; since when its grace counts; 0: not known. */
     int64_t in_service_ms; /* Wall clock; when it last came into service; 0: never. */
     char *boot_id;         /* Which boot of the host was greeted last. */
-    int64_t hook_ms;       /* Wall clock; when the lifecycle hook it waits for began; 0: none has. */
-    int64_t revision;      /* Of the store entry it was read from; not stored in the value. */
+    int64_t hook_ms;  /* Wall clock; when the lifecycle hook it waits for began; 0: none has. */
+    int64_t revision; /* Of the store entry it was read from; not stored in the value. */
 };
 void record_instance_deinit(struct record_instance *record);
 void record_instance_encode(const struct record_instance *record, struct message *ret_value);
@@ -79,6 +82,88 @@ int record_action_decode(const struct store_entry *entry, struct record_action *
 int record_action_list(struct store *store, struct record_action **ret_records, size_t *ret_count,
                        struct err *e);
 void record_action_list_free(struct record_action *records, size_t count);
+
+/* group/NAME: what was set by hand, and what must outlive a controller. */
+struct record_group {
+    char *name;
+    int64_t desired;       /* Set by hand; -1: as the file says. */
+    unsigned file_desired; /* What the file said then: when it says something new, the file wins. */
+    unsigned suspended;    /* enum world_process bits. */
+    bool paused;
+    unsigned next_number;    /* No number is used twice. */
+    int failed_launches;     /* In a row. */
+    int64_t size_changed_ms; /* Wall clock; 0: never. */
+    int64_t disrupted_ms;    /* Wall clock; when the last disruption ended; 0: never. */
+    int64_t revision;
+};
+void record_group_deinit(struct record_group *record);
+void record_group_encode(const struct record_group *record, struct message *ret_value);
+int record_group_decode(const struct store_entry *entry, struct record_group *ret_record,
+                        struct err *e);
+/* All groups that have a record, by name. *ret_records is the caller's. */
+int record_group_list(struct store *store, struct record_group **ret_records, size_t *ret_count,
+                      struct err *e);
+void record_group_list_free(struct record_group *records, size_t count);
+
+/* cluster/state. */
+struct record_cluster {
+    bool paused;
+    int64_t clean_ms; /* Wall clock; when a controller last ended in order; 0: one runs, or was cut
+                         off. */
+};
+void record_cluster_encode(const struct record_cluster *record, struct message *ret_value);
+/* *ret_found false, and *ret_record all zeros, when nothing ever ran. */
+int record_cluster_read(struct store *store, bool *ret_found, struct record_cluster *ret_record,
+                        struct err *e);
+
+/*
+ * request/NNNNNNNNNNNNNNNN: what an operator asks of the controller. Any command may write one; the
+ * controller takes it in and deletes it. Stored: append only.
+ */
+enum record_request_kind {
+    RECORD_REQUEST_SCALE = 1, /* value: the size wanted of group `subject`. */
+    RECORD_REQUEST_STANDBY = 2,
+    RECORD_REQUEST_IN_SERVICE = 3,
+    RECORD_REQUEST_PROTECT = 4,
+    RECORD_REQUEST_UNPROTECT = 5,
+    RECORD_REQUEST_REPLACE = 6,
+    RECORD_REQUEST_DETACH = 7, /* value 1: and the group gets smaller by one. */
+    RECORD_REQUEST_ATTACH = 8,
+    RECORD_REQUEST_SUSPEND = 9, /* word: the process. */
+    RECORD_REQUEST_RESUME = 10, /* word: the process, or "all". */
+    RECORD_REQUEST_PAUSE = 11,  /* subject: an instance, a group; NULL: the cluster. */
+    RECORD_REQUEST_UNPAUSE = 12,
+    RECORD_REQUEST_RETRY = 13,     /* Failures, quarantine, failed launches: forgotten. */
+    RECORD_REQUEST_TERMINATE = 14, /* Of a detached instance. */
+    RECORD_REQUEST_HOOK_CONTINUE = 15,
+    RECORD_REQUEST_HOOK_ABANDON = 16,
+    RECORD_REQUEST_HOOK_HEARTBEAT = 17,
+};
+/* "scale" */
+const char *record_request_kind_to_string(enum record_request_kind kind);
+/* So many may wait at a time. */
+#define RECORD_REQUESTS_MAX 1000
+
+struct record_request {
+    uint64_t number; /* The key; given by record_request_put(). */
+    enum record_request_kind kind;
+    char *subject; /* Instance or group; NULL: the cluster. */
+    int64_t value;
+    char *word;
+    char *who; /* "root on host7" */
+    int64_t wall_ms;
+};
+void record_request_deinit(struct record_request *record);
+void record_request_encode(const struct record_request *record, struct message *ret_value);
+int record_request_decode(const struct store_entry *entry, struct record_request *ret_record,
+                          struct err *e);
+/* Queues REQUEST behind those that wait; needs no lock. Faults when too many wait. */
+int record_request_put(struct store *store, const struct record_request *request,
+                       uint64_t *ret_number, struct err *e);
+/* Those that wait, in the order they came. *ret_records is the caller's. */
+int record_request_list(struct store *store, struct record_request **ret_records, size_t *ret_count,
+                        struct err *e);
+void record_request_list_free(struct record_request *records, size_t count);
 
 /* What was done, to what, why, how it ended. */
 struct record_event {
@@ -139,6 +224,9 @@ void journal_put_instance(struct journal *journal, const struct record_instance 
 void journal_delete_instance(struct journal *journal, const char *id);
 void journal_put_action(struct journal *journal, const struct record_action *record);
 void journal_delete_action(struct journal *journal, const char *id);
+void journal_put_group(struct journal *journal, const struct record_group *record);
+void journal_put_cluster(struct journal *journal, const struct record_cluster *record);
+void journal_delete_request(struct journal *journal, uint64_t number);
 /* number, wall_ms and previous are filled in. */
 void journal_add_event(struct journal *journal, const char *subject, const char *what,
                        const char *why, const char *outcome);

@@ -258,31 +258,33 @@ stopped_service_is_started() {
     lamplighter apply >"$work/said"
     all_serving
 }
-dead_host_comes_back() {
-    inside virsh -q -c lxc:/// destroy "$(inside virsh -q -c lxc:/// list --name | grep web-2)"
+dead_host_is_replaced() {
+    inside virsh -q -c lxc:/// destroy shop.web-2
     lamplighter plan >"$work/said"
-    says 'web-2 *launch'
+    says 'web-4 *launch'
+    says 'web-2 *terminate'
     lamplighter apply >"$work/said"
     all_serving
     serves
+    if inside virsh -q -c lxc:/// list --all --name | grep -x shop.web-2; then return 1; fi
 }
 
 # --- hosts that are not what they should be ------------------------------------------------------
 
 another_key_is_refused() {
-    lamplighter exec web-2 -- sh -c 'cp -p /etc/ssh/ssh_host_ed25519_key /root/kept && cp -p /etc/ssh/ssh_host_ed25519_key.pub /root/kept.pub &&
+    lamplighter exec web-1 -- sh -c 'cp -p /etc/ssh/ssh_host_ed25519_key /root/kept && cp -p /etc/ssh/ssh_host_ed25519_key.pub /root/kept.pub &&
         rm /etc/ssh/ssh_host_ed25519_key && ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key && systemctl restart ssh'
     with 1 lamplighter apply >"$work/said" 2>&1
-    says 'web-2.*another host key'
-    silent_on 'web-1.*FAILED'
+    says 'web-1.*another host key'
+    silent_on 'web-3.*FAILED'
     with 255 lamplighter exec web -- true 2>"$work/said"
-    says 'web-2.*another host key'
-    lamplighter exec web-1 -- true
+    says 'web-1.*another host key'
+    lamplighter exec web-3 -- true
 }
 key_back() {
     # The host's own console: no network needed to mend it.
     local keeper
-    keeper=$(inside cat /run/libvirt/lxc/shop.web-2.pid)
+    keeper=$(inside cat /run/libvirt/lxc/shop.web-1.pid)
     nsenter -m -p -n -t "$(pgrep -P "$keeper" | head -n 1)" /bin/sh -c 'mv /root/kept /etc/ssh/ssh_host_ed25519_key && mv /root/kept.pub /etc/ssh/ssh_host_ed25519_key.pub && systemctl restart ssh'
     sleep 1
     lamplighter apply >"$work/said" 2>&1
@@ -300,9 +302,9 @@ two_at_once() {
 failing_role_says_what() {
     sed -i 's|^app.source = .*|app.source = app\napache.extra = NoSuchDirective on|' "$file"
     with 1 lamplighter apply >"$work/said" 2>&1
-    says 'web-[123].*configure.*FAILED'
+    says 'web-[134].*configure.*FAILED'
     says 'NoSuchDirective'
-    says 'waits for web-[123]: one at a time (S7)'
+    says 'waits for web-[134]: one at a time (S7)'
     inside curl -sf -m 5 -o /dev/null "$site/" # The others serve.
     sed -i '/^apache.extra = NoSuchDirective/d' "$file"
     lamplighter apply >"$work/said" 2>&1
@@ -359,7 +361,7 @@ check 'secrets: only where they belong' secret_is_nowhere
 check 'one setting: as planned, one by one, no failed request' one_change_rolls
 check 'the healthy minimum: refused by name, exit status 3' minimum_refuses
 check 'a stopped service: seen by both witnesses, started' stopped_service_is_started
-check 'a destroyed host: launched again, serving' dead_host_comes_back
+check 'a destroyed host: replaced, nothing left of it' dead_host_is_replaced
 check 'another host key: refused, the others go on' another_key_is_refused
 check 'the key put back: all serving again' key_back
 check 'two applies at once: the second is told who acts' two_at_once
