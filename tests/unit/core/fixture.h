@@ -147,6 +147,15 @@ static inline void fixture_init(struct fixture *f)
                                     .memory_size = sizeof(f->memory)};
 }
 
+/* Two balancers, one in each rack, before settle(). */
+static inline void fixture_two_balancers(struct fixture *f)
+{
+    f->groups[LB].desired = f->groups[LB].max = 2;
+    f->groups[LB].zones.count = 2;
+    f->groups[LB].healthy_min_percent = 50;
+    world_groups_init(&f->spec, &f->world);
+}
+
 /* Moving on. */
 
 static inline void judge_now(struct fixture *f)
