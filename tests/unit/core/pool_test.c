@@ -243,6 +243,14 @@ static void a_balancer_is_compared_and_then_made_right(void **state)
     step(&f);
     should_not(&f, ACTION_SYNC, NULL); /* An effect. */
     f.world.paused = false;
+    the(&f, "lb-1")->failure = WORLD_FAILURE_TRANSIENT;
+    the(&f, "lb-1")->failures = 1;
+    the(&f, "lb-1")->failed_ms = f.world.now_ms;
+    step(&f);
+    should_not(&f, ACTION_SYNC, NULL);
+    f.world.now_ms += MINUTE;
+    step(&f);
+    should(&f, ACTION_SYNC, "lb-1", REASON_FRONTEND_DIFFERS); /* What failed is tried again. */
 }
 
 static void balancers_are_made_right_one_at_a_time(void **state)
