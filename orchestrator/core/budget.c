@@ -177,13 +177,13 @@ static bool is_fresh(struct step *s, size_t instance)
         size_t balancer = s->world->targets[t].balancer;
         const struct world_balancer *b = &s->world->balancers[balancer];
         bool fresh = b->seen_ms != INT64_MIN && s->world->now_ms - b->seen_ms <= FRESH_MS;
-        if (fresh || !step_balancer_usable(s, balancer) || GUARDED(GUARD_S19_FRESH, false)) {
+        if (fresh || survey_balancer_gone(s->survey, balancer) || GUARDED(GUARD_S19_FRESH, false)) {
             continue;
         }
         struct reason reason = {.code = REASON_FRONTEND_STALE,
                                 .name = step_frontend_name(s, balancer),
                                 .a = b->seen_ms == INT64_MIN ? -1 : s->world->now_ms - b->seen_ms};
-        if (step_balancer_free(s, balancer)) {
+        if (step_balancer_free(s, balancer) && step_balancer_usable(s, balancer)) {
             step_act_at(s, ACTION_COMPARE, b->instance, balancer, reason);
         }
         reason.code = REASON_WAITS_FOR_FRONTEND;

@@ -53,7 +53,8 @@ bool budget_group_stands_still(struct step *s, size_t group);
 /* pool.c: in and out of the balancers. */
 /* True when it is out of all of them; else an action or a hold was said. */
 bool pool_taken_out(struct step *s, size_t instance, struct reason reason);
-/* True when every balancer sends it traffic; else an action or a hold was said. */
+/* True when every balancer that can be told sends it traffic, one at least; else an action or a
+   hold was said. */
 bool pool_let_in(struct step *s, size_t instance);
 void pool_step_balancer(struct step *s, size_t balancer);
 
@@ -65,6 +66,8 @@ bool mend_instance(struct step *s, size_t instance);
 bool mend_launch(struct step *s, size_t instance);
 /* True when a failure in the past forbids to act now; a hold was said. */
 bool mend_held_by_failure(struct step *s, size_t instance);
+/* The opposite, and nothing is said. */
+bool mend_may_be_tried(const struct step *s, size_t instance);
 
 /* instance.c, group.c: one instance's next step, one group's size. */
 void instance_step(struct step *s, size_t instance);
