@@ -343,6 +343,7 @@ static void put_balancer(const struct controller *c, const struct action *action
 {
     const struct world_balancer *b = &c->world.balancers[action->balancer];
     request_target(c, b->instance, request);
+    message_put_int(request, WIRE_EPOCH, c->journal == NULL ? 0 : journal_epoch(c->journal));
     put_config(c, b->frontend, action->kind == ACTION_ADMIT ? action->instance : WORLD_NONE,
                request);
     if (action->kind == ACTION_ADMIT || action->kind == ACTION_REMOVE) {
