@@ -335,7 +335,16 @@ void request_look(const struct controller *c, size_t balancer, struct message *r
     message_init(ret_request, WIRE_LOOK);
     message_put_int(ret_request, WIRE_DEADLINE, clock_now_ms() + COMPARE_LIMIT_MS);
     request_target(c, b->instance, ret_request);
-    put_config(c, b->frontend, WORLD_NONE, ret_request);
+}
+
+/* S19: asked again by the worker, of the balancer itself, right before the drain. */
+static int64_t minimum_left(const struct controller *c, const struct action *action)
+{
+    const struct survey *s = &c->decision.survey;
+    bool serves = s->serving != NULL && s->serving[action->instance];
+    return action->kind == ACTION_REMOVE && serves
+               ? (int64_t)world_healthy_minimum(c->spec, &c->world, action->group)
+               : 0;
 }
 
 static void put_balancer(const struct controller *c, const struct action *action,
@@ -353,6 +362,7 @@ static void put_balancer(const struct controller *c, const struct action *action
         message_put_text(request, WIRE_INSTANCE, r->id);
         message_put_text(request, WIRE_ADDRESS, r->address);
         message_put_int(request, WIRE_PORT, pool->port);
+        message_put_int(request, WIRE_MINIMUM, minimum_left(c, action));
     }
 }
 

@@ -26,7 +26,6 @@ enum wire_kind {
      * abandon, and WIRE_TEXT its last line.
      */
     WIRE_HOOK,
-    WIRE_LOOK,
     /* Requests to the "provider" worker. */
     WIRE_LIST = 32,
     WIRE_ENSURE,
