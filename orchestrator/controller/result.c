@@ -361,6 +361,10 @@ static void apply_result(struct controller *c, const struct running *running,
     const struct action *action = &running->action;
     size_t index = action->instance;
     world_end(c->spec, &c->world, action, OUTCOME_DONE);
+    c->members[index].probe_anew =
+        c->members[index].probe_anew || action->kind == ACTION_LAUNCH ||
+        action->kind == ACTION_RESTART || action->kind == ACTION_REBOOT ||
+        action->kind == ACTION_CYCLE;
     switch (action->kind) {
     case ACTION_LAUNCH: done_launch(c, index, result); break;
     case ACTION_GREET:
@@ -485,6 +489,7 @@ static void end_list(struct controller *c, struct running *running, enum work_ou
             set_power(c, i, outcome == WORK_DONE ? WORLD_POWER_ABSENT : WORLD_POWER_UNKNOWN);
         }
     }
+    c->answered[running->provider] = c->answered[running->provider] || outcome == WORK_DONE;
     c->list_failures = outcome == WORK_DONE ? 0 : c->list_failures + 1;
     if (outcome != WORK_DONE) {
         c->blind = true;

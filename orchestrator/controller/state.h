@@ -23,6 +23,7 @@ struct member {
     size_t item_count;
     size_t item_capacity;
     bool probed;                /* The prober was given it. */
+    bool probe_anew;            /* What the prober said was of the host as it was before. */
     bool listed;                /* Named in the answer its provider is giving. */
     int64_t acted_ms;           /* When an action on it last began or ended. */
     enum action_kind last_kind; /* Of the action that ended last. */
@@ -62,6 +63,7 @@ struct controller {
     struct prober *prober;    /* NULL until something is to be probed. */
     uint64_t context_version; /* Rises whenever what roles see of other instances changes. */
     size_t lists_open;        /* Provider lists still awaited. */
+    bool *answered;           /* Beside spec->providers: it has answered once. */
     bool all_listed;          /* Every provider has answered once, one way or the other. */
     size_t looks_open;        /* Looks at balancers still awaited. */
     int64_t listed_ms;        /* When providers were last asked; looked_ms: balancers. */
