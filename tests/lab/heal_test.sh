@@ -59,7 +59,7 @@ killed_and_replaced() {
         until_true 90 nothing_left_of "$id"
     done
     until_true 60 serving_is 3
-    end_load 500
+    end_load 500 lost
 }
 many_at_once() {
     local first second
