@@ -59,8 +59,9 @@ int probes_update(struct controller *c, struct err *e)
             prober_start(&c->prober, crew_spawner(c->crew), CREW_PROBER, e) != 0) {
             return err_wrap(e, "start the prober");
         }
-        int result =
-            wanted ? probe(c, i, e) : prober_remove(c->prober, c->world.instances[i].id, e);
+        int result = wanted
+                         ? probe(c, i, e)
+                         : prober_remove(c->prober, c->world.instances[i].id, CHECK_READINESS, e);
         if (result != 0) {
             log_warning("the prober did not answer (%s); starting another", e->text);
             drop_prober(c);
