@@ -131,7 +131,8 @@ int main(int argc, char **argv)
     if (out == NULL || result != 0) {
         return 2;
     }
-    fprintf(out, "total %llu %llu %llu\n", (unsigned long long)requests, (unsigned long long)failed,
-            (unsigned long long)uploads);
+    fprintf(out, "total %llu %llu %llu %llu\n", (unsigned long long)asked[0],
+            (unsigned long long)failed[0], (unsigned long long)asked[1],
+            (unsigned long long)failed[1]);
     return fclose(out) == 0 ? 0 : 2;
 }
