@@ -102,8 +102,7 @@ static int64_t greet_limit(const struct controller *c, size_t index)
     return shorter ? total_ms : GREET_LIMIT_MS;
 }
 
-/* The hook of the transition that the instance waits in. */
-static const struct spec_hook *request_hook(const struct controller *c, const struct action *action)
+const struct spec_hook *request_hook(const struct controller *c, const struct action *action)
 {
     enum spec_hook_on on = c->world.instances[action->instance].lifecycle == LIFECYCLE_PENDING_WAIT
                                ? SPEC_HOOK_LAUNCH
@@ -361,12 +360,14 @@ static void put_hook(const struct controller *c, const struct action *action,
 {
     const struct spec_hook *hook = request_hook(c, action);
     const struct record_instance *r = &c->members[action->instance].record;
-    request_target(c, action->instance, request);
+    if (hook->where == SPEC_HOOK_HOST) {
+        request_target(c, action->instance, request);
+    }
     message_put_text(request, WIRE_COMMAND, hook->command);
-    message_put_int(request, WIRE_ON_HOST, hook->where == SPEC_HOOK_HOST);
     message_put_int(request, WIRE_HEARTBEAT, hook->heartbeat_ms);
+    message_put_int(request, WIRE_TIMEOUT, hook->limit_ms);
     message_put_text(request, WIRE_TRANSITION,
-                     hook->on == SPEC_HOOK_LAUNCH ? "launch" : "terminate");
+                     hook->on == SPEC_HOOK_LAUNCH ? "launching" : "terminating");
     message_put_text(request, WIRE_CLUSTER, c->spec->cluster);
     message_put_text(request, WIRE_GROUP, r->group);
     message_put_text(request, WIRE_INSTANCE, r->id);

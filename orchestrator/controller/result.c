@@ -231,6 +231,32 @@ static void take_facts(struct controller *c, size_t index, const struct message 
     }
 }
 
+static void take_boot(struct controller *c, size_t index, const struct message *result)
+{
+    const char *boot = message_text(result, WIRE_BOOT_ID, NULL);
+    if (boot != NULL) {
+        replace_text(&c->members[index].record.boot_id, boot);
+    }
+}
+
+static void done_check(struct controller *c, size_t index, const struct message *result)
+{
+    struct world_instance *it = &c->world.instances[index];
+    bool healthy = message_int(result, WIRE_STATUS, 1) == 0;
+    enum world_health health = healthy ? WORLD_HEALTHY : WORLD_UNHEALTHY;
+    if (it->custom.health == health) {
+        return;
+    }
+    it->custom = (struct world_witness){.health = health, .since_ms = c->world.now_ms};
+    if (!healthy) {
+        char *said = take_text(result, WIRE_TEXT);
+        char *line = xasprintf("its check-command fails: %s", said);
+        note(c, it->id, line);
+        free(line);
+        free(said);
+    }
+}
+
 static void done_inspect(struct controller *c, size_t index, const struct running *running,
                          const struct message *result)
 {
@@ -304,7 +330,10 @@ static void apply_result(struct controller *c, const struct running *running,
     world_end(c->spec, &c->world, action, OUTCOME_DONE);
     switch (action->kind) {
     case ACTION_LAUNCH: done_launch(c, index, result); break;
-    case ACTION_GREET: take_facts(c, index, result); break;
+    case ACTION_GREET:
+        take_facts(c, index, result);
+        take_boot(c, index, result);
+        break;
     case ACTION_INSPECT: done_inspect(c, index, running, result); break;
     case ACTION_CONFIGURE:
     case ACTION_RESTART: done_configure(c, index, running, result); break;
@@ -313,12 +342,16 @@ static void apply_result(struct controller *c, const struct running *running,
     case ACTION_ADMIT:
     case ACTION_REMOVE: done_balancer(c, action, result); break;
     case ACTION_TERMINATE: c->context_version++; break;
+    case ACTION_CHECK: done_check(c, index, result); break;
+    case ACTION_HOOK:
+        c->world.instances[index].hook_abandon =
+            message_int(result, WIRE_STATUS, 1) != 0 && request_hook(c, action) != NULL &&
+            request_hook(c, action)->result == SPEC_HOOK_ABANDON;
+        break;
+    case ACTION_REBOOT: take_boot(c, index, result); break;
     case ACTION_ADD:
     case ACTION_MARK:
-    case ACTION_REBOOT:
-    case ACTION_CYCLE:
-    case ACTION_CHECK:
-    case ACTION_HOOK: break;
+    case ACTION_CYCLE: break;
     }
 }
 

@@ -143,6 +143,8 @@ int request_build(struct controller *c, const struct action *action, struct runn
                   struct message *ret_request, struct err *e);
 void request_list(const struct controller *c, size_t provider, struct message *ret_request);
 int64_t request_deadline(const struct controller *c, const struct action *action);
+/* The hook of the transition that the action's instance waits in; NULL when it waits for none. */
+const struct spec_hook *request_hook(const struct controller *c, const struct action *action);
 
 /* result.c */
 void result_message(void *context, struct job *job, const struct message *message);
