@@ -392,7 +392,8 @@ void members_compact(struct controller *c)
     size_t *moved = xcalloc(w->instance_count, sizeof(*moved));
     size_t kept = 0;
     for (size_t i = 0; i < w->instance_count; i++) {
-        bool gone = w->instances[i].lifecycle == LIFECYCLE_TERMINATED && !c->members[i].probed;
+        bool gone = w->instances[i].lifecycle == LIFECYCLE_TERMINATED &&
+                    !c->members[i].probed[CHECK_READINESS] && !c->members[i].probed[CHECK_LIVENESS];
         moved[i] = gone ? WORLD_NONE : kept;
         if (gone) {
             member_deinit(&c->members[i]);
