@@ -125,7 +125,7 @@ static void launch(struct step *s, size_t instance)
                   (struct reason){.code = REASON_SUSPENDED, .name = "health-check"});
         return;
     }
-    bool made = it->lifecycle != LIFECYCLE_PENDING || it->greeted;
+    bool made = it->lifecycle != LIFECYCLE_PENDING || it->greeted || it->configured;
     step_act_on(s, ACTION_LAUNCH, instance,
                 (struct reason){.code = made ? REASON_NOT_RUNNING : REASON_NOT_MADE});
 }
