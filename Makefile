@@ -49,7 +49,12 @@ test:
 # The parts of `make test` by themselves.
 lint:
 	@tests/lint
-lab-test: build/lamplighter
+# The load of the lab tests and the demo.
+build/load: tests/lab/load.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(RELEASE_FLAGS) -o $@ $< $(shell $(PKG_CONFIG) --libs libcurl)
+
+lab-test: build/lamplighter build/load
 	@tests/lab/run tests/lab/*_test.sh
 
 bench:

@@ -147,7 +147,7 @@ struct topic {
 
 static int find_section(const char *name, const struct section_kind **ret_kind, struct err *e)
 {
-    const char *names[SECTION_HOST + 1];
+    const char *names[SECTION_HOOK + 1];
     for (size_t i = 0; i < section_kind_count; i++) {
         names[i] = section_kinds[i].name;
     }

@@ -263,18 +263,27 @@ static bool prepare(struct controller *c, const struct action *action, const cha
     return true;
 }
 
+static enum crew_kind crew_kind_of(const struct controller *c, const struct action *action)
+{
+    if (action->kind == ACTION_LAUNCH || action->kind == ACTION_TERMINATE ||
+        action->kind == ACTION_CYCLE) {
+        return CREW_PROVIDER;
+    }
+    bool here =
+        action->kind == ACTION_HOOK && request_hook(c, action)->where == SPEC_HOOK_CONTROLLER;
+    return here ? CREW_HOOK : CREW_SSH;
+}
+
 static int start(struct controller *c, struct prepared *prepared, struct err *e)
 {
     const struct action *action = &prepared->running->action;
     const struct role_script *script = &prepared->running->script;
-    bool provider = action->kind == ACTION_LAUNCH || action->kind == ACTION_TERMINATE ||
-                    action->kind == ACTION_CYCLE;
     struct crew_file *files = xcalloc(script->blob_count, sizeof(*files));
     for (size_t i = 0; i < script->blob_count; i++) {
         files[i] =
             (struct crew_file){.name = script->blobs[i].digest, .path = script->blobs[i].path};
     }
-    struct crew_request request = {.kind = provider ? CREW_PROVIDER : CREW_SSH,
+    struct crew_request request = {.kind = crew_kind_of(c, action),
                                    .message = &prepared->request,
                                    .files = files,
                                    .file_count = script->blob_count,

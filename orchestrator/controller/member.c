@@ -333,6 +333,89 @@ static int place(const struct controller *c, const struct action *action,
     return 0;
 }
 
+/* Makes room for one more. */
+static void grow_members(struct controller *c)
+{
+    members_reserve(c, c->world.instance_count + 1 > c->world.instance_capacity
+                           ? c->world.instance_capacity * 2
+                           : c->world.instance_capacity);
+}
+
+size_t member_take(struct controller *c, const struct record_instance *record)
+{
+    grow_members(c);
+    size_t index = c->world.instance_count++;
+    c->members[index] = (struct member){.record = *record};
+    world_from_record(c, index);
+    struct world_instance *it = &c->world.instances[index];
+    if (it->group != WORLD_NONE && it->number >= c->world.groups[it->group].next_number) {
+        c->world.groups[it->group].next_number = it->number + 1;
+    }
+    return index;
+}
+
+/* Balancers and targets of what is gone go too. MOVED: where each instance is now. */
+static void compact_views(struct world *w, const size_t *moved)
+{
+    size_t *balancer_moved = xcalloc(w->balancer_count, sizeof(*balancer_moved));
+    size_t kept = 0;
+    for (size_t b = 0; b < w->balancer_count; b++) {
+        size_t instance = moved[w->balancers[b].instance];
+        balancer_moved[b] = instance == WORLD_NONE ? WORLD_NONE : kept;
+        if (instance != WORLD_NONE) {
+            w->balancers[kept] = w->balancers[b];
+            w->balancers[kept++].instance = instance;
+        }
+    }
+    w->balancer_count = kept;
+    kept = 0;
+    for (size_t t = 0; t < w->target_count; t++) {
+        size_t member = moved[w->targets[t].member];
+        size_t balancer = balancer_moved[w->targets[t].balancer];
+        if (member != WORLD_NONE && balancer != WORLD_NONE) {
+            w->targets[kept] = (struct world_target){
+                .member = member, .balancer = balancer, .state = w->targets[t].state};
+            kept++;
+        }
+    }
+    w->target_count = kept;
+    free(balancer_moved);
+}
+
+void members_compact(struct controller *c)
+{
+    struct world *w = &c->world;
+    size_t *moved = xcalloc(w->instance_count, sizeof(*moved));
+    size_t kept = 0;
+    for (size_t i = 0; i < w->instance_count; i++) {
+        bool gone = w->instances[i].lifecycle == LIFECYCLE_TERMINATED && !c->members[i].probed;
+        moved[i] = gone ? WORLD_NONE : kept;
+        if (gone) {
+            member_deinit(&c->members[i]);
+        } else {
+            w->instances[kept] = w->instances[i];
+            c->members[kept++] = c->members[i];
+        }
+    }
+    w->instance_count = kept;
+    compact_views(w, moved);
+    free(moved);
+    /* What was counted and said was of the old places. */
+    c->decision.action_count = 0;
+    c->decision.hold_count = 0;
+    c->decision.survey = (struct survey){.spec = c->spec};
+}
+
+bool member_was_here(const struct controller *c, const char *id)
+{
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        if (text_equal(c->world.instances[i].id, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 size_t member_add(struct controller *c, const struct action *action, struct err *e)
 {
     const struct spec_group *g = &c->spec->groups[action->group];
@@ -348,9 +431,7 @@ size_t member_add(struct controller *c, const struct action *action, struct err 
         record_instance_deinit(&record);
         return WORLD_NONE;
     }
-    members_reserve(c, c->world.instance_count + 1 > c->world.instance_capacity
-                           ? c->world.instance_capacity * 2
-                           : c->world.instance_capacity);
+    grow_members(c);
     size_t index = c->world.instance_count;
     c->members[index] = (struct member){.record = record};
     world_end(c->spec, &c->world, action, OUTCOME_DONE);

@@ -17,6 +17,8 @@
 #define LIST_SOON_MS  1000
 #define LOOK_LIMIT_MS 5000
 #define LOOK_EVERY_MS 1000
+#define GONE_KEPT_MS  60000
+#define GONE_MANY     16
 
 static int start(struct controller *c, struct running *running, struct message *request,
                  enum crew_kind kind, int64_t limit_ms, const char *keep, struct err *e)
@@ -97,9 +99,27 @@ static void look_at_balancers(struct controller *c)
     }
 }
 
+/* Those that ended are kept for a while: a provider that was asked before may still name them. */
+static bool many_are_gone(const struct controller *c, int64_t now_ms)
+{
+    size_t gone = 0;
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        if (c->world.instances[i].lifecycle == LIFECYCLE_TERMINATED) {
+            if (now_ms - c->members[i].acted_ms < GONE_KEPT_MS) {
+                return false;
+            }
+            gone++;
+        }
+    }
+    return gone >= GONE_MANY;
+}
+
 int observe_again(struct controller *c, int64_t *ret_next_ms, struct err *e)
 {
     int64_t now_ms = clock_now_ms();
+    if (crew_count(c->crew) == 0 && many_are_gone(c, now_ms)) {
+        members_compact(c);
+    }
     int64_t list_ms = c->listed_ms + (c->list_soon ? LIST_SOON_MS : LIST_EVERY_MS);
     if (c->lists_open == 0 && now_ms >= list_ms && observe_providers(c, e) != 0) {
         return -1;

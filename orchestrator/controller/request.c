@@ -102,8 +102,7 @@ static int64_t greet_limit(const struct controller *c, size_t index)
     return shorter ? total_ms : GREET_LIMIT_MS;
 }
 
-/* The hook of the transition that the instance waits in. */
-static const struct spec_hook *request_hook(const struct controller *c, const struct action *action)
+const struct spec_hook *request_hook(const struct controller *c, const struct action *action)
 {
     enum spec_hook_on on = c->world.instances[action->instance].lifecycle == LIFECYCLE_PENDING_WAIT
                                ? SPEC_HOOK_LAUNCH
@@ -336,7 +335,16 @@ void request_look(const struct controller *c, size_t balancer, struct message *r
     message_init(ret_request, WIRE_LOOK);
     message_put_int(ret_request, WIRE_DEADLINE, clock_now_ms() + COMPARE_LIMIT_MS);
     request_target(c, b->instance, ret_request);
-    put_config(c, b->frontend, WORLD_NONE, ret_request);
+}
+
+/* S19: asked again by the worker, of the balancer itself, right before the drain. */
+static int64_t minimum_left(const struct controller *c, const struct action *action)
+{
+    const struct survey *s = &c->decision.survey;
+    bool serves = s->serving != NULL && s->serving[action->instance];
+    return action->kind == ACTION_REMOVE && serves
+               ? (int64_t)world_healthy_minimum(c->spec, &c->world, action->group)
+               : 0;
 }
 
 static void put_balancer(const struct controller *c, const struct action *action,
@@ -344,6 +352,7 @@ static void put_balancer(const struct controller *c, const struct action *action
 {
     const struct world_balancer *b = &c->world.balancers[action->balancer];
     request_target(c, b->instance, request);
+    message_put_int(request, WIRE_EPOCH, c->journal == NULL ? 0 : journal_epoch(c->journal));
     put_config(c, b->frontend, action->kind == ACTION_ADMIT ? action->instance : WORLD_NONE,
                request);
     if (action->kind == ACTION_ADMIT || action->kind == ACTION_REMOVE) {
@@ -353,6 +362,7 @@ static void put_balancer(const struct controller *c, const struct action *action
         message_put_text(request, WIRE_INSTANCE, r->id);
         message_put_text(request, WIRE_ADDRESS, r->address);
         message_put_int(request, WIRE_PORT, pool->port);
+        message_put_int(request, WIRE_MINIMUM, minimum_left(c, action));
     }
 }
 
@@ -361,12 +371,14 @@ static void put_hook(const struct controller *c, const struct action *action,
 {
     const struct spec_hook *hook = request_hook(c, action);
     const struct record_instance *r = &c->members[action->instance].record;
-    request_target(c, action->instance, request);
+    if (hook->where == SPEC_HOOK_HOST) {
+        request_target(c, action->instance, request);
+    }
     message_put_text(request, WIRE_COMMAND, hook->command);
-    message_put_int(request, WIRE_ON_HOST, hook->where == SPEC_HOOK_HOST);
     message_put_int(request, WIRE_HEARTBEAT, hook->heartbeat_ms);
+    message_put_int(request, WIRE_TIMEOUT, hook->limit_ms);
     message_put_text(request, WIRE_TRANSITION,
-                     hook->on == SPEC_HOOK_LAUNCH ? "launch" : "terminate");
+                     hook->on == SPEC_HOOK_LAUNCH ? "launching" : "terminating");
     message_put_text(request, WIRE_CLUSTER, c->spec->cluster);
     message_put_text(request, WIRE_GROUP, r->group);
     message_put_text(request, WIRE_INSTANCE, r->id);

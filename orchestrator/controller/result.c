@@ -102,6 +102,40 @@ static void set_power(struct controller *c, size_t index, enum world_power power
     it->power_ms = c->world.now_ms;
 }
 
+/*
+ * It carries this cluster's mark, and the records do not know it: they were lost, or are older than
+ * it (S21). It gets a record as detached: known, so that its address and name are not given away,
+ * and left alone until an operator says who it is.
+ */
+static void hear_found(struct controller *c, const struct spec_provider *provider,
+                       const struct message *message)
+{
+    const char *id = message_text(message, WIRE_INSTANCE, "");
+    const char *address = message_text(message, WIRE_ADDRESS, NULL);
+    const char *key = message_text(message, WIRE_HOST_KEY, NULL);
+    note(c, id,
+         "carries this cluster's mark and is not in its records: left alone (S21). `lamplighter "
+         "group attach` takes it back, `group terminate` ends it");
+    if (c->journal == NULL) {
+        return;
+    }
+    struct record_instance record = {.id = xstrdup(id),
+                                     .group = xstrdup(message_text(message, WIRE_GROUP, "?")),
+                                     .zone = xstrdup(c->spec->zones[provider->zone].name),
+                                     .provider = xstrdup(provider->name),
+                                     .address = address == NULL ? NULL : xstrdup(address),
+                                     .port = 22,
+                                     .host_key = key == NULL ? NULL : xstrdup(key),
+                                     .lifecycle = LIFECYCLE_DETACHED,
+                                     .created_ms = clock_wall_ms()};
+    size_t index = member_take(c, &record);
+    c->members[index].listed = true;
+    c->world.instances[index].power = power_of(message_int(message, WIRE_POWER, 0));
+    journal_put_instance(c->journal, &c->members[index].record);
+    journal_add_event(c->journal, id, "found", "it carries this cluster's mark (S21)",
+                      "detached: left alone");
+}
+
 /* One instance that a provider has. */
 static void hear_view(struct controller *c, const struct running *running,
                       const struct message *message)
@@ -118,12 +152,11 @@ static void hear_view(struct controller *c, const struct running *running,
         }
         return;
     }
-    size_t provider = running->provider;
+    const struct spec_provider *provider = &c->spec->providers[running->provider];
     const char *zone = message_text(message, WIRE_ZONE, NULL);
-    if (text_equal(zone, c->spec->zones[c->spec->providers[provider].zone].name)) {
-        note(c, text_is_name(id) ? id : "an instance",
-             "runs with this cluster's mark and is not in its records; left alone (S21). End it by "
-             "hand, or restore the store");
+    if (text_is_name(id) && text_equal(zone, c->spec->zones[provider->zone].name) &&
+        !member_was_here(c, id)) {
+        hear_found(c, provider, message);
     }
 }
 
@@ -231,6 +264,32 @@ static void take_facts(struct controller *c, size_t index, const struct message 
     }
 }
 
+static void take_boot(struct controller *c, size_t index, const struct message *result)
+{
+    const char *boot = message_text(result, WIRE_BOOT_ID, NULL);
+    if (boot != NULL) {
+        replace_text(&c->members[index].record.boot_id, boot);
+    }
+}
+
+static void done_check(struct controller *c, size_t index, const struct message *result)
+{
+    struct world_instance *it = &c->world.instances[index];
+    bool healthy = message_int(result, WIRE_STATUS, 1) == 0;
+    enum world_health health = healthy ? WORLD_HEALTHY : WORLD_UNHEALTHY;
+    if (it->custom.health == health) {
+        return;
+    }
+    it->custom = (struct world_witness){.health = health, .since_ms = c->world.now_ms};
+    if (!healthy) {
+        char *said = take_text(result, WIRE_TEXT);
+        char *line = xasprintf("its check-command fails: %s", said);
+        note(c, it->id, line);
+        free(line);
+        free(said);
+    }
+}
+
 static void done_inspect(struct controller *c, size_t index, const struct running *running,
                          const struct message *result)
 {
@@ -304,7 +363,10 @@ static void apply_result(struct controller *c, const struct running *running,
     world_end(c->spec, &c->world, action, OUTCOME_DONE);
     switch (action->kind) {
     case ACTION_LAUNCH: done_launch(c, index, result); break;
-    case ACTION_GREET: take_facts(c, index, result); break;
+    case ACTION_GREET:
+        take_facts(c, index, result);
+        take_boot(c, index, result);
+        break;
     case ACTION_INSPECT: done_inspect(c, index, running, result); break;
     case ACTION_CONFIGURE:
     case ACTION_RESTART: done_configure(c, index, running, result); break;
@@ -313,12 +375,16 @@ static void apply_result(struct controller *c, const struct running *running,
     case ACTION_ADMIT:
     case ACTION_REMOVE: done_balancer(c, action, result); break;
     case ACTION_TERMINATE: c->context_version++; break;
+    case ACTION_CHECK: done_check(c, index, result); break;
+    case ACTION_HOOK:
+        c->world.instances[index].hook_abandon =
+            message_int(result, WIRE_STATUS, 1) != 0 && request_hook(c, action) != NULL &&
+            request_hook(c, action)->result == SPEC_HOOK_ABANDON;
+        break;
+    case ACTION_REBOOT: take_boot(c, index, result); break;
     case ACTION_ADD:
     case ACTION_MARK:
-    case ACTION_REBOOT:
-    case ACTION_CYCLE:
-    case ACTION_CHECK:
-    case ACTION_HOOK: break;
+    case ACTION_CYCLE: break;
     }
 }
 
@@ -392,6 +458,16 @@ static void describe(const struct running *running, const struct message *result
     }
 }
 
+/* A detached instance that somebody ended by hand. */
+static void forget_detached(struct controller *c, size_t index)
+{
+    const char *id = c->world.instances[index].id;
+    journal_delete_instance(c->journal, id);
+    journal_add_event(c->journal, id, "forget", "detached, and its provider has it no longer",
+                      "done");
+    c->world.instances[index].lifecycle = LIFECYCLE_TERMINATED;
+}
+
 static void end_list(struct controller *c, struct running *running, enum work_outcome outcome,
                      const char *text)
 {
@@ -402,7 +478,10 @@ static void end_list(struct controller *c, struct running *running, enum work_ou
             !is_news(c, i, running) || c->world.instances[i].lifecycle == LIFECYCLE_TERMINATED) {
             continue;
         }
-        if (outcome == WORK_DONE || c->list_failures >= LIST_FAILURES_MAX) {
+        if (outcome == WORK_DONE && c->world.instances[i].lifecycle == LIFECYCLE_DETACHED &&
+            c->journal != NULL) {
+            forget_detached(c, i);
+        } else if (outcome == WORK_DONE || c->list_failures >= LIST_FAILURES_MAX) {
             set_power(c, i, outcome == WORK_DONE ? WORLD_POWER_ABSENT : WORLD_POWER_UNKNOWN);
         }
     }

@@ -121,6 +121,12 @@ int members_load(struct controller *c, struct err *e);
 void members_free(struct controller *c);
 void members_reserve(struct controller *c, size_t instances);
 size_t member_add(struct controller *c, const struct action *action, struct err *e);
+/* An instance that was found; RECORD's strings are taken over. */
+size_t member_take(struct controller *c, const struct record_instance *record);
+/* There is, or was since this controller began, an instance of this id. */
+bool member_was_here(const struct controller *c, const char *id);
+/* Lets go of members that are gone. Only while no job is under way: places change. */
+void members_compact(struct controller *c);
 /* What the core changed of the instance goes into its record. */
 void member_to_record(struct controller *c, size_t index);
 void member_clear_items(struct member *m);
@@ -143,6 +149,8 @@ int request_build(struct controller *c, const struct action *action, struct runn
                   struct message *ret_request, struct err *e);
 void request_list(const struct controller *c, size_t provider, struct message *ret_request);
 int64_t request_deadline(const struct controller *c, const struct action *action);
+/* The hook of the transition that the action's instance waits in; NULL when it waits for none. */
+const struct spec_hook *request_hook(const struct controller *c, const struct action *action);
 
 /* result.c */
 void result_message(void *context, struct job *job, const struct message *message);

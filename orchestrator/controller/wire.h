@@ -14,11 +14,18 @@ enum wire_kind {
     WIRE_COMPARE,   /* Frontend: what would sync change, and the targets. */
     WIRE_SYNC,
     WIRE_ADMIT,
-    WIRE_REMOVE,
-    WIRE_REBOOT,
-    WIRE_CHECK_COMMAND,
+    WIRE_REMOVE,        /* TRANSIENT, with nothing done, when WIRE_MINIMUM would not be left. */
+    WIRE_LOOK,          /* Frontend: only the targets, as after each of these four. */
+    WIRE_REBOOT,        /* By its own system; DONE when it is back, with its new WIRE_BOOT_ID. */
+    WIRE_CHECK_COMMAND, /* WIRE_COMMAND as root, for WIRE_TIMEOUT at most: WIRE_STATUS 0 is healthy.
+                         */
+    /*
+     * A lifecycle hook, on the host; without WIRE_TARGET on this machine, asked of a "hook" worker.
+     * WIRE_COMMAND as words, WIRE_HEARTBEAT, WIRE_TIMEOUT for the whole, and what it is told:
+     * CLUSTER, GROUP, INSTANCE, ADDRESS, ZONE, TRANSITION. DONE with WIRE_STATUS 0: continue; else
+     * abandon, and WIRE_TEXT its last line.
+     */
     WIRE_HOOK,
-    WIRE_LOOK,
     /* Requests to the "provider" worker. */
     WIRE_LIST = 32,
     WIRE_ENSURE,
@@ -47,6 +54,7 @@ enum wire_tag {
     WIRE_COMMAND,
     WIRE_CONFIG, /* Message: frontend_config. */
     WIRE_POOL,
+    WIRE_MINIMUM, /* REMOVE: targets of the pool that must be UP on this balancer without it. */
     WIRE_ADDRESS,
     WIRE_PORT,
     WIRE_PROVIDER,
@@ -64,20 +72,19 @@ enum wire_tag {
     WIRE_GATEWAY,
     WIRE_LOGIN_KEY,
     WIRE_PATIENCE, /* GREET: milliseconds in which a host that does not answer may still come up. */
-    WIRE_KEY_ONLY, /* GREET: the host key is all that is asked; the facts are not read. */
-
-    WIRE_ON_HOST,
-    WIRE_HEARTBEAT,
-    WIRE_TRANSITION,
+    WIRE_TIMEOUT,  /* CHECK_COMMAND, HOOK: milliseconds. */
+    WIRE_HEARTBEAT,  /* HOOK: milliseconds of silence that end it. */
+    WIRE_TRANSITION, /* HOOK: "launching", "terminating". */
+    WIRE_KEY_ONLY,   /* GREET: the host key is all that is asked; the facts are not read. */
 
     WIRE_TEXT = 100,
     WIRE_STREAM,
     WIRE_BYTES,
-    WIRE_OUTCOME,  /* enum work_outcome. */
-    WIRE_STATUS,   /* EXEC: exit status. Role items: enum role_result_status. */
-    WIRE_CHANGED,  /* ROLE: resources changed. SYNC: the file was. REMOVE: sessions cut. */
-    WIRE_COUNT,    /* ROLE: resources in all. */
-    WIRE_FACTS,    /* JSON text. */
+    WIRE_OUTCOME, /* enum work_outcome. */
+    WIRE_STATUS,  /* EXEC, CHECK_COMMAND, HOOK: exit status. Role items: enum role_result_status. */
+    WIRE_CHANGED, /* ROLE: resources changed. SYNC: the file was. REMOVE: sessions cut. */
+    WIRE_COUNT,   /* ROLE: resources in all. */
+    WIRE_FACTS,   /* JSON text. */
     WIRE_HOST_KEY, /* GREET: the host's, then its bastions', the nearest to it first. */
     WIRE_ROLE_NAME,
     WIRE_TYPE,
@@ -87,6 +94,7 @@ enum wire_tag {
     WIRE_STATE, /* enum frontend_target_state. */
     WIRE_SESSIONS,
     WIRE_RELOADED,
+    WIRE_BOOT_ID, /* GREET, REBOOT: which boot of the host this is (boot.h). */
 };
 
 /* How a request ended. */

@@ -323,6 +323,30 @@ static void check_login(struct load *load)
     }
 }
 
+/* One hook for each group and transition. */
+static void check_hook(struct load *load, struct load_section *section)
+{
+    const struct spec_hook *hook = section->object;
+    if (hook->group == SPEC_NONE || !load_good(section, "on")) {
+        return;
+    }
+    const struct load_section *other;
+    size_t i = 0;
+    while ((other = load_next(load, SECTION_HOOK, &i)) != section) {
+        const struct spec_hook *before = other->object;
+        if (before->group == hook->group && load_good(other, "on") && before->on == hook->on) {
+            load_problem(load, section, "on", "group %s has the hook %s for this already",
+                         load->spec->groups[hook->group].name, before->name);
+            return;
+        }
+    }
+    if (load_good(section, "limit") && load_good(section, "heartbeat") &&
+        load_given(section, "limit") && load_given(section, "heartbeat") &&
+        hook->heartbeat_ms > hook->limit_ms) {
+        load_problem(load, section, "heartbeat", "longer than the limit of the whole");
+    }
+}
+
 void load_check_combinations(struct load *load)
 {
     check_login(load);
@@ -344,6 +368,7 @@ void load_check_combinations(struct load *load)
             check_template(load, section);
             break;
         case SECTION_FRONTEND: check_frontend(load, section); break;
+        case SECTION_HOOK: check_hook(load, section); break;
         case SECTION_CLUSTER:
         case SECTION_SIZE:
         case SECTION_SECRET:

@@ -112,6 +112,9 @@ static void set_zones(const struct spec *spec, struct spec_group *group)
 static void resolve_group(struct load *load, struct load_section *section)
 {
     struct spec_group *group = section->object;
+    if (!load_given(section, "repair")) {
+        group->repair = group->pool == SPEC_NONE ? SPEC_REPAIR_RESTART : SPEC_REPAIR_REPLACE;
+    }
     if (!load_given(section, "desired")) {
         group->desired = group->min;
     }
@@ -308,7 +311,8 @@ static void resolve_section(struct load *load, struct load_section *section)
     case SECTION_SIZE:
     case SECTION_POOL:
     case SECTION_FRONTEND:
-    case SECTION_HOST: break;
+    case SECTION_HOST:
+    case SECTION_HOOK: break;
     }
 }
 

@@ -47,6 +47,7 @@ static char *suggest(const struct key *key, const char *text)
         return strchr(text, ':') == NULL && *text != '\0' ? xasprintf("sqlite:%.60s", text) : NULL;
     case KEY_COUNT:
     case KEY_TEXT:
+    case KEY_LINE:
     case KEY_NAME:
     case KEY_USER:
     case KEY_URI:
@@ -442,6 +443,10 @@ int load_set(struct load *load, const struct load_section *section, const struct
     case KEY_YESNO: return set_yesno(&in, e);
     case KEY_CHOICE: return set_choice(&in, e);
     case KEY_WORD: return set_word(&in, e);
+    case KEY_LINE:
+        return set_text_if(
+            &in, *text != '\0' && strlen(text) <= (size_t)key->max && strchr(text, '\n') == NULL,
+            e);
     case KEY_TEXT: return set_text_if(&in, value_is_word(text, (size_t)key->max), e);
     case KEY_NAME: return set_text_if(&in, text_is_name(text), e);
     case KEY_USER: return set_text_if(&in, value_is_user(text), e);

@@ -88,7 +88,7 @@ static void test_section(void **state)
     char *group = print("group");
     assert_true(text_starts(group, "[group NAME]\n"));
     assert_non_null(strstr(group, "\n  ROLE.VARIABLE\n"));
-    assert_non_null(strstr(group, "Reserved for later versions: cooldown,"));
+    assert_non_null(strstr(group, "Reserved for later versions: warm-pool,"));
     assert_null(strstr(group, "[host NAME]"));
     free(group);
     char *size = print("size");

@@ -83,8 +83,8 @@ static const struct mistake mistakes[] = {
                   "template = t\n"
                   "min = 1\n"
                   "zones = a\n"
-                  "cooldown = 5min\n",
-     "x.ini:24: [group g] cooldown: not yet known to this version\n"},
+                  "warm-pool = 2\n",
+     "x.ini:24: [group g] warm-pool: not yet known to this version\n"},
     {"key that resembles none",
      CLUSTER "[zone a]\n"
              "xyzzy = 1\n",

@@ -52,6 +52,14 @@ static struct record_instance sample(void)
         .admitted = true,
         .reason = "apt: no space left on device",
         .failures = 3,
+        .protect = true,
+        .wish = 2,
+        .rung = 3,
+        .rung_ms = 4,
+        .ready_ms = 5,
+        .in_service_ms = 6,
+        .boot_id = "b",
+        .hook_ms = 7,
     };
 }
 
@@ -84,6 +92,15 @@ static void assert_same_instance(const struct record_instance *a, const struct r
     assert_int_equal(a->admitted, b->admitted);
     assert_true(text_equal(a->reason, b->reason));
     assert_int_equal(a->failures, b->failures);
+    assert_int_equal(a->protect, b->protect);
+    assert_int_equal(a->paused, b->paused);
+    assert_int_equal(a->wish, b->wish);
+    assert_int_equal(a->rung, b->rung);
+    assert_int_equal(a->rung_ms, b->rung_ms);
+    assert_int_equal(a->ready_ms, b->ready_ms);
+    assert_int_equal(a->in_service_ms, b->in_service_ms);
+    assert_true(text_equal(a->boot_id, b->boot_id));
+    assert_int_equal(a->hook_ms, b->hook_ms);
 }
 
 static void an_instance_comes_back(void **state)
@@ -172,7 +189,8 @@ static void the_stored_form_does_not_change(void **state)
     static const char *const wanted[] = {
         "2: 1='web-1' 2='web' 3='rack-a' 4='kvm-a' 5='r1u07' 6='10.77.1.10' 8='admin' "
         "9='ssh-ed25519 AAAA' 10='web' 15='abc' 16='{\"memory_mb\": 512}' "
-        "18='apt: no space left on device' 7=2222 11=4 12=1 13=2 14=9223372036854775807 17=1 19=3",
+        "18='apt: no space left on device' 27='b' 7=2222 11=4 12=1 13=2 14=9223372036854775807 17=1 "
+        "19=3 20=1 21=0 22=2 23=3 24=4 25=5 26=6 28=7",
         "3: 1='1' 2='launch' 3='web-1' 4='r' 5=2 6=3",
         "4: 1=1 2=2 3='s' 4='w' 5='y' 6='o' 7=[32]",
     };
@@ -218,7 +236,7 @@ static void put_numbers(struct message *value, int64_t lifecycle, int64_t port, 
 
 static void spoil_lifecycle(struct message *value)
 {
-    put_numbers(value, 10, 22, 0);
+    put_numbers(value, 11, 22, 0);
 }
 
 static void spoil_lifecycle_wide(struct message *value)
