@@ -140,6 +140,10 @@ static void mark(struct world *world, const struct action *action)
     if (before == it->lifecycle) {
         return;
     }
+    bool failed = launch_failed(it, before);
+    /* It begins anew: what failed before is not in the way of what comes now. */
+    it->failure = WORLD_FAILURE_NONE;
+    it->failures = 0;
     switch (it->lifecycle) {
     case LIFECYCLE_IN_SERVICE:
         if (it->in_service_ms != 0) {
@@ -153,7 +157,7 @@ static void mark(struct world *world, const struct action *action)
             it->hook_done = true;
             return;
         }
-        g->failed_launches += launch_failed(it, before) ? 1 : 0;
+        g->failed_launches += failed ? 1 : 0;
         it->hook_done = false;
         it->hook_abandon = false;
         it->hook_ms = 0;
