@@ -18,7 +18,8 @@
 static bool runs(const struct world_instance *it)
 {
     bool up = it->power == WORLD_POWER_RUNNING || it->lifecycle == LIFECYCLE_IN_SERVICE;
-    return it->group != WORLD_NONE && up && it->lifecycle != LIFECYCLE_TERMINATED && it->lifecycle != LIFECYCLE_DETACHED;
+    return it->group != WORLD_NONE && up && it->lifecycle != LIFECYCLE_TERMINATED &&
+           it->lifecycle != LIFECYCLE_DETACHED;
 }
 
 bool probes_want(const struct controller *c, size_t index, enum check_role role)
@@ -27,8 +28,12 @@ bool probes_want(const struct controller *c, size_t index, enum check_role role)
     if (!runs(it)) {
         return false;
     }
-    return role == CHECK_LIVENESS ? it->greeted && controller_is_direct(c, index)
-                                  : it->configured && c->spec->groups[it->group].pool != SPEC_NONE;
+    bool pool = c->spec->groups[it->group].pool != SPEC_NONE;
+    if (role == CHECK_READINESS) {
+        return it->configured && pool;
+    }
+    /* An apply that ends judges nobody whom no balancer stands before. */
+    return it->greeted && (pool || c->world.tireless) && controller_is_direct(c, index);
 }
 
 static struct check_target liveness_of(const struct controller *c, size_t index)
