@@ -14,7 +14,8 @@ enum wire_kind {
     WIRE_COMPARE,   /* Frontend: what would sync change, and the targets. */
     WIRE_SYNC,
     WIRE_ADMIT,
-    WIRE_REMOVE,
+    WIRE_REMOVE,        /* TRANSIENT, with nothing done, when WIRE_MINIMUM would not be left. */
+    WIRE_LOOK,          /* Frontend: only the targets, as after each of these four. */
     WIRE_REBOOT,        /* By its own system; DONE when it is back, with its new WIRE_BOOT_ID. */
     WIRE_CHECK_COMMAND, /* WIRE_COMMAND as root, for WIRE_TIMEOUT at most: WIRE_STATUS 0 is healthy.
                          */
@@ -25,7 +26,6 @@ enum wire_kind {
      * abandon, and WIRE_TEXT its last line.
      */
     WIRE_HOOK,
-    WIRE_LOOK,
     /* Requests to the "provider" worker. */
     WIRE_LIST = 32,
     WIRE_ENSURE,
@@ -54,6 +54,7 @@ enum wire_tag {
     WIRE_COMMAND,
     WIRE_CONFIG, /* Message: frontend_config. */
     WIRE_POOL,
+    WIRE_MINIMUM, /* REMOVE: targets of the pool that must be UP on this balancer without it. */
     WIRE_ADDRESS,
     WIRE_PORT,
     WIRE_PROVIDER,

@@ -99,6 +99,11 @@ static void configured(struct world *world, size_t instance)
     it->configured = true;
     it->drift = WORLD_DRIFT_NONE;
     it->ready_ms = world->now_ms;
+    if (it->lifecycle == LIFECYCLE_IN_SERVICE) {
+        /* In place, without leaving service: this was its disruption. */
+        it->in_service_ms = world->now_ms;
+        world->groups[it->group].disrupted_ms = world->now_ms;
+    }
     for (size_t b = 0; b < world->balancer_count; b++) {
         if (world->balancers[b].instance == instance) {
             world->balancers[b].sync = WORLD_SYNC_UNKNOWN;
