@@ -71,8 +71,8 @@ static int take_lock(struct session *s, struct err *e)
 static int open_all(struct session *s, const struct cli *cli, enum session_mode mode,
                     const struct controller_watch *watch, struct err *e)
 {
-    if (site_unlock(&s->site, mode == SESSION_ACT, e) != 0 ||
-        open_store(s, mode, e) != 0 || (mode == SESSION_ACT && take_lock(s, e) != 0)) {
+    if (site_unlock(&s->site, mode == SESSION_ACT, e) != 0 || open_store(s, mode, e) != 0 ||
+        (mode == SESSION_ACT && take_lock(s, e) != 0)) {
         return -1;
     }
     const struct controller_options options = {
