@@ -39,7 +39,7 @@ static void remark(const struct controller_member *m, bool in_pool, struct str *
     } else if (r->reason != NULL) {
         str_addf(ret_text, "last failure: %s", r->reason);
     } else if (in_pool && m->world->configured && !m->serving) {
-        bool probe_good = m->world->health == WORLD_HEALTHY;
+        bool probe_good = m->world->health.health == WORLD_HEALTHY;
         bool balancer_good = m->frontend_text != NULL && text_starts(m->frontend_text, "up");
         if (probe_good && !balancer_good) {
             str_addf(ret_text, "the probe is content, the balancer is not: %s",
@@ -73,7 +73,7 @@ static void print_table(const struct session *s)
         }
         printf("%-12s %-10s %-15s %-11s %-9s %-10s %s\n", m.record->id, m.record->zone,
                m.record->address, lifecycle_to_string(m.record->lifecycle),
-               in_pool ? health_word(m.world->health) : "-", balancer, str_text(&text));
+               in_pool ? health_word(m.world->health.health) : "-", balancer, str_text(&text));
         str_deinit(&text);
     }
 }
@@ -130,13 +130,14 @@ static void print_json(const struct session *s)
         struct str text = STR_NULL;
         remark(&m, in_pool, &text);
         json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s, s:s, s:s, s:s?, s:s?, s:b, s:s}",
-                            "id", m.record->id, "group", m.record->group, "zone", m.record->zone,
-                            "address", m.record->address, "machine", m.record->machine, "state",
-                            lifecycle_to_string(m.record->lifecycle), "power",
-                            power_word(m.world->power), "probe", health_word(m.world->health),
-                            "probe_text", m.probe_text, "balancer_text", m.frontend_text, "serving",
-                            m.serving ? 1 : 0, "reason", str_text(&text)));
+            list,
+            json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s, s:s, s:s, s:s?, s:s?, s:b, s:s}", "id",
+                      m.record->id, "group", m.record->group, "zone", m.record->zone, "address",
+                      m.record->address, "machine", m.record->machine, "state",
+                      lifecycle_to_string(m.record->lifecycle), "power", power_word(m.world->power),
+                      "probe", health_word(m.world->health.health), "probe_text", m.probe_text,
+                      "balancer_text", m.frontend_text, "serving", m.serving ? 1 : 0, "reason",
+                      str_text(&text)));
         str_deinit(&text);
     }
     json_t *root = json_pack("{s:s, s:o}", "cluster", s->site.spec->cluster, "instances", list);

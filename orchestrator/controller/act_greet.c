@@ -1,6 +1,7 @@
 /* First contact: SSH answers with the pinned key, the host tells its own facts. */
 #include "base/clock.h"
 #include "base/err.h"
+#include "controller/boot.h"
 #include "controller/worker.h"
 #include "role/role.h"
 
@@ -44,13 +45,14 @@ static enum ssh_outcome open_patiently(struct worker *worker, const struct messa
     return outcome;
 }
 
-/* FACTS may be NULL. */
-static void send_facts(struct worker *worker, const char *facts)
+/* FACTS and BOOT may be NULL. */
+static void send_facts(struct worker *worker, const char *facts, const char *boot)
 {
     struct message result = MESSAGE_NULL;
     message_init(&result, WIRE_RESULT);
     message_put_int(&result, WIRE_OUTCOME, WORK_DONE);
     message_put_text(&result, WIRE_FACTS, facts);
+    message_put_text(&result, WIRE_BOOT_ID, boot);
     for (const struct ssh_link *at = worker->link; at != NULL; at = ssh_link_bastion(at)) {
         message_put_text(&result, WIRE_HOST_KEY, ssh_link_host_key(at));
     }
@@ -74,6 +76,20 @@ static void refuse_answer(struct worker *worker, int status, struct str *said)
     str_deinit(&clean);
 }
 
+/* The facts are known. Without the boot's id only a reboot by somebody else goes unnoticed. */
+static void read_boot(struct worker *worker, const struct message *request, const char *facts)
+{
+    struct err e = ERR_NULL;
+    char boot[BOOT_ID_SIZE];
+    enum ssh_outcome outcome =
+        boot_read(worker->link, message_int(request, WIRE_DEADLINE, 0), boot, &e);
+    if (outcome != SSH_OK) {
+        worker_result(worker, worker_ssh_outcome(outcome), e.text);
+    } else {
+        send_facts(worker, facts, boot[0] == '\0' ? NULL : boot);
+    }
+}
+
 static void read_facts(struct worker *worker, const struct message *request)
 {
     struct err e = ERR_NULL;
@@ -93,7 +109,7 @@ static void read_facts(struct worker *worker, const struct message *request)
     } else if (facts == NULL) {
         refuse_answer(worker, status, &said);
     } else {
-        send_facts(worker, facts);
+        read_boot(worker, request, facts);
     }
     free(facts);
     str_deinit(&said);
@@ -110,7 +126,7 @@ void act_greet_work(struct worker *worker, const struct message *request)
     if (outcome != SSH_OK) {
         worker_result(worker, worker_ssh_outcome(outcome), e.text);
     } else if (message_int(request, WIRE_KEY_ONLY, 0) != 0) {
-        send_facts(worker, NULL);
+        send_facts(worker, NULL, NULL);
     } else {
         read_facts(worker, request);
     }

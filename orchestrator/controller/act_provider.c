@@ -1,4 +1,4 @@
-/* What a provider does for us: list, ensure, destroy. */
+/* What a provider does for us: list, ensure, stop, destroy. */
 #include "base/err.h"
 #include "controller/worker.h"
 #include "provider/provider.h"
@@ -14,6 +14,7 @@ static void put_view(struct message *message, const struct provider_view *view)
     message_put_text(message, WIRE_INSTANCE, view->id);
     message_put_text(message, WIRE_GROUP, view->group);
     message_put_text(message, WIRE_ZONE, view->zone);
+    message_put_text(message, WIRE_ADDRESS, view->address);
     message_put_int(message, WIRE_POWER, view->power);
     message_put_text(message, WIRE_HOST_KEY, view->host_key);
 }
@@ -79,6 +80,16 @@ static void destroy(struct worker *worker, const struct provider_ops *ops, void 
     worker_result(worker, result == 0 ? WORK_DONE : WORK_TRANSIENT, result == 0 ? NULL : e.text);
 }
 
+static void stop(struct worker *worker, const struct provider_ops *ops, void *provider,
+                 const struct message *request)
+{
+    struct err e = ERR_NULL;
+    worker_progress(worker, "switching the host off");
+    int result = ops->stop(provider, message_text(request, WIRE_INSTANCE, ""),
+                           message_int(request, WIRE_DEADLINE, 0), &e);
+    worker_result(worker, result == 0 ? WORK_DONE : WORK_TRANSIENT, result == 0 ? NULL : e.text);
+}
+
 void act_provider_work(struct worker *worker, const struct message *request)
 {
     const struct provider_config config = {
@@ -89,6 +100,7 @@ void act_provider_work(struct worker *worker, const struct message *request)
         .bridge = message_text(request, WIRE_BRIDGE, NULL),
         .image_dir = message_text(request, WIRE_IMAGE_DIR, NULL),
         .instance_dir = message_text(request, WIRE_INSTANCE_DIR, NULL),
+        .epoch = message_int(request, WIRE_EPOCH, 0),
     };
     const struct provider_ops *ops = ops_of(message_int(request, WIRE_PROVIDER_TYPE, 0));
     struct err e = ERR_NULL;
@@ -100,6 +112,7 @@ void act_provider_work(struct worker *worker, const struct message *request)
     switch (message_kind(request)) {
     case WIRE_LIST: list(worker, ops, provider); break;
     case WIRE_ENSURE: ensure(worker, ops, provider, request); break;
+    case WIRE_STOP: stop(worker, ops, provider, request); break;
     default: destroy(worker, ops, provider, request); break;
     }
     ops->close(provider);

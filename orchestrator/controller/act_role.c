@@ -98,6 +98,7 @@ void act_role_work(struct worker *worker, const struct message *request)
         const struct role_run_options options = {
             .check = message_int(request, WIRE_CHECK, 0) != 0,
             .diff = message_int(request, WIRE_DIFF, 0) != 0,
+            .restart = message_int(request, WIRE_RESTART, 0) != 0,
             .cluster = message_text(request, WIRE_CLUSTER, ""),
             .instance = message_text(request, WIRE_INSTANCE, ""),
             .owner = message_text(request, WIRE_OWNER, ""),

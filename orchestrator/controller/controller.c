@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "core/expect.h"
+#include "core/judge.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,9 +25,12 @@
  * next run finds the intent, says so, and looks at the world again.
  */
 
-#define LIST_LIMIT_MS    20000
-#define LOOK_AGAIN_MS    2000
-#define TICK_MS          500
+#define LOOK_AGAIN_MS     2000
+#define TICK_MS           500
+#define REQUESTS_EVERY_MS 500
+#define GAP_MS            30000
+/* S23: after a controller that did not end in order, one step more at a time with each second. */
+#define SLOW_START_MS    30000
 #define UNSEEN_HEALTH_MS 10000
 
 /* Setting up. */
@@ -68,8 +71,7 @@ void controller_free(struct controller *c)
     free(c);
 }
 
-/* Intents that a controller before us recorded and did not end. */
-static int settle_intents(struct controller *c, struct err *e)
+int settle_intents(struct controller *c, struct err *e)
 {
     struct record_action *actions;
     size_t count;
@@ -86,32 +88,6 @@ static int settle_intents(struct controller *c, struct err *e)
     }
     record_action_list_free(actions, count);
     return journal_commit(c->journal, e);
-}
-
-int loop_list_providers(struct controller *c, struct err *e)
-{
-    for (size_t p = 0; p < c->spec->provider_count; p++) {
-        if (c->spec->providers[p].type == SPEC_PROVIDER_STATIC) {
-            continue;
-        }
-        struct message request = MESSAGE_NULL;
-        request_list(c, p, &request);
-        struct running *running = xcalloc(1, sizeof(*running));
-        running->provider = p;
-        running->action.balancer = WORLD_NONE;
-        const struct crew_request list = {.kind = CREW_PROVIDER,
-                                          .message = &request,
-                                          .deadline_ms = clock_now_ms() + LIST_LIMIT_MS,
-                                          .data = running};
-        int result = crew_start(c->crew, &list, e);
-        message_deinit(&request);
-        if (result != 0) {
-            running_free(running);
-            return err_wrap(e, "provider %s", c->spec->providers[p].name);
-        }
-        c->lists_open++;
-    }
-    return 0;
 }
 
 /* Waiting. */
@@ -149,6 +125,15 @@ static void refresh_digests(struct controller *c)
     }
 }
 
+void loop_decide(struct controller *c)
+{
+    judge(c->spec, &c->world, c->decision.memory, c->decision.memory_size, &c->judge_again_ms);
+    decide(c->spec, &c->world, &c->decision);
+    if (c->judge_again_ms < c->decision.deadline_ms) {
+        c->decision.deadline_ms = c->judge_again_ms;
+    }
+}
+
 static bool is_look(enum action_kind kind)
 {
     return kind == ACTION_INSPECT || kind == ACTION_COMPARE;
@@ -160,10 +145,15 @@ static void step_core(struct controller *c)
     if (!c->no_inspect) {
         refresh_digests(c);
     }
-    size_t busy = crew_count(c->crew);
-    c->world.slots = c->options.parallel > busy ? c->options.parallel - busy : 0;
     c->world.now_ms = clock_now_ms();
-    decide(c->spec, &c->world, &c->decision);
+    size_t busy = crew_count(c->crew);
+    size_t most = c->options.parallel;
+    if (c->unclean && c->world.tireless && c->world.now_ms - c->started_ms < SLOW_START_MS) {
+        size_t slow = 1 + (size_t)(c->world.now_ms - c->started_ms) / 1000;
+        most = slow < most ? slow : most;
+    }
+    c->world.slots = most > busy ? most - busy : 0;
+    loop_decide(c);
 }
 
 /* Doing. */
@@ -190,6 +180,7 @@ static int do_add(struct controller *c, const struct action *action, const char 
     }
     const char *id = c->world.instances[index].id;
     journal_put_instance(c->journal, &c->members[index].record);
+    groups_put(c, action->group);
     journal_add_event(c->journal, id, "add", reason, "done");
     tell_begin(c, action, id, reason);
     return 0;
@@ -198,12 +189,18 @@ static int do_add(struct controller *c, const struct action *action, const char 
 static void do_mark(struct controller *c, const struct action *action, const char *reason)
 {
     struct member *m = &c->members[action->instance];
+    const struct world_instance *it = &c->world.instances[action->instance];
     char change[80];
-    snprintf(change, sizeof(change), "%s -> %s", lifecycle_to_string(m->record.lifecycle),
-             lifecycle_to_string(action->lifecycle));
-    m->record.lifecycle = action->lifecycle;
-    c->world.instances[action->instance].lifecycle = action->lifecycle;
+    if (it->lifecycle == action->lifecycle) {
+        snprintf(change, sizeof(change), "to do: %s", world_wish_to_string(action->wish));
+    } else {
+        snprintf(change, sizeof(change), "%s -> %s", lifecycle_to_string(it->lifecycle),
+                 lifecycle_to_string(action->lifecycle));
+    }
+    world_end(c->spec, &c->world, action, OUTCOME_DONE);
+    member_to_record(c, action->instance);
     journal_put_instance(c->journal, &m->record);
+    groups_put(c, action->group);
     journal_add_event(c->journal, m->record.id, "mark", reason, change);
     tell_begin(c, action, m->record.id, reason);
 }
@@ -230,7 +227,6 @@ static bool prepare(struct controller *c, const struct action *action, const cha
 {
     struct running *running = xcalloc(1, sizeof(*running));
     running->action = *action;
-    running->provider = SPEC_NONE;
     running->reason = xstrdup(reason);
     struct err e = ERR_NULL;
     struct message request = MESSAGE_NULL;
@@ -248,9 +244,9 @@ static bool prepare(struct controller *c, const struct action *action, const cha
     if (action_kind_has_effect(action->kind)) {
         record_intent(c, running);
     }
-    c->world.instances[action->instance].busy = true;
+    world_begin(c->spec, &c->world, action);
+    c->members[action->instance].acted_ms = c->world.now_ms;
     if (action->balancer != WORLD_NONE) {
-        c->world.balancers[action->balancer].busy = true;
         result_expect_targets(c, action->balancer);
         for (size_t t = 0; t < c->world.target_count; t++) {
             if (c->world.targets[t].balancer == action->balancer &&
@@ -258,7 +254,8 @@ static bool prepare(struct controller *c, const struct action *action, const cha
                 c->world.targets[t].state = WORLD_TARGET_UNKNOWN;
             }
         }
-    } else if (action->kind == ACTION_INSPECT || action->kind == ACTION_CONFIGURE) {
+    } else if (action->kind == ACTION_INSPECT || action->kind == ACTION_CONFIGURE ||
+               action->kind == ACTION_RESTART) {
         member_clear_items(&c->members[action->instance]);
     }
     tell_begin(c, action, id, reason);
@@ -266,17 +263,27 @@ static bool prepare(struct controller *c, const struct action *action, const cha
     return true;
 }
 
+static enum crew_kind crew_kind_of(const struct controller *c, const struct action *action)
+{
+    if (action->kind == ACTION_LAUNCH || action->kind == ACTION_TERMINATE ||
+        action->kind == ACTION_CYCLE) {
+        return CREW_PROVIDER;
+    }
+    bool here =
+        action->kind == ACTION_HOOK && request_hook(c, action)->where == SPEC_HOOK_CONTROLLER;
+    return here ? CREW_HOOK : CREW_SSH;
+}
+
 static int start(struct controller *c, struct prepared *prepared, struct err *e)
 {
     const struct action *action = &prepared->running->action;
     const struct role_script *script = &prepared->running->script;
-    bool provider = action->kind == ACTION_LAUNCH || action->kind == ACTION_TERMINATE;
     struct crew_file *files = xcalloc(script->blob_count, sizeof(*files));
     for (size_t i = 0; i < script->blob_count; i++) {
         files[i] =
             (struct crew_file){.name = script->blobs[i].digest, .path = script->blobs[i].path};
     }
-    struct crew_request request = {.kind = provider ? CREW_PROVIDER : CREW_SSH,
+    struct crew_request request = {.kind = crew_kind_of(c, action),
                                    .message = &prepared->request,
                                    .files = files,
                                    .file_count = script->blob_count,
@@ -342,7 +349,8 @@ static bool health_unseen(const struct controller *c, int64_t since_ms)
         return false;
     }
     for (size_t i = 0; i < c->world.instance_count; i++) {
-        if (probes_want(c, i) && c->world.instances[i].health == WORLD_HEALTH_UNKNOWN) {
+        if (probes_want(c, i, CHECK_READINESS) &&
+            c->world.instances[i].health.health == WORLD_HEALTH_UNKNOWN) {
             return true;
         }
     }
@@ -382,9 +390,72 @@ enum controller_end loop_end(const struct controller *c)
                : end;
 }
 
+/* When the loop must turn again at the latest. */
+static int64_t turn_deadline(const struct controller *c, size_t begun, int64_t observe_ms,
+                             int64_t limit_ms)
+{
+    int64_t until_ms =
+        begun > 0 && crew_count(c->crew) == 0 ? c->world.now_ms : c->world.now_ms + LOOK_AGAIN_MS;
+    until_ms = c->decision.deadline_ms < until_ms ? c->decision.deadline_ms : until_ms;
+    until_ms = observe_ms < until_ms ? observe_ms : until_ms;
+    until_ms = limit_ms < until_ms ? limit_ms : until_ms;
+    if (c->options.watch.on_tick != NULL) {
+        c->options.watch.on_tick(c->options.watch.context);
+        until_ms = c->world.now_ms + TICK_MS < until_ms ? c->world.now_ms + TICK_MS : until_ms;
+    }
+    return until_ms;
+}
+
 /*
- * Turns the loop until nothing moves any more, or until LIMIT_MS. What moves: workers, deadlines of
- * the core, the prober's first word.
+ * S17: this process stood still (suspended, stopped, starved), so all that it knows is old.
+ * Providers are asked anew before the next effect; balancers are by their age; the prober notices
+ * by itself.
+ */
+static void notice_gap(struct controller *c)
+{
+    int64_t now_ms = clock_now_ms();
+    if (c->turned_ms != 0 && now_ms - c->turned_ms > GAP_MS) {
+        log_warning("stood still for %" PRId64 " s; looking at everything anew",
+                    (now_ms - c->turned_ms) / 1000);
+        c->all_listed = c->lists_open == 0 && c->spec->provider_count == 0;
+        c->listed_ms = 0;
+    }
+    c->turned_ms = now_ms;
+}
+
+static int take_requests(struct controller *c, struct err *e)
+{
+    int64_t now_ms = clock_now_ms();
+    if (c->looking_only || c->journal == NULL || now_ms < c->requests_ms + REQUESTS_EVERY_MS) {
+        return 0;
+    }
+    c->requests_ms = now_ms;
+    return requests_take(c, e);
+}
+
+/* One turn: observe, decide, record, begin. *ret_begun: how many steps were begun. */
+static int turn(struct controller *c, bool stopping, size_t *ret_begun, int64_t *ret_observe_ms,
+                struct err *e)
+{
+    *ret_begun = 0;
+    *ret_observe_ms = INT64_MAX;
+    notice_gap(c);
+    if (probes_update(c, e) != 0 || take_requests(c, e) != 0) {
+        return -1;
+    }
+    if (c->world.tireless && !stopping && observe_again(c, ret_observe_ms, e) != 0) {
+        return -1;
+    }
+    step_core(c);
+    if (c->all_listed && !stopping && carry_out(c, ret_begun, e) != 0) {
+        return -1;
+    }
+    return c->journal == NULL ? 0 : journal_commit(c->journal, e);
+}
+
+/*
+ * Turns the loop until nothing moves any more (`run`: until it is stopped), or until LIMIT_MS. What
+ * moves: workers, deadlines of the core, the prober's first word.
  */
 int loop_turn(struct controller *c, int64_t limit_ms, const volatile bool *stop, struct err *e)
 {
@@ -392,35 +463,21 @@ int loop_turn(struct controller *c, int64_t limit_ms, const volatile bool *stop,
     int64_t looked_ms = begun_ms;
     for (;;) {
         bool stopping = stop != NULL && *stop;
-        size_t begun = 0;
-        if (probes_update(c, e) != 0) {
-            return -1;
-        }
-        step_core(c);
-        if (c->lists_open == 0 && !stopping && carry_out(c, &begun, e) != 0) {
-            return -1;
-        }
-        if (c->journal != NULL && journal_commit(c->journal, e) != 0) {
+        size_t begun;
+        int64_t observe_ms;
+        if (turn(c, stopping, &begun, &observe_ms, e) != 0) {
             return -1;
         }
         bool timed = c->decision.deadline_ms != INT64_MAX && !c->looking_only;
-        bool waiting = crew_count(c->crew) > 0 ||
-                       (!stopping && (begun > 0 || timed || health_unseen(c, begun_ms)));
+        bool more = begun > 0 || timed || c->world.tireless || health_unseen(c, begun_ms);
+        bool waiting = crew_count(c->crew) > 0 || (!stopping && more);
         if (!waiting || clock_now_ms() >= limit_ms) {
             return 0;
         }
-        int64_t until_ms = begun > 0 && crew_count(c->crew) == 0 ? c->world.now_ms
-                                                                 : c->world.now_ms + LOOK_AGAIN_MS;
-        until_ms = c->decision.deadline_ms < until_ms ? c->decision.deadline_ms : until_ms;
-        until_ms = limit_ms < until_ms ? limit_ms : until_ms;
-        if (c->options.watch.on_tick != NULL) {
-            c->options.watch.on_tick(c->options.watch.context);
-            until_ms = c->world.now_ms + TICK_MS < until_ms ? c->world.now_ms + TICK_MS : until_ms;
-        }
-        if (wait_for_news(c, until_ms, e) != 0) {
+        if (wait_for_news(c, turn_deadline(c, begun, observe_ms, limit_ms), e) != 0) {
             return -1;
         }
-        if (clock_now_ms() >= looked_ms + LOOK_AGAIN_MS) {
+        if (!c->world.tireless && clock_now_ms() >= looked_ms + LOOK_AGAIN_MS) {
             looked_ms = clock_now_ms();
             look_again(c);
         }
@@ -431,7 +488,7 @@ int controller_apply(struct controller *c, const volatile bool *stop, enum contr
                      struct err *e)
 {
     c->looking_only = false;
-    if (settle_intents(c, e) != 0 || loop_list_providers(c, e) != 0 ||
+    if (settle_intents(c, e) != 0 || observe_providers(c, e) != 0 ||
         loop_turn(c, INT64_MAX, stop, e) != 0) {
         return -1;
     }
@@ -443,7 +500,7 @@ int controller_observe(struct controller *c, int64_t limit_ms, struct err *e)
 {
     c->looking_only = true;
     c->no_inspect = true;
-    if (loop_list_providers(c, e) != 0) {
+    if (observe_providers(c, e) != 0) {
         return -1;
     }
     /* Hosts are not compared: what was recorded last stands. */
@@ -465,7 +522,8 @@ struct controller_member controller_member_at(const struct controller *c, size_t
     const struct member *m = &c->members[index];
     return (struct controller_member){.record = &m->record,
                                       .world = &c->world.instances[index],
-                                      .serving = world_serving(c->spec, &c->world, index),
+                                      .serving = c->decision.survey.serving != NULL &&
+                                                 c->decision.survey.serving[index],
                                       .probe_text = m->probe_text,
                                       .frontend_text = m->frontend_text,
                                       .items = m->items,

@@ -13,6 +13,7 @@
 #include "controller/crew.h"
 #include "controller/site.h"
 #include "core/decide.h"
+#include "core/proof.h"
 #include "net/ssh_link.h"
 #include "store/record.h"
 
@@ -83,12 +84,25 @@ enum controller_end {
 int controller_apply(struct controller *controller, const volatile bool *stop,
                      enum controller_end *ret_end, struct err *e);
 
+/*
+ * The same loop, that never ends by itself: it goes on looking, takes in what operators ask for,
+ * and tries again what failed. Returns when *STOP became true and the running steps have ended.
+ */
+int controller_run(struct controller *controller, const volatile bool *stop, struct err *e);
+/*
+ * May FRESH take over from the file that CONTROLLER runs (S19)? Not when it empties a pool that
+ * serves, or makes it smaller than its healthy minimum is now. Every reason goes to PROBLEMS.
+ */
+bool controller_accepts(const struct controller *controller, const struct spec *fresh,
+                        struct problem_list *problems);
+
 /* One line of a plan. */
 struct controller_step {
     struct action action;
     char subject[WORLD_ID_SIZE];
     char reason[200];
-    size_t serving_before, serving_after, minimum; /* Of its group, with a pool. */
+    struct proof proof; /* Of its group, when the step is taken. */
+    bool takes;         /* It takes the instance out of service. */
 };
 /* *ret_steps is the caller's (free). The holds that remain are in controller_holds(). */
 int controller_plan(struct controller *controller, struct controller_step **ret_steps,
@@ -117,8 +131,8 @@ void controller_expect_members(struct controller *controller);
 /* Puts WIRE_TARGET of the member into REQUEST. */
 void controller_put_target(const struct controller *controller, size_t index,
                            struct message *request);
-/* The [host]s it is reached through, as indices of spec->hosts, the nearest to it first. Returns how
-   many, at most SSH_JUMP_MAX. */
+/* The [host]s it is reached through, as indices of spec->hosts, the nearest to it first. Returns
+   how many, at most SSH_JUMP_MAX. */
 size_t controller_bastions(const struct controller *controller, size_t index,
                            size_t ret_hosts[SSH_JUMP_MAX]);
 /* Its script as apply would run it. Problems tell file:line. */

@@ -29,6 +29,7 @@ static const struct process_kind kinds[] = {
                   .files_max = SSH_FILES_MAX,
                   .prepare = ssh_link_prepare},
     [CREW_PROVIDER] = {.name = "provider", .main = worker_main, .sandbox = SANDBOX_HYPERVISOR},
+    [CREW_HOOK] = {.name = "hook", .main = worker_main, .sandbox = SANDBOX_HYPERVISOR},
     [CREW_PROBER] = {.name = "prober", .main = prober_main, .sandbox = SANDBOX_NETWORK},
 };
 

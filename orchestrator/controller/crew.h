@@ -16,7 +16,8 @@
 struct crew; /* Opaque. */
 struct job;  /* One request under way; valid until its on_end returns. */
 
-enum crew_kind { CREW_SSH, CREW_PROVIDER, CREW_PROBER };
+/* HOOK: lifecycle hooks on this machine; it may run programs. */
+enum crew_kind { CREW_SSH, CREW_PROVIDER, CREW_PROBER, CREW_HOOK };
 
 struct crew_callbacks {
     /* PROGRESS, OUTPUT and ITEM messages. */

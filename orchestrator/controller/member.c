@@ -40,8 +40,13 @@ void members_free(struct controller *c)
     free(c->world.balancers);
     free(c->world.targets);
     free(c->world.room);
+    free(c->answered);
+    machines_free(c);
+    free(c->world.groups);
+    free(c->world.zones);
     free(c->decision.actions);
     free(c->decision.holds);
+    free(c->decision.memory);
 }
 
 /* Room for INSTANCES in every array, so that neither the core nor we grow one in a step. */
@@ -66,9 +71,11 @@ void members_reserve(struct controller *c, size_t instances)
     w->target_capacity = targets;
     struct decision *d = &c->decision;
     d->action_capacity = instances + 64;
-    d->hold_capacity = instances + c->spec->group_count + 8;
+    d->hold_capacity = decision_hold_capacity(c->spec, w);
     d->actions = xrealloc(d->actions, d->action_capacity, sizeof(*d->actions));
     d->holds = xrealloc(d->holds, d->hold_capacity, sizeof(*d->holds));
+    d->memory_size = survey_size(c->spec, w);
+    d->memory = xrealloc(d->memory, d->memory_size, 1);
 }
 
 size_t member_provider(const struct controller *c, size_t index)
@@ -111,21 +118,73 @@ static unsigned number_of(const char *id)
     return (unsigned)number;
 }
 
+/*
+ * The core's times are monotonic, the records' are wall clock. 0 is "never" for both, so a time
+ * that falls on it is moved by a millisecond.
+ */
+static int64_t from_wall(const struct controller *c, int64_t wall_ms, int64_t never_ms)
+{
+    if (wall_ms == 0) {
+        return never_ms;
+    }
+    int64_t ms = c->world.now_ms - (clock_wall_ms() - wall_ms);
+    return ms == 0 ? 1 : ms;
+}
+
+static int64_t to_wall(const struct controller *c, int64_t ms)
+{
+    return ms == 0 ? 0 : clock_wall_ms() - (c->world.now_ms - ms);
+}
+
 static void world_from_record(struct controller *c, size_t index)
 {
     const struct record_instance *r = &c->members[index].record;
     struct world_instance *it = &c->world.instances[index];
+    /* A store of before these times were kept: it came into service when it was configured. */
+    int64_t came_ms = r->in_service_ms == 0 && r->lifecycle == LIFECYCLE_IN_SERVICE
+                          ? r->configured_ms
+                          : r->in_service_ms;
     *it = (struct world_instance){.group = spec_find_group(c->spec, r->group),
                                   .zone = spec_find_zone(c->spec, r->zone),
                                   .number = number_of(r->id),
                                   .lifecycle = r->lifecycle,
+                                  .wish = (enum world_wish)r->wish,
+                                  .protect = r->protect,
+                                  .paused = r->paused,
                                   .greeted = r->facts != NULL,
                                   .configured = r->configured_ms != 0,
-                                  .ready_ms = c->world.now_ms};
+                                  .made_ms = from_wall(c, r->created_ms, c->world.now_ms),
+                                  .ready_ms = from_wall(c, r->ready_ms, c->world.now_ms),
+                                  .in_service_ms = from_wall(c, came_ms, 0),
+                                  .rung = (enum world_rung)r->rung,
+                                  .rung_ms = from_wall(c, r->rung_ms, 0),
+                                  .hook_ms = from_wall(c, r->hook_ms, 0),
+                                  .power_ms = c->world.now_ms,
+                                  .verdict_ms = c->world.now_ms};
+    if (r->ready_ms == 0 && it->in_service_ms != 0) {
+        it->ready_ms = it->in_service_ms;
+    }
     text_copy(it->id, sizeof(it->id), r->id);
-    if (member_is_static(c, index)) {
+    it->rebuilds = machines_rebuilds(c, r->machine);
+    it->power_witnessed = !member_is_static(c, index);
+    if (!it->power_witnessed) {
         it->power = WORLD_POWER_RUNNING;
     }
+}
+
+void member_to_record(struct controller *c, size_t index)
+{
+    const struct world_instance *it = &c->world.instances[index];
+    struct record_instance *r = &c->members[index].record;
+    r->lifecycle = it->lifecycle;
+    r->wish = (int)it->wish;
+    r->protect = it->protect;
+    r->paused = it->paused;
+    r->rung = (int)it->rung;
+    r->rung_ms = to_wall(c, it->rung_ms);
+    r->ready_ms = to_wall(c, it->ready_ms);
+    r->in_service_ms = to_wall(c, it->in_service_ms);
+    r->hook_ms = to_wall(c, it->hook_ms);
 }
 
 int members_load(struct controller *c, struct err *e)
@@ -135,6 +194,13 @@ int members_load(struct controller *c, struct err *e)
     if (c->store->ops != NULL && record_instance_list(c->store, &records, &count, e) != 0) {
         return -1;
     }
+    c->world.groups = xcalloc(c->spec->group_count + 1, sizeof(*c->world.groups));
+    c->world.zones = xcalloc(c->spec->zone_count + 1, sizeof(*c->world.zones));
+    if (groups_load(c, e) != 0 || machines_load(c, e) != 0) {
+        record_instance_list_free(records, count);
+        return -1;
+    }
+    c->answered = xcalloc(c->spec->provider_count + 1, sizeof(*c->answered));
     size_t wanted = count + 16;
     for (size_t g = 0; g < c->spec->group_count; g++) {
         wanted += (size_t)c->spec->groups[g].max + c->spec->groups[g].desired;
@@ -145,6 +211,10 @@ int members_load(struct controller *c, struct err *e)
         refresh_static(c, &c->members[i].record);
         c->world.instance_count++;
         world_from_record(c, i);
+        struct world_instance *it = &c->world.instances[i];
+        if (it->group != WORLD_NONE && it->number >= c->world.groups[it->group].next_number) {
+            c->world.groups[it->group].next_number = it->number + 1;
+        }
     }
     free(records); /* The records themselves were taken over. */
     c->world.room =
@@ -183,16 +253,22 @@ static size_t free_host(const struct controller *c, size_t group, size_t zone, s
     for (size_t h = 0; h < c->spec->host_count; h++) {
         const struct spec_host *host = &c->spec->hosts[h];
         /* A host without a provider is a bastion. */
-        bool fits =
-            host->provider != SPEC_NONE && c->spec->providers[host->provider].zone == zone &&
-            (host->group == group || host->group == SPEC_NONE) && !machine_taken(c, host->name);
+        bool fits = !machines_quarantined(c, host->name) && host->provider != SPEC_NONE &&
+                    c->spec->providers[host->provider].zone == zone &&
+                    (host->group == group || host->group == SPEC_NONE) &&
+                    !machine_taken(c, host->name);
         if (!fits) {
             continue;
         }
         (*ret_count)++;
-        if (best == SPEC_NONE || (c->spec->hosts[best].group != group && host->group == group)) {
-            best = h;
-        }
+        /* Those reserved for the group first, and of those the ones that were made anew least. */
+        bool reserved = host->group == group;
+        bool best_reserved = best != SPEC_NONE && c->spec->hosts[best].group == group;
+        bool better =
+            best == SPEC_NONE || (reserved && !best_reserved) ||
+            (reserved == best_reserved &&
+             machines_rebuilds(c, host->name) < machines_rebuilds(c, c->spec->hosts[best].name));
+        best = better ? h : best;
     }
     return best;
 }
@@ -235,7 +311,9 @@ void members_count_room(struct controller *c)
             size_t hosts = 0;
             size_t addresses = 0;
             free_host(c, g, z, &hosts);
-            if (libvirt_provider(c, z) != SPEC_NONE) {
+            /* S21: who has not answered may have hosts that the records do not know. */
+            size_t provider = libvirt_provider(c, z);
+            if (provider != SPEC_NONE && (c->answered[provider] || c->journal == NULL)) {
                 free_address(c, z, &addresses);
             }
             c->world.room[g * c->spec->zone_count + z] = hosts + addresses;
@@ -267,6 +345,90 @@ static int place(const struct controller *c, const struct action *action,
     return 0;
 }
 
+/* Makes room for one more. */
+static void grow_members(struct controller *c)
+{
+    members_reserve(c, c->world.instance_count + 1 > c->world.instance_capacity
+                           ? c->world.instance_capacity * 2
+                           : c->world.instance_capacity);
+}
+
+size_t member_take(struct controller *c, const struct record_instance *record)
+{
+    grow_members(c);
+    size_t index = c->world.instance_count++;
+    c->members[index] = (struct member){.record = *record};
+    world_from_record(c, index);
+    struct world_instance *it = &c->world.instances[index];
+    if (it->group != WORLD_NONE && it->number >= c->world.groups[it->group].next_number) {
+        c->world.groups[it->group].next_number = it->number + 1;
+    }
+    return index;
+}
+
+/* Balancers and targets of what is gone go too. MOVED: where each instance is now. */
+static void compact_views(struct world *w, const size_t *moved)
+{
+    size_t *balancer_moved = xcalloc(w->balancer_count, sizeof(*balancer_moved));
+    size_t kept = 0;
+    for (size_t b = 0; b < w->balancer_count; b++) {
+        size_t instance = moved[w->balancers[b].instance];
+        balancer_moved[b] = instance == WORLD_NONE ? WORLD_NONE : kept;
+        if (instance != WORLD_NONE) {
+            w->balancers[kept] = w->balancers[b];
+            w->balancers[kept++].instance = instance;
+        }
+    }
+    w->balancer_count = kept;
+    kept = 0;
+    for (size_t t = 0; t < w->target_count; t++) {
+        size_t member = moved[w->targets[t].member];
+        size_t balancer = balancer_moved[w->targets[t].balancer];
+        if (member != WORLD_NONE && balancer != WORLD_NONE) {
+            w->targets[kept] = (struct world_target){
+                .member = member, .balancer = balancer, .state = w->targets[t].state};
+            kept++;
+        }
+    }
+    w->target_count = kept;
+    free(balancer_moved);
+}
+
+void members_compact(struct controller *c)
+{
+    struct world *w = &c->world;
+    size_t *moved = xcalloc(w->instance_count, sizeof(*moved));
+    size_t kept = 0;
+    for (size_t i = 0; i < w->instance_count; i++) {
+        bool gone = w->instances[i].lifecycle == LIFECYCLE_TERMINATED &&
+                    !c->members[i].probed[CHECK_READINESS] && !c->members[i].probed[CHECK_LIVENESS];
+        moved[i] = gone ? WORLD_NONE : kept;
+        if (gone) {
+            member_deinit(&c->members[i]);
+        } else {
+            w->instances[kept] = w->instances[i];
+            c->members[kept++] = c->members[i];
+        }
+    }
+    w->instance_count = kept;
+    compact_views(w, moved);
+    free(moved);
+    /* What was counted and said was of the old places. */
+    c->decision.action_count = 0;
+    c->decision.hold_count = 0;
+    c->decision.survey = (struct survey){.spec = c->spec};
+}
+
+bool member_was_here(const struct controller *c, const char *id)
+{
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        if (text_equal(c->world.instances[i].id, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 size_t member_add(struct controller *c, const struct action *action, struct err *e)
 {
     const struct spec_group *g = &c->spec->groups[action->group];
@@ -282,23 +444,20 @@ size_t member_add(struct controller *c, const struct action *action, struct err 
         record_instance_deinit(&record);
         return WORLD_NONE;
     }
-    members_reserve(c, c->world.instance_count + 1 > c->world.instance_capacity
-                           ? c->world.instance_capacity * 2
-                           : c->world.instance_capacity);
-    size_t index = c->world.instance_count++;
+    grow_members(c);
+    size_t index = c->world.instance_count;
     c->members[index] = (struct member){.record = record};
-    world_from_record(c, index);
-    if (c->world.instances[index].power == WORLD_POWER_UNKNOWN) {
-        c->world.instances[index].power = WORLD_POWER_ABSENT;
+    world_end(c->spec, &c->world, action, OUTCOME_DONE);
+    struct world_instance *it = &c->world.instances[index];
+    it->power_witnessed = !member_is_static(c, index);
+    if (!it->power_witnessed) {
+        it->power = WORLD_POWER_RUNNING;
     }
-    world_complete(c->spec, &c->world);
+    if (c->journal != NULL && !c->looking_only && c->members[index].record.machine != NULL) {
+        machines_note_placed(c, c->members[index].record.machine);
+    }
+    it->rebuilds = machines_rebuilds(c, c->members[index].record.machine);
+    member_to_record(c, index);
     c->context_version++;
     return index;
-}
-
-void member_forget(struct controller *c, size_t index)
-{
-    c->world.instances[index].lifecycle = LIFECYCLE_TERMINATED;
-    c->members[index].record.lifecycle = LIFECYCLE_TERMINATED;
-    c->context_version++;
 }

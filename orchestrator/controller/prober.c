@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,7 +29,8 @@
 
 struct child {
     int socket;
-    struct checker *checker;
+    struct checker *checker; /* NULL: there is none, because of... */
+    struct err fault;
     struct message *queue; /* Owned; not yet taken by the parent, oldest first. */
     size_t queue_count;
     size_t queue_capacity;
@@ -65,6 +67,8 @@ static void on_transition(void *context, const struct check_transition *transiti
     struct child *c = context;
     struct message *m = enqueue(c, PROBER_TRANSITION);
     message_put_text(m, PROBER_ID, transition->id);
+    message_put_int(m, PROBER_ROLE, transition->role);
+    message_put_int(m, PROBER_TIME, transition->at_ms);
     message_put_int(m, PROBER_HEALTH, transition->health);
     message_put_int(m, PROBER_RESULT, transition->result);
     message_put_int(m, PROBER_DETAIL, transition->detail);
@@ -78,10 +82,17 @@ static unsigned small(const struct message *m, uint16_t tag)
     return number < 0 || number > 0xffffff ? 0 : (unsigned)number;
 }
 
+static enum check_role role_of(const struct message *m)
+{
+    return message_int(m, PROBER_ROLE, CHECK_READINESS) == CHECK_LIVENESS ? CHECK_LIVENESS
+                                                                          : CHECK_READINESS;
+}
+
 static void set_target(struct child *c, const struct message *m)
 {
     const struct check_target target = {
         .id = message_text(m, PROBER_ID, NULL),
+        .role = role_of(m),
         .address = message_text(m, PROBER_ADDRESS, NULL),
         .port = small(m, PROBER_PORT),
         .tcp_only = message_int(m, PROBER_TCP_ONLY, 0) != 0,
@@ -95,10 +106,12 @@ static void set_target(struct child *c, const struct message *m)
         .rise = small(m, PROBER_RISE),
         .fall = small(m, PROBER_FALL),
     };
-    struct err e = ERR_NULL;
-    if (checker_set(c->checker, &target, &e) != 0) {
+    struct err e = c->fault;
+    if (c->checker == NULL || checker_set(c->checker, &target, &e) != 0) {
         struct message *refused = enqueue(c, PROBER_REFUSED);
         message_put_text(refused, PROBER_ID, target.id);
+        message_put_int(refused, PROBER_ROLE, target.role);
+        message_put_int(refused, PROBER_TIME, clock_now_ms());
         message_put_text(refused, PROBER_TEXT, e.text);
     }
 }
@@ -113,8 +126,8 @@ static void receive(struct child *c)
         if (io == MESSAGE_IO_OK) {
             if (message_kind(&m) == PROBER_SET) {
                 set_target(c, &m);
-            } else if (message_kind(&m) == PROBER_REMOVE) {
-                checker_remove(c->checker, message_text(&m, PROBER_ID, ""));
+            } else if (message_kind(&m) == PROBER_REMOVE && c->checker != NULL) {
+                checker_remove(c->checker, message_text(&m, PROBER_ID, ""), role_of(&m));
             }
         }
         message_deinit(&m);
@@ -125,21 +138,35 @@ static void receive(struct child *c)
     }
 }
 
+/* Checks until DEADLINE_MS or until the parent has said something. */
+static int run(struct child *c, int64_t deadline_ms)
+{
+    struct err e;
+    if (c->checker != NULL) {
+        return checker_run(c->checker, c->socket, deadline_ms, &e);
+    }
+    struct pollfd fd = {.fd = c->socket, .events = POLLIN};
+    poll(&fd, 1, (int)(deadline_ms - clock_now_ms()));
+    return 0;
+}
+
 int prober_main(int socket)
 {
-    struct child c = {.socket = socket};
-    struct err e = ERR_NULL;
+    struct child c = {.socket = socket, .fault = ERR_NULL};
     signal(SIGPIPE, SIG_IGN);
-    if (fcntl(socket, F_SETFL, O_NONBLOCK) != 0 ||
-        checker_new(&c.checker, on_transition, &c, &e) != 0) {
+    if (fcntl(socket, F_SETFL, O_NONBLOCK) != 0) {
         return 1;
+    }
+    /* Without libcurl it refuses every target: ending would only have another one started. */
+    if (checker_new(&c.checker, on_transition, &c, &c.fault) != 0) {
+        dprintf(STDERR_FILENO, "lamplighter prober: %s\n", c.fault.text);
     }
     int result = 0;
     while (!c.closed && result == 0) {
         receive(&c);
         flush(&c);
         int64_t deadline_ms = clock_now_ms() + (c.queue_count > 0 ? RETRY_MS : RUN_MS);
-        if (!c.closed && checker_run(c.checker, socket, deadline_ms, &e) != 0) {
+        if (!c.closed && run(&c, deadline_ms) != 0) {
             result = 1;
         }
     }
@@ -222,6 +249,7 @@ int prober_set_target(struct prober *prober, const struct check_target *target, 
     struct message m = MESSAGE_NULL;
     message_init(&m, PROBER_SET);
     message_put_text(&m, PROBER_ID, target->id);
+    message_put_int(&m, PROBER_ROLE, target->role);
     message_put_text(&m, PROBER_ADDRESS, target->address);
     message_put_int(&m, PROBER_PORT, target->port);
     message_put_int(&m, PROBER_TCP_ONLY, target->tcp_only);
@@ -239,11 +267,12 @@ int prober_set_target(struct prober *prober, const struct check_target *target, 
     return result;
 }
 
-int prober_remove(struct prober *prober, const char *id, struct err *e)
+int prober_remove(struct prober *prober, const char *id, enum check_role role, struct err *e)
 {
     struct message m = MESSAGE_NULL;
     message_init(&m, PROBER_REMOVE);
     message_put_text(&m, PROBER_ID, id);
+    message_put_int(&m, PROBER_ROLE, role);
     int result = send_message(prober, &m, e);
     message_deinit(&m);
     return result;
@@ -272,7 +301,8 @@ static int take_message(const struct message *m, struct check_transition *ret_tr
     if (id == NULL || (kind != PROBER_TRANSITION && kind != PROBER_REFUSED)) {
         return err_set(e, "the prober talks nonsense (message 0x%04x)", (unsigned)kind);
     }
-    *ret_transition = (struct check_transition){.id = id};
+    *ret_transition = (struct check_transition){
+        .id = id, .role = role_of(m), .at_ms = message_int(m, PROBER_TIME, 0)};
     if (kind == PROBER_TRANSITION) {
         ret_transition->health = health_of(m);
         ret_transition->result = result_of(m);

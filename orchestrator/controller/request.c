@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define GREET_LIMIT_MS    120000
+#define REBOOT_LIMIT_MS   180000
 #define PROVIDER_LIMIT_MS 120000
 #define ADMIT_LIMIT_MS    60000
 #define SYNC_LIMIT_MS     60000
@@ -49,6 +50,12 @@ size_t controller_bastions(const struct controller *c, size_t index, size_t ret_
         next = c->spec->hosts[bastion].proxy_jump;
     }
     return count;
+}
+
+bool controller_is_direct(const struct controller *c, size_t index)
+{
+    size_t bastions[SSH_JUMP_MAX];
+    return controller_bastions(c, index, bastions) == 0;
 }
 
 void request_target(const struct controller *c, size_t index, struct message *request)
@@ -101,15 +108,35 @@ static int64_t greet_limit(const struct controller *c, size_t index)
     return shorter ? total_ms : GREET_LIMIT_MS;
 }
 
+const struct spec_hook *request_hook(const struct controller *c, const struct action *action)
+{
+    enum spec_hook_on on = c->world.instances[action->instance].lifecycle == LIFECYCLE_PENDING_WAIT
+                               ? SPEC_HOOK_LAUNCH
+                               : SPEC_HOOK_TERMINATE;
+    for (size_t i = 0; i < c->spec->hook_count; i++) {
+        if (c->spec->hooks[i].group == action->group && c->spec->hooks[i].on == on) {
+            return &c->spec->hooks[i];
+        }
+    }
+    return NULL; /* decide() asks only for hooks that there are. */
+}
+
 int64_t request_deadline(const struct controller *c, const struct action *action)
 {
     int64_t now_ms = clock_now_ms();
     switch (action->kind) {
     case ACTION_LAUNCH:
-    case ACTION_TERMINATE: return now_ms + PROVIDER_LIMIT_MS;
+    case ACTION_TERMINATE:
+    case ACTION_CYCLE: return now_ms + PROVIDER_LIMIT_MS;
     case ACTION_GREET: return now_ms + greet_limit(c, action->instance);
     case ACTION_INSPECT:
-    case ACTION_CONFIGURE: return now_ms + c->spec->login.total_timeout_ms;
+    case ACTION_CONFIGURE:
+    case ACTION_RESTART: return now_ms + c->spec->login.total_timeout_ms;
+    case ACTION_REBOOT: return now_ms + REBOOT_LIMIT_MS;
+    case ACTION_CHECK:
+        return now_ms + c->spec->login.connect_timeout_ms +
+               c->spec->groups[action->group].check_timeout_ms;
+    case ACTION_HOOK: return now_ms + request_hook(c, action)->limit_ms;
     case ACTION_COMPARE: return now_ms + COMPARE_LIMIT_MS;
     case ACTION_SYNC: return now_ms + SYNC_LIMIT_MS + longest_drain(c);
     case ACTION_ADMIT: return now_ms + ADMIT_LIMIT_MS;
@@ -197,6 +224,7 @@ static int put_script(struct controller *c, const struct action *action, struct 
     message_put_message(request, WIRE_SCRIPT, &encoded);
     message_deinit(&encoded);
     message_put_int(request, WIRE_CHECK, action->kind == ACTION_INSPECT);
+    message_put_int(request, WIRE_RESTART, action->kind == ACTION_RESTART);
     message_put_int(request, WIRE_DIFF, c->options.diff);
     message_put_text(request, WIRE_CLUSTER, c->spec->cluster);
     message_put_text(request, WIRE_INSTANCE, m->record.id);
@@ -307,11 +335,30 @@ static void put_config(const struct controller *c, size_t frontend, size_t also,
     free(members);
 }
 
+void request_look(const struct controller *c, size_t balancer, struct message *ret_request)
+{
+    const struct world_balancer *b = &c->world.balancers[balancer];
+    message_init(ret_request, WIRE_LOOK);
+    message_put_int(ret_request, WIRE_DEADLINE, clock_now_ms() + COMPARE_LIMIT_MS);
+    request_target(c, b->instance, ret_request);
+}
+
+/* S19: asked again by the worker, of the balancer itself, right before the drain. */
+static int64_t minimum_left(const struct controller *c, const struct action *action)
+{
+    const struct survey *s = &c->decision.survey;
+    bool serves = s->serving != NULL && s->serving[action->instance];
+    return action->kind == ACTION_REMOVE && serves
+               ? (int64_t)world_healthy_minimum(c->spec, &c->world, action->group)
+               : 0;
+}
+
 static void put_balancer(const struct controller *c, const struct action *action,
                          struct message *request)
 {
     const struct world_balancer *b = &c->world.balancers[action->balancer];
     request_target(c, b->instance, request);
+    message_put_int(request, WIRE_EPOCH, c->journal == NULL ? 0 : journal_epoch(c->journal));
     put_config(c, b->frontend, action->kind == ACTION_ADMIT ? action->instance : WORLD_NONE,
                request);
     if (action->kind == ACTION_ADMIT || action->kind == ACTION_REMOVE) {
@@ -321,7 +368,28 @@ static void put_balancer(const struct controller *c, const struct action *action
         message_put_text(request, WIRE_INSTANCE, r->id);
         message_put_text(request, WIRE_ADDRESS, r->address);
         message_put_int(request, WIRE_PORT, pool->port);
+        message_put_int(request, WIRE_MINIMUM, minimum_left(c, action));
     }
+}
+
+static void put_hook(const struct controller *c, const struct action *action,
+                     struct message *request)
+{
+    const struct spec_hook *hook = request_hook(c, action);
+    const struct record_instance *r = &c->members[action->instance].record;
+    if (hook->where == SPEC_HOOK_HOST) {
+        request_target(c, action->instance, request);
+    }
+    message_put_text(request, WIRE_COMMAND, hook->command);
+    message_put_int(request, WIRE_HEARTBEAT, hook->heartbeat_ms);
+    message_put_int(request, WIRE_TIMEOUT, hook->limit_ms);
+    message_put_text(request, WIRE_TRANSITION,
+                     hook->on == SPEC_HOOK_LAUNCH ? "launching" : "terminating");
+    message_put_text(request, WIRE_CLUSTER, c->spec->cluster);
+    message_put_text(request, WIRE_GROUP, r->group);
+    message_put_text(request, WIRE_INSTANCE, r->id);
+    message_put_text(request, WIRE_ADDRESS, r->address);
+    message_put_text(request, WIRE_ZONE, r->zone);
 }
 
 static enum wire_kind kind_of(enum action_kind kind)
@@ -329,9 +397,14 @@ static enum wire_kind kind_of(enum action_kind kind)
     switch (kind) {
     case ACTION_LAUNCH: return WIRE_ENSURE;
     case ACTION_TERMINATE: return WIRE_DESTROY;
+    case ACTION_CYCLE: return WIRE_STOP;
     case ACTION_GREET: return WIRE_GREET;
     case ACTION_INSPECT:
-    case ACTION_CONFIGURE: return WIRE_ROLE;
+    case ACTION_CONFIGURE:
+    case ACTION_RESTART: return WIRE_ROLE;
+    case ACTION_REBOOT: return WIRE_REBOOT;
+    case ACTION_CHECK: return WIRE_CHECK_COMMAND;
+    case ACTION_HOOK: return WIRE_HOOK;
     case ACTION_COMPARE: return WIRE_COMPARE;
     case ACTION_SYNC: return WIRE_SYNC;
     case ACTION_ADMIT: return WIRE_ADMIT;
@@ -357,6 +430,7 @@ int request_build(struct controller *c, const struct action *action, struct runn
     message_put_int(ret_request, WIRE_DEADLINE, request_deadline(c, action));
     switch (action->kind) {
     case ACTION_LAUNCH:
+    case ACTION_CYCLE:
     case ACTION_TERMINATE: {
         size_t provider = member_provider(c, action->instance);
         if (provider == SPEC_NONE) {
@@ -364,6 +438,8 @@ int request_build(struct controller *c, const struct action *action, struct runn
                            c->members[action->instance].record.provider);
         }
         put_provider(c, provider, ret_request);
+        message_put_int(ret_request, WIRE_EPOCH,
+                        c->journal == NULL ? 0 : journal_epoch(c->journal));
         put_launch(c, action->instance, ret_request);
         return 0;
     }
@@ -374,8 +450,15 @@ int request_build(struct controller *c, const struct action *action, struct runn
         message_put_int(ret_request, WIRE_PATIENCE,
                         member_is_static(c, action->instance) ? 0 : GREET_LIMIT_MS);
         return 0;
+    case ACTION_REBOOT: request_target(c, action->instance, ret_request); return 0;
+    case ACTION_CHECK:
+        request_target(c, action->instance, ret_request);
+        message_put_text(ret_request, WIRE_COMMAND, c->spec->groups[action->group].check_command);
+        return 0;
+    case ACTION_HOOK: put_hook(c, action, ret_request); return 0;
     case ACTION_INSPECT:
     case ACTION_CONFIGURE:
+    case ACTION_RESTART:
         request_target(c, action->instance, ret_request);
         return put_script(c, action, running, ret_request, e);
     case ACTION_COMPARE:

@@ -12,7 +12,9 @@
 #include <string.h>
 
 #define REPEATS_MAX 8
-#define SAID_MAX    20000 /* Bytes of a text that a worker sends. */
+/* Unanswered lists in a row after which what was known of power is unknown (S10). */
+#define LIST_FAILURES_MAX 3
+#define SAID_MAX          20000 /* Bytes of a text that a worker sends. */
 
 /* Texts for people are printable, whatever a worker that a host took over may have sent. */
 static char *clean_text(const char *text)
@@ -79,25 +81,82 @@ static enum world_power power_of(int64_t power)
     return WORLD_POWER_UNKNOWN;
 }
 
+/* What a provider says of an instance that we acted on after it was asked is no news. */
+static bool is_news(const struct controller *c, size_t index, const struct running *list)
+{
+    return !c->world.instances[index].busy && c->members[index].acted_ms < list->asked_ms;
+}
+
+static void set_power(struct controller *c, size_t index, enum world_power power)
+{
+    struct world_instance *it = &c->world.instances[index];
+    if (it->power == power) {
+        return;
+    }
+    if (it->power == WORLD_POWER_RUNNING && it->lifecycle == LIFECYCLE_IN_SERVICE) {
+        note(c, it->id,
+             power == WORLD_POWER_UNKNOWN ? "its provider no longer says whether it runs"
+                                          : "its provider says it does not run any more");
+    }
+    it->power = power;
+    it->power_ms = c->world.now_ms;
+}
+
+/*
+ * It carries this cluster's mark, and the records do not know it: they were lost, or are older than
+ * it (S21). It gets a record as detached: known, so that its address and name are not given away,
+ * and left alone until an operator says who it is.
+ */
+static void hear_found(struct controller *c, const struct spec_provider *provider,
+                       const struct message *message)
+{
+    const char *id = message_text(message, WIRE_INSTANCE, "");
+    const char *address = message_text(message, WIRE_ADDRESS, NULL);
+    const char *key = message_text(message, WIRE_HOST_KEY, NULL);
+    note(c, id,
+         "carries this cluster's mark and is not in its records: left alone (S21). `lamplighter "
+         "group attach` takes it back, `group terminate` ends it");
+    if (c->journal == NULL) {
+        return;
+    }
+    struct record_instance record = {.id = xstrdup(id),
+                                     .group = xstrdup(message_text(message, WIRE_GROUP, "?")),
+                                     .zone = xstrdup(c->spec->zones[provider->zone].name),
+                                     .provider = xstrdup(provider->name),
+                                     .address = address == NULL ? NULL : xstrdup(address),
+                                     .port = 22,
+                                     .host_key = key == NULL ? NULL : xstrdup(key),
+                                     .lifecycle = LIFECYCLE_DETACHED,
+                                     .created_ms = clock_wall_ms()};
+    size_t index = member_take(c, &record);
+    c->members[index].listed = true;
+    c->world.instances[index].power = power_of(message_int(message, WIRE_POWER, 0));
+    journal_put_instance(c->journal, &c->members[index].record);
+    journal_add_event(c->journal, id, "found", "it carries this cluster's mark (S21)",
+                      "detached: left alone");
+}
+
 /* One instance that a provider has. */
-static void hear_view(struct controller *c, size_t provider, const struct message *message)
+static void hear_view(struct controller *c, const struct running *running,
+                      const struct message *message)
 {
     const char *id = message_text(message, WIRE_INSTANCE, "");
     size_t index = find_id(c, id);
     if (index != WORLD_NONE) {
-        if (member_provider(c, index) == provider) {
+        if (member_provider(c, index) == running->provider && is_news(c, index, running)) {
             /* Made, but we were ended before we heard its key: making it again tells. */
             bool heard = c->members[index].record.host_key != NULL;
-            c->world.instances[index].power =
-                heard ? power_of(message_int(message, WIRE_POWER, 0)) : WORLD_POWER_ABSENT;
+            c->members[index].listed = true;
+            set_power(c, index,
+                      heard ? power_of(message_int(message, WIRE_POWER, 0)) : WORLD_POWER_ABSENT);
         }
         return;
     }
+    const struct spec_provider *provider = &c->spec->providers[running->provider];
     const char *zone = message_text(message, WIRE_ZONE, NULL);
-    if (text_equal(zone, c->spec->zones[c->spec->providers[provider].zone].name)) {
-        note(c, text_is_name(id) ? id : "an instance",
-             "runs with this cluster's mark and is not in its records; left alone (S21). End it by "
-             "hand, or restore the store");
+    if (text_is_name(id) && text_equal(zone, c->spec->zones[provider->zone].name) &&
+        !member_was_here(c, id)) {
+        hear_found(c, provider, message);
     }
 }
 
@@ -150,14 +209,14 @@ void result_message(void *context, struct job *job, const struct message *messag
     struct controller *c = context;
     struct running *running = job_data(job);
     if (message_kind(message) == WIRE_PROGRESS) {
-        if (c->options.watch.on_progress != NULL && running->provider == SPEC_NONE) {
+        if (c->options.watch.on_progress != NULL && running->kind == RUNNING_ACTION) {
             c->options.watch.on_progress(c->options.watch.context,
                                          c->world.instances[running->action.instance].id,
                                          message_text(message, WIRE_TEXT, ""));
         }
     } else if (message_kind(message) == WIRE_ITEM) {
-        if (running->provider != SPEC_NONE) {
-            hear_view(c, running->provider, message);
+        if (running->kind == RUNNING_LIST) {
+            hear_view(c, running, message);
         } else if (running->action.balancer != WORLD_NONE) {
             hear_target(c, running->action.balancer, message);
         } else {
@@ -168,54 +227,26 @@ void result_message(void *context, struct job *job, const struct message *messag
 
 /* Endings. */
 
-static void clear_failure(struct controller *c, size_t index)
-{
-    c->world.instances[index].failure = WORLD_FAILURE_NONE;
-    c->world.instances[index].failures = 0;
-    c->members[index].record.failures = 0;
-    replace_text(&c->members[index].record.reason, NULL);
-}
-
 void result_fail(struct controller *c, const struct action *action, enum work_outcome outcome,
                  const char *text)
 {
-    struct world_instance *it = &c->world.instances[action->instance];
     struct member *m = &c->members[action->instance];
-    it->failure = outcome == WORK_TRANSIENT ? WORLD_FAILURE_TRANSIENT : WORLD_FAILURE_PERMANENT;
-    it->failures++;
-    it->failed_ms = clock_now_ms();
-    m->record.failures = (int)it->failures;
+    world_end(c->spec, &c->world, action,
+              outcome == WORK_TRANSIENT ? OUTCOME_TRANSIENT : OUTCOME_PERMANENT);
+    m->record.failures = (int)c->world.instances[action->instance].failures;
     replace_text(&m->record.reason, text == NULL ? "failed" : text);
     c->totals.failures++;
-}
-
-/* What balancers said of it was about the host as it was before. */
-static void forget_targets(struct controller *c, size_t index)
-{
-    for (size_t t = 0; t < c->world.target_count; t++) {
-        struct world_target *target = &c->world.targets[t];
-        if (target->member == index && target->state != WORLD_TARGET_ABSENT) {
-            target->state = WORLD_TARGET_UNKNOWN;
-            c->world.balancers[target->balancer].sync = WORLD_SYNC_UNKNOWN;
-        }
-    }
 }
 
 static void done_launch(struct controller *c, size_t index, const struct message *result)
 {
     struct member *m = &c->members[index];
-    struct world_instance *it = &c->world.instances[index];
-    it->power = WORLD_POWER_RUNNING;
-    it->greeted = false; /* It boots: SSH is waited for, whatever was known before. */
-    it->drift = WORLD_DRIFT_UNKNOWN;
-    forget_targets(c, index);
-    it->ready_ms = clock_now_ms();
     m->record.launched_ms = clock_wall_ms();
     const char *key = message_text(result, WIRE_HOST_KEY, NULL);
     if (key != NULL && !member_is_static(c, index)) {
         if (!text_equal(key, m->record.host_key)) {
             /* A root made anew: what the old one had is gone with it. */
-            it->configured = false;
+            c->world.instances[index].configured = false;
             m->record.configured_ms = 0;
             replace_text(&m->record.facts, NULL);
         }
@@ -230,6 +261,32 @@ static void take_facts(struct controller *c, size_t index, const struct message 
     if (facts != NULL && !text_equal(facts, m->record.facts)) {
         replace_text(&m->record.facts, facts);
         m->digest[0] = '\0';
+    }
+}
+
+static void take_boot(struct controller *c, size_t index, const struct message *result)
+{
+    const char *boot = message_text(result, WIRE_BOOT_ID, NULL);
+    if (boot != NULL) {
+        replace_text(&c->members[index].record.boot_id, boot);
+    }
+}
+
+static void done_check(struct controller *c, size_t index, const struct message *result)
+{
+    struct world_instance *it = &c->world.instances[index];
+    bool healthy = message_int(result, WIRE_STATUS, 1) == 0;
+    enum world_health health = healthy ? WORLD_HEALTHY : WORLD_UNHEALTHY;
+    if (it->custom.health == health) {
+        return;
+    }
+    it->custom = (struct world_witness){.health = health, .since_ms = c->world.now_ms};
+    if (!healthy) {
+        char *said = take_text(result, WIRE_TEXT);
+        char *line = xasprintf("its check-command fails: %s", said);
+        note(c, it->id, line);
+        free(line);
+        free(said);
     }
 }
 
@@ -249,22 +306,13 @@ static void done_inspect(struct controller *c, size_t index, const struct runnin
 static void done_configure(struct controller *c, size_t index, const struct running *running,
                            const struct message *result)
 {
-    struct world_instance *it = &c->world.instances[index];
     struct member *m = &c->members[index];
     int64_t changed = message_int(result, WIRE_CHANGED, 0);
     c->totals.changed_resources += (size_t)changed;
     c->totals.changed_hosts += changed > 0 ? 1 : 0;
-    it->configured = true;
-    it->drift = WORLD_DRIFT_NONE;
-    it->ready_ms = clock_now_ms();
     m->record.configured_ms = clock_wall_ms();
     replace_text(&m->record.script_digest, running->script.digest);
     take_facts(c, index, result);
-    for (size_t b = 0; b < c->world.balancer_count; b++) {
-        if (c->world.balancers[b].instance == index) {
-            c->world.balancers[b].sync = WORLD_SYNC_UNKNOWN;
-        }
-    }
 }
 
 /* Targets that a balancer did not name in its answer are not there. */
@@ -294,10 +342,10 @@ static void done_balancer(struct controller *c, const struct action *action,
     struct world_balancer *b = &c->world.balancers[action->balancer];
     struct member *m = &c->members[action->instance];
     complete_targets(c, action->balancer);
+    b->seen_ms = c->world.now_ms;
     if (action->kind == ACTION_COMPARE) {
         b->sync = message_int(result, WIRE_CHANGED, 0) != 0 ? WORLD_SYNC_DIFFERS : WORLD_SYNC_DONE;
     } else if (action->kind == ACTION_SYNC) {
-        b->sync = WORLD_SYNC_DONE;
         c->totals.changed_hosts++;
     } else if (action->kind == ACTION_ADMIT) {
         m->record.admitted = true;
@@ -312,21 +360,34 @@ static void apply_result(struct controller *c, const struct running *running,
 {
     const struct action *action = &running->action;
     size_t index = action->instance;
+    world_end(c->spec, &c->world, action, OUTCOME_DONE);
+    c->members[index].probe_anew = c->members[index].probe_anew || action->kind == ACTION_LAUNCH ||
+                                   action->kind == ACTION_RESTART ||
+                                   action->kind == ACTION_REBOOT || action->kind == ACTION_CYCLE;
     switch (action->kind) {
     case ACTION_LAUNCH: done_launch(c, index, result); break;
     case ACTION_GREET:
-        c->world.instances[index].greeted = true;
         take_facts(c, index, result);
+        take_boot(c, index, result);
         break;
     case ACTION_INSPECT: done_inspect(c, index, running, result); break;
-    case ACTION_CONFIGURE: done_configure(c, index, running, result); break;
+    case ACTION_CONFIGURE:
+    case ACTION_RESTART: done_configure(c, index, running, result); break;
     case ACTION_COMPARE:
     case ACTION_SYNC:
     case ACTION_ADMIT:
     case ACTION_REMOVE: done_balancer(c, action, result); break;
-    case ACTION_TERMINATE: member_forget(c, index); break;
+    case ACTION_TERMINATE: c->context_version++; break;
+    case ACTION_CHECK: done_check(c, index, result); break;
+    case ACTION_HOOK:
+        c->world.instances[index].hook_abandon =
+            message_int(result, WIRE_STATUS, 1) != 0 && request_hook(c, action) != NULL &&
+            request_hook(c, action)->result == SPEC_HOOK_ABANDON;
+        break;
+    case ACTION_REBOOT: take_boot(c, index, result); break;
     case ACTION_ADD:
-    case ACTION_MARK: break;
+    case ACTION_MARK:
+    case ACTION_CYCLE: break;
     }
 }
 
@@ -339,9 +400,13 @@ static void write_records(struct controller *c, const struct running *running,
         return;
     }
     const struct action *action = &running->action;
+    member_to_record(c, action->instance);
     const char *id = c->world.instances[action->instance].id;
     if (action->kind == ACTION_TERMINATE && outcome == WORK_DONE) {
         journal_delete_instance(c->journal, id);
+        if (action->group != WORLD_NONE) {
+            groups_put(c, action->group);
+        }
     } else {
         journal_put_instance(c->journal, &c->members[action->instance].record);
     }
@@ -364,6 +429,7 @@ static void describe(const struct running *running, const struct message *result
     int64_t changed = message_int(result, WIRE_CHANGED, 0);
     switch (running->action.kind) {
     case ACTION_CONFIGURE:
+    case ACTION_RESTART:
         snprintf(ret_text, size, "%lld of %lld resources changed", (long long)changed,
                  (long long)message_int(result, WIRE_COUNT, 0));
         return;
@@ -387,26 +453,58 @@ static void describe(const struct running *running, const struct message *result
     case ACTION_COMPARE:
     case ACTION_ADMIT:
     case ACTION_TERMINATE:
-    case ACTION_MARK: return;
+    case ACTION_MARK:
+    case ACTION_REBOOT:
+    case ACTION_CYCLE:
+    case ACTION_CHECK:
+    case ACTION_HOOK: return;
     }
+}
+
+/* A detached instance that somebody ended by hand. */
+static void forget_detached(struct controller *c, size_t index)
+{
+    const char *id = c->world.instances[index].id;
+    journal_delete_instance(c->journal, id);
+    journal_add_event(c->journal, id, "forget", "detached, and its provider has it no longer",
+                      "done");
+    c->world.instances[index].lifecycle = LIFECYCLE_TERMINATED;
 }
 
 static void end_list(struct controller *c, struct running *running, enum work_outcome outcome,
                      const char *text)
 {
     c->lists_open--;
+    c->all_listed = c->all_listed || c->lists_open == 0;
     for (size_t i = 0; i < c->world.instance_count; i++) {
-        if (member_provider(c, i) != running->provider) {
+        if (member_provider(c, i) != running->provider || c->members[i].listed ||
+            !is_news(c, i, running) || c->world.instances[i].lifecycle == LIFECYCLE_TERMINATED) {
             continue;
         }
-        if (outcome == WORK_DONE && c->world.instances[i].power == WORLD_POWER_UNKNOWN) {
-            c->world.instances[i].power = WORLD_POWER_ABSENT;
+        if (outcome == WORK_DONE && c->world.instances[i].lifecycle == LIFECYCLE_DETACHED &&
+            c->journal != NULL) {
+            forget_detached(c, i);
+        } else if (outcome == WORK_DONE || c->list_failures >= LIST_FAILURES_MAX) {
+            set_power(c, i, outcome == WORK_DONE ? WORLD_POWER_ABSENT : WORLD_POWER_UNKNOWN);
         }
     }
+    c->answered[running->provider] = c->answered[running->provider] || outcome == WORK_DONE;
+    c->list_failures = outcome == WORK_DONE ? 0 : c->list_failures + 1;
     if (outcome != WORK_DONE) {
         c->blind = true;
         note(c, c->spec->providers[running->provider].name, text == NULL ? "failed" : text);
         c->totals.failures++;
+    }
+}
+
+static void end_look(struct controller *c, const struct running *running, enum work_outcome outcome)
+{
+    struct world_balancer *b = &c->world.balancers[running->action.balancer];
+    c->looks_open--;
+    b->busy = false;
+    if (outcome == WORK_DONE) {
+        complete_targets(c, running->action.balancer);
+        b->seen_ms = c->world.now_ms;
     }
 }
 
@@ -427,10 +525,7 @@ static void end_action(struct controller *c, struct running *running, int64_t to
     const struct action *action = &running->action;
     char detail[160] = "";
     note_repeat(c, action);
-    c->world.instances[action->instance].busy = false;
-    if (action->balancer != WORLD_NONE) {
-        c->world.balancers[action->balancer].busy = false;
-    }
+    c->members[action->instance].acted_ms = c->world.now_ms;
     if (outcome == WORK_DONE && action_kind_has_effect(action->kind) &&
         c->members[action->instance].repeats > REPEATS_MAX) {
         outcome = WORK_PERMANENT;
@@ -438,7 +533,8 @@ static void end_action(struct controller *c, struct running *running, int64_t to
     }
     if (outcome == WORK_DONE) {
         describe(running, result, detail, sizeof(detail));
-        clear_failure(c, action->instance);
+        c->members[action->instance].record.failures = 0;
+        replace_text(&c->members[action->instance].record.reason, NULL);
         apply_result(c, running, result);
         text = detail[0] == '\0' ? NULL : detail;
     } else {
@@ -448,6 +544,7 @@ static void end_action(struct controller *c, struct running *running, int64_t to
     if (action_kind_has_effect(action->kind) || outcome != WORK_DONE) {
         write_records(c, running, outcome, text);
     } else if (c->journal != NULL && action->kind != ACTION_COMPARE) {
+        member_to_record(c, action->instance);
         journal_put_instance(c->journal, &c->members[action->instance].record);
     }
     if (c->options.watch.on_end != NULL) {
@@ -461,8 +558,11 @@ void result_end(void *context, struct job *job, enum work_outcome outcome,
 {
     struct controller *c = context;
     struct running *running = job_data(job);
-    if (running->provider != SPEC_NONE) {
+    c->world.now_ms = clock_now_ms();
+    if (running->kind == RUNNING_LIST) {
         end_list(c, running, outcome, text);
+    } else if (running->kind == RUNNING_LOOK) {
+        end_look(c, running, outcome);
     } else {
         end_action(c, running, clock_now_ms() - job_started_ms(job), outcome, result, text);
     }
@@ -475,20 +575,68 @@ void result_unstarted(struct controller *c, struct running *running, const char 
     running_free(running);
 }
 
-void result_transition(void *context, const char *id, enum world_health health, const char *text)
+static enum world_health health_of(enum check_health health)
 {
-    struct controller *c = context;
-    size_t index = find_id(c, id);
-    if (index == WORLD_NONE) {
+    return health == CHECK_HEALTHY     ? WORLD_HEALTHY
+           : health == CHECK_UNHEALTHY ? WORLD_UNHEALTHY
+                                       : WORLD_HEALTH_UNKNOWN;
+}
+
+/* Something went wrong: the provider and the balancers may know more, and are asked now. */
+static void note_trouble(struct controller *c, const char *id, const char *what, const char *text)
+{
+    c->list_soon = true;
+    c->looked_ms = 0;
+    char *line = xasprintf("%s (%s)", what, text);
+    note(c, id, line);
+    free(line);
+}
+
+static void hear_liveness(struct controller *c, size_t index, enum world_health health,
+                          const char *text)
+{
+    struct world_instance *it = &c->world.instances[index];
+    enum world_health before = it->alive.health;
+    it->alive = (struct world_witness){.health = health, .since_ms = c->world.now_ms};
+    if (before == WORLD_HEALTHY && health == WORLD_UNHEALTHY) {
+        note_trouble(c, it->id, "its SSH port no longer accepts", text);
+    } else if (before == WORLD_UNHEALTHY && health == WORLD_HEALTHY && !it->busy) {
+        /* It may be back as it was before: it is greeted and compared again. */
+        it->greeted = false;
+        it->drift = WORLD_DRIFT_UNKNOWN;
+        note(c, it->id, "its SSH port accepts again");
+    }
+}
+
+static void hear_readiness(struct controller *c, size_t index, enum world_health health,
+                           const char *text)
+{
+    struct world_instance *it = &c->world.instances[index];
+    enum world_health before = it->health.health;
+    it->health = (struct world_witness){.health = health, .since_ms = c->world.now_ms};
+    if (before != WORLD_HEALTH_UNKNOWN && it->group != WORLD_NONE &&
+        c->spec->groups[it->group].pool != SPEC_NONE) {
+        const struct spec_check *check = &c->spec->pools[c->spec->groups[it->group].pool].check;
+        unsigned results = check->rise > check->fall ? check->rise : check->fall;
+        damping_on_transition(&it->damping, c->world.now_ms, check->interval_ms * results);
+    }
+    replace_text(&c->members[index].probe_text, text);
+    if (before == WORLD_HEALTHY && health == WORLD_UNHEALTHY) {
+        note_trouble(c, it->id, "probe healthy -> unhealthy", text);
+    }
+}
+
+void result_transition(struct controller *c, const struct check_transition *t)
+{
+    size_t index = find_id(c, t->id);
+    if (index == WORLD_NONE || !c->members[index].probed[t->role]) {
         return;
     }
-    enum world_health before = c->world.instances[index].health;
-    c->world.instances[index].health = health;
-    free(c->members[index].probe_text);
-    c->members[index].probe_text = clean_text(text == NULL ? "" : text);
-    if (before == WORLD_HEALTHY && health == WORLD_UNHEALTHY) {
-        char *line = xasprintf("probe healthy -> unhealthy (%s)", c->members[index].probe_text);
-        note(c, id, line);
-        free(line);
+    char *text = clean_text(t->text);
+    if (t->role == CHECK_LIVENESS) {
+        hear_liveness(c, index, health_of(t->health), text);
+    } else {
+        hear_readiness(c, index, health_of(t->health), text);
     }
+    free(text);
 }

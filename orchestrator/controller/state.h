@@ -10,6 +10,7 @@
 #include "base/problem.h"
 #include "controller/controller.h"
 #include "controller/prober.h"
+#include "core/outcome.h"
 #include "frontend/frontend.h"
 #include "net/ssh_link.h"
 
@@ -21,7 +22,10 @@ struct member {
     struct controller_item *items; /* Owned. */
     size_t item_count;
     size_t item_capacity;
-    bool probed;                /* The prober was given it. */
+    bool probed[2];             /* By enum check_role: the prober was given it. */
+    bool probe_anew;            /* What the prober said was of the host as it was before. */
+    bool listed;                /* Named in the answer its provider is giving. */
+    int64_t acted_ms;           /* When an action on it last began or ended. */
     enum action_kind last_kind; /* Of the action that ended last. */
     unsigned repeats;           /* How often in a row it was of that kind. */
     char *probe_text;
@@ -32,8 +36,14 @@ struct member {
 struct running {
     struct action action;
     char *action_id; /* NULL for looks: they are not recorded. */
-    size_t provider; /* LIST jobs: the provider; else SPEC_NONE. */
-    char *reason;    /* As text. */
+    enum running_kind {
+        RUNNING_ACTION,
+        RUNNING_LIST, /* Of `provider`. */
+        RUNNING_LOOK, /* At action.balancer. */
+    } kind;
+    size_t provider;
+    int64_t asked_ms; /* LIST: what happened since then it may not know of. */
+    char *reason;     /* As text. */
     /* INSPECT, CONFIGURE: the script that runs. Kept to the end: the worker reads its blobs from
        files that live as long as it does. */
     struct role_script script;
@@ -48,33 +58,77 @@ struct controller {
     struct controller_options options;
     struct world world; /* Arrays owned. */
     struct member *members;
-    struct decision decision; /* Arrays owned. */
-    struct prober *prober;    /* NULL until something is to be probed. */
-    uint64_t context_version; /* Rises whenever what roles see of other instances changes. */
-    size_t lists_open;        /* Provider lists still awaited. */
-    bool blind;               /* A provider did not answer: what it has is unknown in this run. */
+    struct decision decision;        /* Arrays owned. */
+    int64_t judge_again_ms;          /* The core's other deadline; INT64_MAX for none. */
+    struct prober *prober;           /* NULL until something is to be probed. */
+    uint64_t context_version;        /* Rises whenever what roles see of other instances changes. */
+    size_t lists_open;               /* Provider lists still awaited. */
+    struct record_machine *machines; /* Owned; the ledger. */
+    size_t machine_count;
+    bool *answered;    /* Beside spec->providers: it has answered once. */
+    bool all_listed;   /* Every provider has answered once, one way or the other. */
+    size_t looks_open; /* Looks at balancers still awaited. */
+    int64_t listed_ms; /* When providers were last asked; looked_ms: balancers. */
+    int64_t looked_ms;
+    unsigned list_failures; /* In a row. */
+    bool list_soon;         /* A witness said something that a provider should know more of. */
+    bool blind;             /* A provider did not answer: what it has is unknown in this run. */
     uint64_t next_action;
-    bool looking_only; /* plan, status: only looks are dispatched. */
-    bool no_inspect;   /* status: hosts are not compared. */
+    int64_t started_ms;  /* `run`: when it began. */
+    int64_t turned_ms;   /* When the loop last turned. */
+    int64_t requests_ms; /* When requests were last looked for. */
+    bool unclean;        /* The controller before us did not end in order. */
+    bool looking_only;   /* plan, status: only looks are dispatched. */
+    bool no_inspect;     /* status: hosts are not compared. */
     struct controller_totals totals;
     bool *targets_named; /* Beside world.targets: named in the answer a balancer is giving. */
     json_t *groups;      /* What roles see of the groups, of groups_version. */
     uint64_t groups_version;
 };
 
-/* controller.c */
+/* observe.c */
 /* Asks every provider what it has; answers come while the loop turns. */
-int loop_list_providers(struct controller *c, struct err *e);
+int observe_providers(struct controller *c, struct err *e);
+/* `run`: asks providers and balancers again when it is time. *ret_next_ms: when that will be. */
+int observe_again(struct controller *c, int64_t *ret_next_ms, struct err *e);
+
+/* groups.c */
+int groups_load(struct controller *c, struct err *e);
+void groups_put(struct controller *c, size_t group);
+/* CLEAN: this controller ends in order. */
+void groups_put_cluster(struct controller *c, bool clean);
+
+/* machines.c */
+int machines_load(struct controller *c, struct err *e);
+void machines_free(struct controller *c);
+/* In the last 24 h; 0 for NULL, and for one that has no page yet. */
+unsigned machines_rebuilds(const struct controller *c, const char *name);
+bool machines_quarantined(const struct controller *c, const char *name);
+/* An instance was put on it. */
+void machines_note_placed(struct controller *c, const char *name);
+/* An operator says that it is well. False when there is no page of it. */
+bool machines_retry(struct controller *c, const char *name);
+
+/* requests.c */
+/* Takes in what operators asked for, and commits it. */
+int requests_take(struct controller *c, struct err *e);
+
+/* controller.c */
+/* Intents that a controller before us recorded and did not end. */
+int settle_intents(struct controller *c, struct err *e);
 /*
  * Turns the loop until nothing moves any more, or until LIMIT_MS. What moves: workers, deadlines of
  * the core, the prober's first word.
  */
 int loop_turn(struct controller *c, int64_t limit_ms, const volatile bool *stop, struct err *e);
+/* Judges the world as it is now, and decides. */
+void loop_decide(struct controller *c);
 /* How it stands, by the last decision. */
 enum controller_end loop_end(const struct controller *c);
 
 /* probes.c */
-bool probes_want(const struct controller *c, size_t index);
+/* Should the prober follow it now? */
+bool probes_want(const struct controller *c, size_t index, enum check_role role);
 int probes_update(struct controller *c, struct err *e);
 void probes_hear(struct controller *c);
 
@@ -83,9 +137,18 @@ int members_load(struct controller *c, struct err *e);
 void members_free(struct controller *c);
 void members_reserve(struct controller *c, size_t instances);
 size_t member_add(struct controller *c, const struct action *action, struct err *e);
-void member_forget(struct controller *c, size_t index); /* Its record is gone; world says so. */
+/* An instance that was found; RECORD's strings are taken over. */
+size_t member_take(struct controller *c, const struct record_instance *record);
+/* There is, or was since this controller began, an instance of this id. */
+bool member_was_here(const struct controller *c, const char *id);
+/* Lets go of members that are gone. Only while no job is under way: places change. */
+void members_compact(struct controller *c);
+/* What the core changed of the instance goes into its record. */
+void member_to_record(struct controller *c, size_t index);
 void member_clear_items(struct member *m);
 void members_count_room(struct controller *c);
+/* Reached without a bastion, so that the prober can see it. */
+bool controller_is_direct(const struct controller *c, size_t index);
 bool member_is_static(const struct controller *c, size_t index);
 size_t member_provider(const struct controller *c, size_t index); /* SPEC_NONE when gone. */
 
@@ -96,6 +159,7 @@ int context_compile(struct controller *c, size_t index, struct role_script *ret_
 int context_digest(struct controller *c, size_t index, struct err *e);
 
 /* request.c */
+void request_look(const struct controller *c, size_t balancer, struct message *ret_request);
 void request_target(const struct controller *c, size_t index, struct message *request);
 /* Builds the request of ACTION. Faults (a template that does not render) are the instance's. */
 void running_free(struct running *running);
@@ -103,6 +167,8 @@ int request_build(struct controller *c, const struct action *action, struct runn
                   struct message *ret_request, struct err *e);
 void request_list(const struct controller *c, size_t provider, struct message *ret_request);
 int64_t request_deadline(const struct controller *c, const struct action *action);
+/* The hook of the transition that the action's instance waits in; NULL when it waits for none. */
+const struct spec_hook *request_hook(const struct controller *c, const struct action *action);
 
 /* result.c */
 void result_message(void *context, struct job *job, const struct message *message);
@@ -113,6 +179,6 @@ void result_unstarted(struct controller *c, struct running *running, const char 
 void result_expect_targets(struct controller *c, size_t balancer);
 void result_fail(struct controller *c, const struct action *action, enum work_outcome outcome,
                  const char *text);
-void result_transition(void *context, const char *id, enum world_health health, const char *text);
+void result_transition(struct controller *c, const struct check_transition *transition);
 
 #endif

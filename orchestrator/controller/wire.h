@@ -14,11 +14,23 @@ enum wire_kind {
     WIRE_COMPARE,   /* Frontend: what would sync change, and the targets. */
     WIRE_SYNC,
     WIRE_ADMIT,
-    WIRE_REMOVE,
+    WIRE_REMOVE, /* TRANSIENT, with nothing done, when WIRE_MINIMUM would not be left. */
+    WIRE_LOOK,   /* Frontend: only the targets, as after each of these four. */
+    WIRE_REBOOT, /* By its own system; DONE when it is back, with its new WIRE_BOOT_ID. */
+    /* WIRE_COMMAND as root, for WIRE_TIMEOUT at most: WIRE_STATUS 0 is healthy. */
+    WIRE_CHECK_COMMAND,
+    /*
+     * A lifecycle hook, on the host; without WIRE_TARGET on this machine, asked of a "hook" worker.
+     * WIRE_COMMAND as words, WIRE_HEARTBEAT, WIRE_TIMEOUT for the whole, and what it is told:
+     * CLUSTER, GROUP, INSTANCE, ADDRESS, ZONE, TRANSITION. DONE with WIRE_STATUS 0: continue; else
+     * abandon, and WIRE_TEXT its last line.
+     */
+    WIRE_HOOK,
     /* Requests to the "provider" worker. */
     WIRE_LIST = 32,
     WIRE_ENSURE,
     WIRE_DESTROY,
+    WIRE_STOP, /* Off, and read back as off; DONE means that it is. */
     WIRE_FILE, /* Before a request: WIRE_NAME, and a descriptor beside it. */
     /* Answers. */
     WIRE_PROGRESS = 64, /* WIRE_TEXT: what it does now. */
@@ -33,14 +45,16 @@ enum wire_tag {
     WIRE_SCRIPT,     /* Message: role_script. */
     WIRE_CHECK,
     WIRE_DIFF,
+    WIRE_RESTART, /* ROLE: every service that is to run is started anew, once. */
     WIRE_CLUSTER,
     WIRE_INSTANCE,
     WIRE_OWNER,
-    WIRE_EPOCH,
+    WIRE_EPOCH,     /* The leader's; whoever has seen a higher one refuses (S18). */
     WIRE_LOCK_WAIT, /* Milliseconds. */
     WIRE_COMMAND,
     WIRE_CONFIG, /* Message: frontend_config. */
     WIRE_POOL,
+    WIRE_MINIMUM, /* REMOVE: targets of the pool that must be UP on this balancer without it. */
     WIRE_ADDRESS,
     WIRE_PORT,
     WIRE_PROVIDER,
@@ -58,25 +72,29 @@ enum wire_tag {
     WIRE_GATEWAY,
     WIRE_LOGIN_KEY,
     WIRE_PATIENCE, /* GREET: milliseconds in which a host that does not answer may still come up. */
-    WIRE_KEY_ONLY, /* GREET: the host key is all that is asked; the facts are not read. */
+    WIRE_TIMEOUT,  /* CHECK_COMMAND, HOOK: milliseconds. */
+    WIRE_HEARTBEAT,  /* HOOK: milliseconds of silence that end it. */
+    WIRE_TRANSITION, /* HOOK: "launching", "terminating". */
+    WIRE_KEY_ONLY,   /* GREET: the host key is all that is asked; the facts are not read. */
 
     WIRE_TEXT = 100,
     WIRE_STREAM,
     WIRE_BYTES,
     WIRE_OUTCOME, /* enum work_outcome. */
-    WIRE_STATUS,  /* EXEC: exit status. Role items: enum role_result_status. */
+    WIRE_STATUS,  /* EXEC, CHECK_COMMAND, HOOK: exit status. Role items: enum role_result_status. */
     WIRE_CHANGED, /* ROLE: resources changed. SYNC: the file was. REMOVE: sessions cut. */
-    WIRE_COUNT,   /* ROLE: resources in all. */
+    WIRE_COUNT,   /* ROLE: resources in all. Balancers: targets. */
     WIRE_FACTS,   /* JSON text. */
     WIRE_HOST_KEY, /* GREET: the host's, then its bastions', the nearest to it first. */
     WIRE_ROLE_NAME,
     WIRE_TYPE,
     WIRE_NAME,
-    WIRE_TIME,  /* Milliseconds. */
+    WIRE_TIME,  /* Milliseconds. Targets: in this state. */
     WIRE_POWER, /* enum provider_power. */
     WIRE_STATE, /* enum frontend_target_state. */
     WIRE_SESSIONS,
     WIRE_RELOADED,
+    WIRE_BOOT_ID, /* GREET, REBOOT: which boot of the host this is (boot.h). */
 };
 
 /* How a request ended. */

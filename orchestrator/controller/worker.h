@@ -55,6 +55,9 @@ void act_greet_work(struct worker *worker, const struct message *request);
 void act_role_work(struct worker *worker, const struct message *request);
 void act_exec_work(struct worker *worker, const struct message *request);
 void act_frontend_work(struct worker *worker, const struct message *request);
+void act_reboot_work(struct worker *worker, const struct message *request);
+void act_check_work(struct worker *worker, const struct message *request);
+void act_hook_work(struct worker *worker, const struct message *request);
 void act_provider_work(struct worker *worker, const struct message *request);
 
 #endif

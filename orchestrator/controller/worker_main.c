@@ -13,12 +13,17 @@ static void dispatch(struct worker *worker, const struct message *request)
     case WIRE_GREET: act_greet_work(worker, request); return;
     case WIRE_ROLE: act_role_work(worker, request); return;
     case WIRE_EXEC: act_exec_work(worker, request); return;
+    case WIRE_REBOOT: act_reboot_work(worker, request); return;
+    case WIRE_CHECK_COMMAND: act_check_work(worker, request); return;
+    case WIRE_HOOK: act_hook_work(worker, request); return;
     case WIRE_COMPARE:
     case WIRE_SYNC:
     case WIRE_ADMIT:
-    case WIRE_REMOVE: act_frontend_work(worker, request); return;
+    case WIRE_REMOVE:
+    case WIRE_LOOK: act_frontend_work(worker, request); return;
     case WIRE_LIST:
     case WIRE_ENSURE:
+    case WIRE_STOP:
     case WIRE_DESTROY: act_provider_work(worker, request); return;
     default: worker_result(worker, WORK_PERMANENT, "request of an unknown kind"); return;
     }

@@ -24,21 +24,28 @@ static int64_t retry_ms(const struct world_instance *it)
     return base_ms + (int64_t)(hash % 256) * base_ms / 1024;
 }
 
+/* When it may be tried again; INT64_MAX: not by itself. */
+static int64_t again_at_ms(const struct step *s, const struct world_instance *it)
+{
+    if (it->failure == WORLD_FAILURE_NONE) {
+        return s->world->now_ms;
+    }
+    bool given_up = it->failure == WORLD_FAILURE_PERMANENT ||
+                    (it->failures >= TRIES_MAX && !s->world->tireless);
+    return given_up ? INT64_MAX : it->failed_ms + retry_ms(it);
+}
+
 bool mend_held_by_failure(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    if (it->failure == WORLD_FAILURE_NONE) {
+    int64_t again_ms = again_at_ms(s, it);
+    if (s->world->now_ms >= again_ms) {
         return false;
     }
-    if (it->failure == WORLD_FAILURE_PERMANENT ||
-        (it->failures >= TRIES_MAX && !s->world->tireless)) {
+    if (again_ms == INT64_MAX) {
         step_hold(s, HOLD_STUCK, instance,
                   (struct reason){.code = REASON_FAILED, .a = it->failures});
         return true;
-    }
-    int64_t again_ms = it->failed_ms + retry_ms(it);
-    if (s->world->now_ms >= again_ms) {
-        return false;
     }
     step_hold(s, HOLD_WAIT, instance,
               (struct reason){.code = REASON_WAITS_TO_RETRY,

@@ -86,6 +86,20 @@ static bool runs(const struct world_instance *it)
     return it->power == WORLD_POWER_RUNNING && it->configured;
 }
 
+bool survey_balancer_gone(const struct survey *s, size_t balancer)
+{
+    const struct world_instance *it = &s->world->instances[s->world->balancers[balancer].instance];
+    return !it->configured || it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT ||
+           it->lifecycle == LIFECYCLE_TERMINATED || it->lifecycle == LIFECYCLE_DETACHED;
+}
+
+bool survey_balancer_silent(const struct survey *s, size_t balancer)
+{
+    size_t instance = s->world->balancers[balancer].instance;
+    return survey_balancer_gone(s, balancer) ||
+           s->world->instances[instance].alive.health == WORLD_UNHEALTHY;
+}
+
 static bool is_serving(const struct survey *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
@@ -95,12 +109,18 @@ static bool is_serving(const struct survey *s, size_t instance)
     if (s->spec->groups[it->group].pool == SPEC_NONE) {
         return it->lifecycle == LIFECYCLE_IN_SERVICE && !is_bad(it->verdict);
     }
+    size_t up = 0;
     for (size_t t = s->first_target[instance]; t != WORLD_NONE; t = s->next_target[t]) {
+        if (survey_balancer_gone(s, s->world->targets[t].balancer)) {
+            continue;
+        }
         if (s->world->targets[t].state != WORLD_TARGET_UP) {
             return false;
         }
+        up++;
     }
-    return it->health.health == WORLD_HEALTHY;
+    bool served = up > 0 || s->first_target[instance] == WORLD_NONE;
+    return served && it->health.health == WORLD_HEALTHY;
 }
 
 /*
@@ -118,6 +138,9 @@ static bool is_known_out(const struct survey *s, size_t instance)
     size_t balancers = 0;
     for (size_t t = s->first_target[instance]; t != WORLD_NONE; t = s->next_target[t]) {
         enum world_target_state state = s->world->targets[t].state;
+        if (survey_balancer_gone(s, s->world->targets[t].balancer)) {
+            continue;
+        }
         balancers++;
         if (state == WORLD_TARGET_UP || (state == WORLD_TARGET_UNKNOWN && !off)) {
             return false;

@@ -2,6 +2,7 @@
  * The directory of one instance on a hypervisor, BASE/ID, mode 0700:
  *
  *   mark         whose it is (mark.h); the first thing in it and the last to go
+ *   epoch        of the last controller that changed it (epoch.h)
  *   base         the image directory its root stands on, links resolved
  *   upper work   the instance's own changes to it
  *   root         both together, mounted

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "provider/epoch.h"
 #include "provider/instance_dir.h"
 #include "provider/libvirt_connection.h"
 #include "provider/libvirt_domain.h"
@@ -34,6 +35,7 @@ struct context {
     char *bridge;
     char *image_dir;
     char *base; /* The instance-dir, links resolved. */
+    int64_t epoch;
     virConnectPtr connection;
 };
 
@@ -97,6 +99,7 @@ static int libvirt_open(const struct provider_config *config, void **ret_context
     context->zone = xstrdup(config->zone);
     context->bridge = xstrdup(config->bridge);
     context->image_dir = config->image_dir == NULL ? NULL : xstrdup(config->image_dir);
+    context->epoch = config->epoch;
     if (instance_dir_base(config->instance_dir, false, &context->base, e) < 0 ||
         libvirt_connect(config->uri, &context->connection, e) < 0) {
         libvirt_close(context);
@@ -171,6 +174,7 @@ static int make_view(const struct mark *mark, const struct instance_dir *dir,
         .cluster = xstrdup(mark->cluster),
         .group = xstrdup(mark->group),
         .zone = xstrdup(mark->zone),
+        .address = mark->address == NULL ? NULL : xstrdup(mark->address),
         .power = key == NULL ? PROVIDER_BROKEN : power,
         .host_key = key,
     };
@@ -327,6 +331,12 @@ static struct mark wanted_mark(const struct work *work,
     };
 }
 
+/* Before any effect, and with the lock held. */
+static int take_epoch(const struct work *work, struct err *e)
+{
+    return work->dir.fd < 0 ? 0 : epoch_take(&work->dir, work->context->epoch, e);
+}
+
 static int make_root(struct work *work, const struct provider_instance_config *config,
                      const char *image_path, struct err *e)
 {
@@ -343,6 +353,9 @@ static int make_root(struct work *work, const struct provider_instance_config *c
     instance_dir_deinit(&work->dir);
     int result = instance_dir_make(work->context->base, &mark, &work->dir, e);
     mark_deinit(&mark);
+    if (result == 0) {
+        result = take_epoch(work, e);
+    }
     return result == 0 ? libvirt_root_make(&work->dir, image_path, &files, e) : -1;
 }
 
@@ -434,7 +447,7 @@ static int ensure_steps(struct work *work, const struct provider_instance_config
 {
     bool ready = false;
     enum libvirt_state state = LIBVIRT_GONE;
-    if (drop_bare_domain(work, e) < 0) {
+    if (take_epoch(work, e) < 0 || drop_bare_domain(work, e) < 0) {
         return -1;
     }
     if (work->dir.fd >= 0 && libvirt_root_ready(&work->dir, &ready, e) < 0) {
@@ -525,7 +538,7 @@ static int libvirt_destroy(void *opaque, const char *id, int64_t deadline_ms, st
     struct work work;
     int result = work_begin(&work, opaque, id, deadline_ms, e);
     if (result == 0) {
-        result = await_domain(&work, e);
+        result = take_epoch(&work, e) < 0 ? -1 : await_domain(&work, e);
     }
     if (result == 0 && work.domain != NULL) {
         result = libvirt_domain_remove(work.domain, e);
@@ -540,6 +553,21 @@ static int libvirt_destroy(void *opaque, const char *id, int64_t deadline_ms, st
     return result < 0 ? err_wrap(e, "%s", id) : 0;
 }
 
+/* The root stays mounted: ensure() finds it so. */
+static int libvirt_stop(void *opaque, const char *id, int64_t deadline_ms, struct err *e)
+{
+    struct work work;
+    int result = work_begin(&work, opaque, id, deadline_ms, e);
+    if (result == 0) {
+        result = take_epoch(&work, e) < 0 ? -1 : await_domain(&work, e);
+    }
+    if (result == 0 && work.domain != NULL) {
+        result = libvirt_domain_stop(work.domain, e);
+    }
+    work_end(&work);
+    return result < 0 ? err_wrap(e, "%s", id) : 0;
+}
+
 const struct provider_ops provider_libvirt = {
     .name = "libvirt",
     .open = libvirt_open,
@@ -547,4 +575,5 @@ const struct provider_ops provider_libvirt = {
     .list = libvirt_list,
     .ensure = libvirt_ensure,
     .destroy = libvirt_destroy,
+    .stop = libvirt_stop,
 };

@@ -179,6 +179,19 @@ static int end(virDomainPtr domain, struct err *e)
     return ended ? 0 : err_set(e, "%s", refusal.text);
 }
 
+/* What libvirt says after the deed counts, not that it has done it (S14). */
+int libvirt_domain_stop(virDomainPtr domain, struct err *e)
+{
+    enum libvirt_state state = LIBVIRT_GONE;
+    if (end(domain, e) < 0 || libvirt_domain_state(domain, &state, e) < 0) {
+        return -1;
+    }
+    if (state != LIBVIRT_OFF && state != LIBVIRT_GONE) {
+        return err_set(e, "it was ended and runs again: somebody else has started it");
+    }
+    return 0;
+}
+
 int libvirt_domain_remove(virDomainPtr domain, struct err *e)
 {
     for (unsigned i = 0; i < REMOVE_TRIES; i++) {

@@ -33,6 +33,9 @@ int libvirt_domain_find(virConnectPtr connection, const char *name, const struct
 /* It runs when this returns 0. */
 int libvirt_domain_start(virDomainPtr domain, struct err *e);
 
+/* Ends it, if it runs; it was seen off, or gone, when this returns 0. Its definition stays. */
+int libvirt_domain_stop(virDomainPtr domain, struct err *e);
+
 /* Ends it, if it runs, and has libvirt forget it. */
 int libvirt_domain_remove(virDomainPtr domain, struct err *e);
 

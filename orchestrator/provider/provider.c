@@ -8,6 +8,7 @@ void provider_view_deinit(struct provider_view *view)
     free(view->cluster);
     free(view->group);
     free(view->zone);
+    free(view->address);
     free(view->host_key);
     *view = (struct provider_view){.id = NULL};
 }

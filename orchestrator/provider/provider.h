@@ -10,12 +10,15 @@
  * - ensure() and destroy() are safe to repeat and to interrupt at any instruction: called again,
  *   they end where one whole call would have ended. ensure() of what runs is a look, not a change.
  * - An instance of another cluster is never touched, nor one without our mark (S25).
+ * - ensure(), stop() and destroy() leave the epoch of who asked beside the instance, and refuse a
+ *   lower one (S18): a controller that has been replaced changes nothing any more.
  * - What runs inside an instance is not trusted: once it has been started, no file of its root is
  *   read or written from outside.
  *
  * Provider static makes nothing: ensure() answers RUNNING, destroy() leaves the host alone, list()
- * is empty. Which hosts there are is in the cluster file ([host]); the controller adds them to what
- * the providers list, and the mark on such a host is the role script's work.
+ * is empty, stop() faults: it has no switch. Which hosts there are is in the cluster file ([host]);
+ * the controller adds them to what the providers list, and the mark on such a host is the role
+ * script's work.
  */
 #ifndef PROVIDER_PROVIDER_H
 #define PROVIDER_PROVIDER_H
@@ -35,6 +38,7 @@ struct provider_config {
     const char *bridge;       /* libvirt: on the hypervisor. */
     const char *image_dir;    /* libvirt: absolute. */
     const char *instance_dir; /* libvirt: absolute; made when absent. */
+    int64_t epoch;            /* Of the controller that asks (S18). */
 };
 
 struct provider_instance_config {
@@ -59,10 +63,11 @@ enum provider_power {
                         again, ends it; when the parts can only be removed, ensure() says so. */
 };
 struct provider_view {
-    char *id; /* All owned; never NULL, but for host_key. */
+    char *id; /* All owned; never NULL, but for address and host_key. */
     char *cluster;
     char *group;
     char *zone;
+    char *address; /* What it was made with, "10.77.1.10". NULL: unknown. */
     enum provider_power power;
     char *host_key; /* "ssh-ed25519 BASE64": made by us before the first boot. NULL: unknown. */
 };
@@ -98,6 +103,12 @@ struct provider_ops {
      * nothing there is success.
      */
     int (*destroy)(void *context, const char *id, int64_t deadline_ms, struct err *e);
+    /*
+     * Hard power-off: ends it at once, without asking the system in it, and keeps everything;
+     * ensure() starts it again. It was read back as off before this returns 0 (S14: a stop that
+     * was not read back is no stop); what is off already, or not there, is success.
+     */
+    int (*stop)(void *context, const char *id, int64_t deadline_ms, struct err *e);
 };
 
 extern const struct provider_ops provider_libvirt;

@@ -8,6 +8,7 @@
 
 struct context {
     char *cluster;
+    char *name;
     char *zone;
 };
 
@@ -16,6 +17,7 @@ static int static_open(const struct provider_config *config, void **ret_context,
     (void)e;
     struct context *context = xcalloc(1, sizeof(*context));
     context->cluster = xstrdup(config->cluster);
+    context->name = xstrdup(config->name);
     context->zone = xstrdup(config->zone);
     *ret_context = context;
     return 0;
@@ -28,6 +30,7 @@ static void static_close(void *opaque)
         return;
     }
     free(context->cluster);
+    free(context->name);
     free(context->zone);
     free(context);
 }
@@ -54,6 +57,7 @@ static int static_ensure(void *opaque, const struct provider_instance_config *co
         .cluster = xstrdup(context->cluster),
         .group = xstrdup(config->group),
         .zone = xstrdup(context->zone),
+        .address = config->address == NULL ? NULL : xstrdup(config->address),
         .power = PROVIDER_RUNNING,
     };
     return 0;
@@ -69,6 +73,17 @@ static int static_destroy(void *opaque, const char *id, int64_t deadline_ms, str
     return 0;
 }
 
+static int static_stop(void *opaque, const char *id, int64_t deadline_ms, struct err *e)
+{
+    const struct context *context = opaque;
+    (void)deadline_ms;
+    if (!text_is_name(id)) {
+        return err_set(e, "instance '%s': not a name (small letters, digits, dashes)", id);
+    }
+    return err_set(e, "%s is not made by a provider that can switch it off (%s is static)", id,
+                   context->name);
+}
+
 const struct provider_ops provider_static = {
     .name = "static",
     .open = static_open,
@@ -76,4 +91,5 @@ const struct provider_ops provider_static = {
     .list = static_list,
     .ensure = static_ensure,
     .destroy = static_destroy,
+    .stop = static_stop,
 };

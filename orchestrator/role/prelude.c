@@ -40,7 +40,7 @@ static bool is_needed(const char *sections, const char *name, size_t length)
             return true;
         }
     }
-    return length == 5 && strncmp(name, "facts", length) == 0;
+    return length == 5 && (strncmp(name, "facts", length) == 0 || strncmp(name, "epoch", 5) == 0);
 }
 
 /* The part that begins at AT, up to the next "#= " line. */

@@ -299,7 +299,6 @@ ll_lock() {
 ll_identity() {
     ll_had_cluster=
     ll_had_instance=
-    ll_had_epoch=
     if [ -e "$ll_etc/instance" ]; then
         while IFS='=' read -r ll_key ll_value; do
             case $ll_key in
@@ -316,25 +315,14 @@ ll_identity() {
             mv -f "$ll_etc/instance.new" "$ll_etc/instance" ||
             ll_refuse "cannot write the mark $ll_etc/instance (is the disk full?)"
     fi
-    if [ "$ll_check" = 0 ] && ! [ -d "$ll_lib" ]; then
-        mkdir -p "$ll_lib" || ll_refuse "cannot make $ll_lib (is the disk full?)"
-    fi
-    if [ -e "$ll_lib/epoch" ]; then
-        read -r ll_had_epoch <"$ll_lib/epoch"
-    fi
-    case $ll_had_epoch in '' | *[!0-9]*) ll_had_epoch=0 ;; esac
-    if [ "$ll_had_epoch" -gt "$ll_epoch" ] && [ "$ll_check" = 0 ]; then
-        ll_refuse "a newer controller (epoch $ll_had_epoch) has this host; ours is $ll_epoch; if our store was lost or restored, look who else acts, then remove $ll_lib/epoch on the host"
-    fi
-    if [ "$ll_had_epoch" -lt "$ll_epoch" ] && [ "$ll_check" = 0 ]; then
-        printf '%s\n' "$ll_epoch" >"$ll_lib/epoch.new" && mv -f "$ll_lib/epoch.new" "$ll_lib/epoch" ||
-            ll_refuse "cannot write $ll_lib/epoch (is the disk full?)"
+    if [ "$ll_check" = 0 ]; then
+        ll_take_epoch "$ll_lib" "$ll_epoch" || ll_refuse "$ll_why"
     fi
 }
 
 # Reads the options and SECRETS lines (they become ll_secret_1, ...), locks, looks whose host it is.
 ll_begin() {
-    if ! read -r ll_token ll_check ll_diff ll_epoch ll_wait ll_cluster ll_instance ll_owner; then
+    if ! read -r ll_token ll_check ll_diff ll_restart ll_epoch ll_wait ll_cluster ll_instance ll_owner; then
         echo "lamplighter: no options on standard input" >&2
         exit 2
     fi
@@ -370,6 +358,43 @@ ll_end() {
     ll_line "end$ll_tab$ll_dirty"
     : >"$ll_run/lock"
     ll_leave 0
+}
+#= epoch
+# DIRECTORY EPOCH: before anything is changed here for EPOCH. It is written down when it is higher
+# than the one in the directory; when it is lower this is false, and ll_why says what to do. The
+# directory is locked meanwhile: two that write at once leave the higher one.
+ll_read_epoch() {
+    ll_had_epoch=
+    if [ -e "$1/epoch" ]; then
+        read -r ll_had_epoch <"$1/epoch"
+    fi
+    case $ll_had_epoch in '' | *[!0-9]*) ll_had_epoch=0 ;; esac
+}
+
+ll_write_epoch() {
+    flock 8 && ll_read_epoch "$1" || return 1
+    [ "$ll_had_epoch" -lt "$2" ] || return 0
+    printf '%s\n' "$2" >"$1/epoch.new" && mv -f "$1/epoch.new" "$1/epoch" && ll_had_epoch=$2
+}
+
+ll_take_epoch() {
+    [ -d "$1" ] || mkdir -p "$1" || {
+        ll_why="cannot make $1 (is the disk full?)"
+        return 1
+    }
+    ll_read_epoch "$1"
+    if [ "$ll_had_epoch" -lt "$2" ]; then
+        # The directory is only locked by this.
+        # shellcheck disable=SC2094
+        ll_write_epoch "$1" "$2" 8<"$1" || {
+            ll_why="cannot write $1/epoch (is the disk full?)"
+            return 1
+        }
+    fi
+    if [ "$ll_had_epoch" -gt "$2" ]; then
+        ll_why="a newer controller (epoch $ll_had_epoch) has this host; ours is $2 (S18); if our store was lost or restored, look who else acts, then remove $1/epoch on the host"
+        return 1
+    fi
 }
 #= facts
 # The host about itself, as JSON in ll_json. Only plain characters get in.
@@ -1069,6 +1094,20 @@ ll_systemctl() {
     fi
 }
 
+# Told to start anew what runs (ll_restart), each unit once: has this one had its turn?
+ll_restarts() {
+    [ "$ll_restart" = 1 ] || return 1
+    case $ll_nl${ll_restarted-} in *"$ll_nl$1$ll_nl"*) return 1 ;; esac
+}
+
+# ACTION UNIT: start or restart. Who is told to restart is not held up by a unit that systemd has
+# given up ("start request repeated too quickly").
+ll_run_unit() {
+    [ "$ll_restart" = 0 ] || ll_quick systemctl reset-failed "$2"
+    ll_systemctl "$1" "$2"
+    ll_restarted=${ll_restarted-}$2$ll_nl
+}
+
 # UNIT STATE ENABLED
 ll_service() {
     ll_todo=
@@ -1078,7 +1117,13 @@ ll_service() {
     masked) ll_masked "$1" || ll_todo=mask ;;
     esac
     case $2 in
-    started) ll_active "$1" || ll_todo="$ll_todo start" ;;
+    started)
+        if ! ll_active "$1"; then
+            ll_todo="$ll_todo start"
+        elif ll_restarts "$1"; then
+            ll_todo="$ll_todo restart"
+        fi
+        ;;
     stopped)
         # What is masked was stopped before, and nothing can have started it since.
         if ! { [ "$3" = masked ] && [ -z "$ll_todo" ]; } && ll_active "$1"; then
@@ -1094,7 +1139,7 @@ ll_service() {
     ll_change || return 0
     ll_daemon_reload
     case $ll_todo in
-    enable* | *start) ! ll_masked "$1" || ll_systemctl unmask "$1" ;;
+    enable* | *" start" | *" restart") ! ll_masked "$1" || ll_systemctl unmask "$1" ;;
     esac
     # A stop comes before a mask; the order of the others does not matter.
     case $ll_todo in *stop) ll_systemctl stop "$1" ;; esac
@@ -1103,7 +1148,10 @@ ll_service() {
     disable*) ll_systemctl disable "$1" ;;
     mask*) ll_systemctl mask "$1" ;;
     esac
-    case $ll_todo in *start) ll_systemctl start "$1" ;; esac
+    case $ll_todo in
+    *" start") ll_run_unit start "$1" ;;
+    *" restart") ll_run_unit restart "$1" ;;
+    esac
     ll_changed
 }
 #= sysctl

@@ -108,8 +108,8 @@ const char *role_facts_command(void);
 /*
  * OUTPUT of that command (or of a run) as the JSON object that templates see as `facts`, only known
  * names with plain values: what a host says is not trusted. machine_id is its SHA-256, never the id
- * itself. Lines around it, of a login script say, are passed over. The caller frees; NULL when it is
- * no such thing.
+ * itself. Lines around it, of a login script say, are passed over. The caller frees; NULL when it
+ * is no such thing.
  */
 char *role_facts_parse(const char *output, size_t length);
 
@@ -134,6 +134,7 @@ const char *role_result_status_to_string(enum role_result_status status); /* "ch
 struct role_run_options {
     bool check;          /* Change nothing, say what would change. */
     bool diff;           /* Send diffs of changed files (never of secret ones). */
+    bool restart;        /* Every [service] that is to run is started anew, once. */
     const char *cluster; /* The mark on the host (S25): refused when it is another's. */
     const char *instance;
     const char *owner;    /* Who locks: "apply on host7, pid 4711". */

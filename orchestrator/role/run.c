@@ -128,8 +128,9 @@ static void add_input(const struct run *run, const struct role_run_options *opti
     const struct role_script *script = run->script;
     int64_t wait_ms = options->lock_wait_ms < 0 ? 0 : options->lock_wait_ms;
     str_add_bytes(input, str_text(&script->text), script->text.length);
-    str_addf(input, "%s %d %d %lld %lld ", run->parser.token, options->check ? 1 : 0,
-             options->diff ? 1 : 0, (long long)options->epoch, (long long)wait_ms);
+    str_addf(input, "%s %d %d %d %lld %lld ", run->parser.token, options->check ? 1 : 0,
+             options->diff ? 1 : 0, options->restart ? 1 : 0, (long long)options->epoch,
+             (long long)wait_ms);
     add_word(input, options->cluster);
     add_word(input, options->instance);
     str_add_printable(input, options->owner == NULL ? "-" : options->owner,

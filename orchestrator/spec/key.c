@@ -21,6 +21,7 @@
 #define GROUP(member)    offsetof(struct spec_group, member)
 #define FRONTEND(member) offsetof(struct spec_frontend, member)
 #define HOST(member)     offsetof(struct spec_host, member)
+#define HOOK(member)     offsetof(struct spec_hook, member)
 
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
@@ -99,6 +100,15 @@ static const struct key cluster_keys[] = {
      .min = 1,
      .max = 1000,
      .help = "How many actions run at a time; --parallel overrides it."},
+    {.name = "max-disruption",
+     .type = KEY_PERCENT,
+     .offset = CLUSTER(max_disruption_percent),
+     .fallback = "10%",
+     .min = 1,
+     .max = 100,
+     .help =
+         "The share of all instances of the cluster, at least one, that may be out for a change, "
+         "a repair or a removal at the same time."},
 };
 
 static const struct key zone_keys[] = {
@@ -329,6 +339,143 @@ static const struct key group_keys[] = {
      .fallback = "300s",
      .max = HOURS(24),
      .help = "How long a new instance has before its health is judged."},
+    {.name = "repair",
+     .type = KEY_CHOICE,
+     .offset = GROUP(repair),
+     .words = WORDS("replace", "restart", "none"),
+     .fallback_note = "replace for a group with a pool, restart for one without",
+     .help =
+         "What is done about an instance that is bad. replace: when restarting its services, a "
+         "reboot and a power-cycle do not help, a new one takes its place. restart: it is started "
+         "again, never replaced: its data or its address is worth keeping. none: it is only "
+         "said."},
+    {.name = "spare",
+     .type = KEY_COUNT,
+     .offset = GROUP(spare),
+     .fallback = "0",
+     .max = 10,
+     .help = "How many hosts of its pool may be lost at any step of a change without breaking the "
+             "healthy minimum: a step that leaves fewer to spare is refused. plan shows the proof "
+             "for one."},
+    {.name = "bake",
+     .type = KEY_DURATION,
+     .offset = GROUP(bake_ms),
+     .fallback = "10s",
+     .max = HOURS(24),
+     .help = "How long an instance serves, new or back from a change, before it is counted on and "
+             "the next one is touched."},
+    {.name = "cooldown",
+     .type = KEY_DURATION,
+     .offset = GROUP(cooldown_ms),
+     .fallback = "300s",
+     .max = HOURS(24),
+     .help = "After its size changed, how long the group changes nothing by itself for balance or "
+             "age. Repair and orders do not wait for it."},
+    {.name = "termination-policy",
+     .type = KEY_CHOICE,
+     .offset = GROUP(termination),
+     .fallback = "oldest-template",
+     .words = WORDS("oldest-template", "oldest", "newest"),
+     .help =
+         "Who leaves first, of the zone with most, when there is one too many: one that differs "
+         "from its template, the oldest, or the newest."},
+    {.name = "max-lifetime",
+     .type = KEY_DURATION,
+     .offset = GROUP(max_lifetime_ms),
+     .fallback_note = "no limit",
+     .min = HOURS(1),
+     .max = HOURS(24 * 365 * 10),
+     .help = "Instances older than this are replaced, one at a time, when the group is at rest."},
+    {.name = "breaker",
+     .type = KEY_PERCENT,
+     .offset = GROUP(breaker_percent),
+     .fallback = "33%",
+     .min = 1,
+     .max = 100,
+     .help =
+         "The share of the group, or of a zone, that may be bad at once (at least one instance) "
+         "before nothing destructive is done any more. 100% turns the breaker off."},
+    {.name = "check-command",
+     .type = KEY_LINE,
+     .offset = GROUP(check_command),
+     .max = 4096,
+     .help = "A command that is run on each host as root, over SSH, by sh: exit status 0 means "
+             "healthy. Beside the pool's check, not in its place.",
+     .example = "test -e /srv/data/mounted"},
+    {.name = "check-every",
+     .type = KEY_DURATION,
+     .offset = GROUP(check_every_ms),
+     .fallback = "30s",
+     .min = SECONDS(1),
+     .max = HOURS(24),
+     .help = "How often the check-command is run."},
+    {.name = "check-timeout",
+     .type = KEY_DURATION,
+     .offset = GROUP(check_timeout_ms),
+     .fallback = "10s",
+     .min = 100,
+     .max = MINUTES(10),
+     .help = "How long the check-command may take; longer means unhealthy. Left out, it is no "
+             "longer than check-every."},
+};
+
+/* Defaults and limits of lifecycle hooks are those of AWS:
+   https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks.html */
+static const struct key hook_keys[] = {
+    {.name = "group",
+     .type = KEY_REFERENCE,
+     .offset = HOOK(group),
+     .refers = SECTION_GROUP,
+     .required = true,
+     .help = "The group whose instances wait for it."},
+    {.name = "on",
+     .type = KEY_CHOICE,
+     .offset = HOOK(on),
+     .words = WORDS("launch", "terminate"),
+     .required = true,
+     .help = "launch: a new instance is configured, and takes no traffic before the hook has ended "
+             "(pending:wait). terminate: it takes no traffic any more, and is ended after the hook "
+             "(terminating:wait)."},
+    {.name = "where",
+     .type = KEY_CHOICE,
+     .offset = HOOK(where),
+     .words = WORDS("controller", "host"),
+     .fallback = "controller",
+     .help = "Where the command runs. On a host that is dead it cannot, and is left out."},
+    {.name = "run",
+     .type = KEY_LINE,
+     .offset = HOOK(command),
+     .max = 4096,
+     .required = true,
+     .help = "The command, as words, without a shell: for one, write sh -c '...'. Exit status 0 "
+             "means go on. It finds LAMPLIGHTER_INSTANCE, _GROUP, _ADDRESS, _ZONE, _CLUSTER and "
+             "_TRANSITION in its environment, and may be run again when a controller was cut "
+             "off.",
+     .example = "/etc/lamplighter/hooks/register"},
+    {.name = "heartbeat",
+     .type = KEY_DURATION,
+     .offset = HOOK(heartbeat_ms),
+     .fallback = "3600s",
+     .min = SECONDS(1),
+     .max = HOURS(2),
+     .help = "How long it may be silent; a line of its output is a heartbeat. Left out, it is no "
+             "longer than the limit."},
+    {.name = "limit",
+     .type = KEY_DURATION,
+     .offset = HOOK(limit_ms),
+     .fallback = "48h",
+     .min = SECONDS(1),
+     .max = HOURS(48),
+     .help = "How long it may take as a whole, at most 100 heartbeats. Left out, it is no longer "
+             "than those."},
+    {.name = "default",
+     .type = KEY_CHOICE,
+     .offset = HOOK(result),
+     .words = WORDS("continue", "abandon"),
+     .fallback = "abandon",
+     .help =
+         "What happens when it fails or its time is over. abandon ends a new instance; one that "
+         "is leaving leaves either way."},
 };
 
 static const struct key frontend_keys[] = {
@@ -454,9 +601,8 @@ const struct section_kind section_kinds[] = {
                        .help = "Instances of one kind: how many, where, of what.",
                        .settings = true,
                        KEYS(group_keys),
-                       .later = WORDS("cooldown", "warm-pool", "protect", "max-lifetime",
-                                      "termination", "hook", "firewall", "suspend", "bake",
-                                      "checkpoints", "stateful", "breaker")},
+                       .later = WORDS("warm-pool", "protect", "firewall", "suspend", "checkpoints",
+                                      "stateful")},
     [SECTION_FRONTEND] = {.id = SECTION_FRONTEND,
                           .name = "frontend",
                           .help = "A load balancer: HAProxy on the instances of a group.",
@@ -468,12 +614,18 @@ const struct section_kind section_kinds[] = {
                       .help = "A host that exists already and answers SSH.",
                       KEYS(host_keys),
                       .later = WORDS("bmc", "mac")},
+    [SECTION_HOOK] = {.id = SECTION_HOOK,
+                      .name = "hook",
+                      .help =
+                          "A lifecycle hook: a command that an instance waits for when it comes "
+                          "or goes.",
+                      KEYS(hook_keys)},
 };
 const size_t section_kind_count = sizeof(section_kinds) / sizeof(section_kinds[0]);
 
-const char *const section_later[] = {
-    "network", "machine",     "firewall", "schedule", "policy",    "key",   "image", "hook",
-    "vip",     "certificate", "backup",   "alarm",    "warm-pool", "drill", "token", NULL};
+const char *const section_later[] = {"network", "machine",   "firewall", "schedule",    "policy",
+                                     "key",     "image",     "vip",      "certificate", "backup",
+                                     "alarm",   "warm-pool", "drill",    "token",       NULL};
 
 const struct section_kind *section_kind_find(const char *name)
 {
@@ -552,6 +704,7 @@ void key_add_expected(const struct key *key, struct str *text)
     case KEY_CHOICE:
     case KEY_WORD: add_words(key, text); break;
     case KEY_TEXT: str_addf(text, "one word of at most %" PRId64 " characters", key->max); break;
+    case KEY_LINE: str_addf(text, "one line of at most %" PRId64 " characters", key->max); break;
     case KEY_NAME: str_add(text, "a name of letters a-z, digits and hyphens"); break;
     case KEY_USER: str_add(text, "the name of a user"); break;
     case KEY_URI: str_add(text, "lxc:///"); break;

@@ -24,6 +24,7 @@ enum section_id {
     SECTION_GROUP,
     SECTION_FRONTEND,
     SECTION_HOST,
+    SECTION_HOOK,
 };
 
 /* How a value is written, and (after the dash) the member of the section's struct it fills. */
@@ -36,6 +37,7 @@ enum key_type {
     KEY_CHOICE,     /* one of words - an enum in the order of words */
     KEY_WORD,       /* one of words - char *, NULL for "none" */
     KEY_TEXT,       /* one line without white space - char * */
+    KEY_LINE,       /* one line, not empty - char * */
     KEY_NAME,       /* [a-z0-9][a-z0-9-]{0,62} - char * */
     KEY_USER,       /* a login name - char * */
     KEY_URI,        /* libvirt's name of a hypervisor - char * */
@@ -87,7 +89,7 @@ struct section_kind {
         *later; /* NULL-terminated: keys that a later version will know; may be NULL. */
 };
 
-#define SECTION_KEY_MAX 16
+#define SECTION_KEY_MAX 32
 
 /* All kinds, indexed by section_id, in the order in which help shows them. */
 extern const struct section_kind section_kinds[];

@@ -34,6 +34,7 @@ static void allocate(struct spec *spec, const size_t *counts)
     spec->groups = xcalloc(counts[SECTION_GROUP], sizeof(*spec->groups));
     spec->frontends = xcalloc(counts[SECTION_FRONTEND], sizeof(*spec->frontends));
     spec->hosts = xcalloc(counts[SECTION_HOST], sizeof(*spec->hosts));
+    spec->hooks = xcalloc(counts[SECTION_HOOK], sizeof(*spec->hooks));
 }
 
 /* The spec for the first [cluster]; one that is thrown away for all others. */
@@ -65,6 +66,7 @@ static void *next_object(struct load *load, enum section_id id, size_t *ret_inde
     case SECTION_GROUP: return &spec->groups[*ret_index = spec->group_count++];
     case SECTION_FRONTEND: return &spec->frontends[*ret_index = spec->frontend_count++];
     case SECTION_HOST: return &spec->hosts[*ret_index = spec->host_count++];
+    case SECTION_HOOK: return &spec->hooks[*ret_index = spec->hook_count++];
     }
     abort();
 }
@@ -84,6 +86,7 @@ static struct spec_place *place_in(enum section_id id, void *object)
     case SECTION_GROUP: offset = offsetof(struct spec_group, place); break;
     case SECTION_FRONTEND: offset = offsetof(struct spec_frontend, place); break;
     case SECTION_HOST: offset = offsetof(struct spec_host, place); break;
+    case SECTION_HOOK: offset = offsetof(struct spec_hook, place); break;
     }
     return (struct spec_place *)(void *)((char *)object + offset);
 }
@@ -195,7 +198,7 @@ static void collect_section(struct load *load, const struct ini_section *ini)
 
 void load_collect_sections(struct load *load)
 {
-    size_t counts[SECTION_HOST + 1] = {0};
+    size_t counts[SECTION_HOOK + 1] = {0};
     bool cluster = false;
     for (size_t i = 0; i < load->doc.section_count; i++) {
         const struct section_kind *kind = section_kind_find(load->doc.sections[i].type);

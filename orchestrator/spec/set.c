@@ -26,8 +26,9 @@ static char *suggest(const struct key *key, const char *text)
     bool digits = *text != '\0' && strspn(text, "0123456789") == strlen(text);
     switch (key->type) {
     case KEY_PERCENT: return digits ? xasprintf("%.20s%%", text) : NULL;
-    case KEY_DURATION: return digits ? xasprintf("%.20ss", text) : NULL;
-    case KEY_SIZE: return digits ? xasprintf("%.20sM", text) : NULL;
+    /* 0 needs no unit. */
+    case KEY_DURATION: return digits && *text != '0' ? xasprintf("%.20ss", text) : NULL;
+    case KEY_SIZE: return digits && *text != '0' ? xasprintf("%.20sM", text) : NULL;
     case KEY_YESNO:
         for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
             word = text_equal(text, yes[i]) ? "yes" : word;
@@ -47,6 +48,7 @@ static char *suggest(const struct key *key, const char *text)
         return strchr(text, ':') == NULL && *text != '\0' ? xasprintf("sqlite:%.60s", text) : NULL;
     case KEY_COUNT:
     case KEY_TEXT:
+    case KEY_LINE:
     case KEY_NAME:
     case KEY_USER:
     case KEY_URI:
@@ -442,6 +444,7 @@ int load_set(struct load *load, const struct load_section *section, const struct
     case KEY_YESNO: return set_yesno(&in, e);
     case KEY_CHOICE: return set_choice(&in, e);
     case KEY_WORD: return set_word(&in, e);
+    case KEY_LINE: return set_text_if(&in, value_is_line(text, (size_t)key->max), e);
     case KEY_TEXT: return set_text_if(&in, value_is_word(text, (size_t)key->max), e);
     case KEY_NAME: return set_text_if(&in, text_is_name(text), e);
     case KEY_USER: return set_text_if(&in, value_is_user(text), e);

@@ -63,6 +63,11 @@ static void free_places(struct spec *spec)
         free(h->proxy_jump);
     }
     free(spec->hosts);
+    for (size_t i = 0; i < spec->hook_count; i++) {
+        free(spec->hooks[i].name);
+        free(spec->hooks[i].command);
+    }
+    free(spec->hooks);
 }
 
 static void free_recipes(struct spec *spec)
@@ -100,6 +105,7 @@ static void free_services(struct spec *spec)
     for (size_t i = 0; i < spec->group_count; i++) {
         struct spec_group *g = &spec->groups[i];
         free(g->name);
+        free(g->check_command);
         free(g->zones.items);
         free(g->needs.items);
         free_settings(&g->settings);

@@ -15,6 +15,8 @@
 struct problem_list;
 
 #define SPEC_NONE ((size_t)-1)
+/* So many zones a file may have; core/world.h counts on it. */
+#define SPEC_ZONES_MAX 256
 
 /* Where something stands in the user's files; for messages. */
 struct spec_place {
@@ -155,33 +157,33 @@ struct spec_group {
     unsigned healthy_min_percent; /* Default 90. */
     unsigned healthy_max_percent; /* Default 110. */
     int64_t grace_ms;             /* Default 300 s. */
-    enum spec_repair repair;
-    unsigned spare;
-    int64_t bake_ms;
-    int64_t cooldown_ms;
-    enum spec_termination termination;
-    int64_t max_lifetime_ms;
-    unsigned breaker_percent;
-    char *check_command;
-    int64_t check_every_ms;
-    int64_t check_timeout_ms;
+    enum spec_repair repair;      /* Default REPLACE with a pool, RESTART without. */
+    unsigned spare;      /* Hosts that may be lost at any step, beside its own; default 0. */
+    int64_t bake_ms;     /* Default 10 s. */
+    int64_t cooldown_ms; /* Default 300 s. */
+    enum spec_termination termination; /* Default OLDEST_TEMPLATE. */
+    int64_t max_lifetime_ms;           /* 0: no limit. */
+    unsigned breaker_percent;          /* Default 33; 100: no breaker. */
+    char *check_command;               /* For sh on the host, as root; NULL: none. */
+    int64_t check_every_ms;            /* Default 30 s. */
+    int64_t check_timeout_ms;          /* Default 10 s; at most check_every_ms. */
     struct spec_setting_list settings;
 };
 
 enum spec_hook_on { SPEC_HOOK_LAUNCH, SPEC_HOOK_TERMINATE };
 enum spec_hook_where { SPEC_HOOK_CONTROLLER, SPEC_HOOK_HOST };
 enum spec_hook_result { SPEC_HOOK_CONTINUE, SPEC_HOOK_ABANDON };
-/* [hook NAME] */
+/* [hook NAME] a command that an instance waits for; at most one a group and transition. */
 struct spec_hook {
     char *name;
     struct spec_place place;
     size_t group;
     enum spec_hook_on on;
     enum spec_hook_where where;
-    char *command;
-    int64_t heartbeat_ms;
-    int64_t limit_ms;
-    enum spec_hook_result result;
+    char *command;                /* One line of words (base/words.h), without a shell. */
+    int64_t heartbeat_ms;         /* Silence that ends it; default 3600 s, at most limit_ms. */
+    int64_t limit_ms;             /* Default 48 h, at most 100 heartbeats. */
+    enum spec_hook_result result; /* When it fails or its time is over; default ABANDON. */
 };
 
 /* One listener: listen = http:80 */
@@ -247,8 +249,8 @@ struct spec {
     char *state_path;                /* The database. */
     struct spec_word_list role_path; /* Directories searched for roles. */
     struct spec_login login;
-    unsigned parallel; /* Actions at a time; default 16. */
-    unsigned max_disruption_percent;
+    unsigned parallel;               /* Actions at a time; default 16. */
+    unsigned max_disruption_percent; /* Of all instances at a time; default 10. */
     struct spec_setting_list settings;
 
     struct spec_zone *zones;

@@ -10,6 +10,9 @@
 #include <string.h>
 
 #define PREFIX "instance/"
+/* The last of enum world_wish and enum world_rung (core/world.h). */
+#define WISH_LAST 3
+#define RUNG_LAST 5
 
 /* Stored: append only. */
 enum instance_tag {
@@ -32,6 +35,15 @@ enum instance_tag {
     INSTANCE_ADMITTED = 17,
     INSTANCE_REASON = 18,
     INSTANCE_FAILURES = 19,
+    INSTANCE_PROTECT = 20,
+    INSTANCE_PAUSED = 21,
+    INSTANCE_WISH = 22,
+    INSTANCE_RUNG = 23,
+    INSTANCE_RUNG_TIME = 24,
+    INSTANCE_READY = 25,
+    INSTANCE_IN_SERVICE = 26,
+    INSTANCE_BOOT_ID = 27,
+    INSTANCE_HOOK = 28,
 };
 
 static const struct record_text texts[] = {
@@ -47,6 +59,7 @@ static const struct record_text texts[] = {
     {INSTANCE_SCRIPT_DIGEST, offsetof(struct record_instance, script_digest)},
     {INSTANCE_FACTS, offsetof(struct record_instance, facts)},
     {INSTANCE_REASON, offsetof(struct record_instance, reason)},
+    {INSTANCE_BOOT_ID, offsetof(struct record_instance, boot_id)},
 };
 #define TEXT_COUNT (sizeof(texts) / sizeof(texts[0]))
 
@@ -62,7 +75,8 @@ static bool lifecycle_is_known(enum lifecycle lifecycle)
     case LIFECYCLE_TERMINATED:
     case LIFECYCLE_QUARANTINED:
     case LIFECYCLE_PENDING_WAIT:
-    case LIFECYCLE_TERMINATING_WAIT: return true;
+    case LIFECYCLE_TERMINATING_WAIT:
+    case LIFECYCLE_DETACHED: return true;
     }
     return false;
 }
@@ -111,6 +125,14 @@ void record_instance_encode(const struct record_instance *record, struct message
     message_put_int(ret_value, INSTANCE_CONFIGURED, record->configured_ms);
     message_put_int(ret_value, INSTANCE_ADMITTED, record->admitted);
     message_put_int(ret_value, INSTANCE_FAILURES, record->failures);
+    message_put_int(ret_value, INSTANCE_PROTECT, record->protect);
+    message_put_int(ret_value, INSTANCE_PAUSED, record->paused);
+    message_put_int(ret_value, INSTANCE_WISH, record->wish);
+    message_put_int(ret_value, INSTANCE_RUNG, record->rung);
+    message_put_int(ret_value, INSTANCE_RUNG_TIME, record->rung_ms);
+    message_put_int(ret_value, INSTANCE_READY, record->ready_ms);
+    message_put_int(ret_value, INSTANCE_IN_SERVICE, record->in_service_ms);
+    message_put_int(ret_value, INSTANCE_HOOK, record->hook_ms);
 }
 
 /* What is wrong with the numbers of VALUE, or NULL; *RECORD gets them. */
@@ -128,6 +150,22 @@ static const char *decode_numbers(struct record_instance *record, const struct m
     if (failures < 0 || failures > INT_MAX) {
         return "an impossible number of failures";
     }
+    int64_t wish = message_int(value, INSTANCE_WISH, 0);
+    int64_t rung = message_int(value, INSTANCE_RUNG, 0);
+    if (wish < 0 || wish > WISH_LAST) {
+        return "an unknown wish";
+    }
+    if (rung < 0 || rung > RUNG_LAST) {
+        return "an unknown rung";
+    }
+    record->wish = (int)wish;
+    record->rung = (int)rung;
+    record->protect = message_int(value, INSTANCE_PROTECT, 0) != 0;
+    record->paused = message_int(value, INSTANCE_PAUSED, 0) != 0;
+    record->rung_ms = message_int(value, INSTANCE_RUNG_TIME, 0);
+    record->ready_ms = message_int(value, INSTANCE_READY, 0);
+    record->in_service_ms = message_int(value, INSTANCE_IN_SERVICE, 0);
+    record->hook_ms = message_int(value, INSTANCE_HOOK, 0);
     record->lifecycle = (enum lifecycle)lifecycle;
     record->port = (unsigned)port;
     record->failures = (int)failures;

@@ -17,6 +17,7 @@ struct piece {
     char *zone;
     char *address;
     char *host_key;
+    int64_t epoch;
     bool rooted;  /* Has its root and key. */
     bool mounted; /* Lost when the host restarts. */
     bool defined;
@@ -40,6 +41,7 @@ struct context {
     struct fake_world *world;
     char *cluster;
     char *zone;
+    int64_t epoch;
 };
 
 /* A world is found by name, as a hypervisor is. */
@@ -207,6 +209,7 @@ static int fake_open(const struct provider_config *config, void **ret_context, s
     context->world = world;
     context->cluster = xstrdup(config->cluster);
     context->zone = xstrdup(config->zone);
+    context->epoch = config->epoch;
     *ret_context = context;
     return 0;
 }
@@ -230,6 +233,7 @@ static struct provider_view view_of(const struct piece *piece)
         .cluster = xstrdup(piece->cluster),
         .group = xstrdup(piece->group),
         .zone = xstrdup(piece->zone),
+        .address = xstrdup(piece->address),
         .power = piece->defined ? whole : PROVIDER_BROKEN,
         .host_key = piece->defined ? xstrdup(piece->host_key) : NULL,
     };
@@ -279,6 +283,24 @@ static int find_ours(const struct context *context, const char *id, struct piece
     return 0;
 }
 
+/* As find_ours(), before an effect: a lower epoch is refused, a higher one kept (S18). */
+static int take_ours(const struct context *context, const char *id, struct piece **ret_piece,
+                     struct err *e)
+{
+    if (find_ours(context, id, ret_piece, e) < 0) {
+        return -1;
+    }
+    struct piece *piece = *ret_piece;
+    if (piece != NULL && piece->epoch > context->epoch) {
+        return err_set(e, "a newer controller (epoch %lld) has this instance; ours is %lld (S18)",
+                       (long long)piece->epoch, (long long)context->epoch);
+    }
+    if (piece != NULL) {
+        piece->epoch = context->epoch;
+    }
+    return 0;
+}
+
 static int check(const struct provider_instance_config *config, struct err *e)
 {
     if (!text_equal(config->image, "debian-12")) {
@@ -313,6 +335,7 @@ static int ensure_steps(struct context *context, const struct provider_instance_
         (*piece)->group = xstrdup(config->group);
         (*piece)->zone = xstrdup(context->zone);
         (*piece)->address = xstrdup(config->address);
+        (*piece)->epoch = context->epoch;
     }
     if (!(*piece)->rooted) {
         if (step(world, e) < 0) {
@@ -340,7 +363,7 @@ static int fake_ensure(void *opaque, const struct provider_instance_config *conf
     struct piece *piece = NULL;
     int result = check(config, e);
     if (result == 0) {
-        result = find_ours(context, config->id, &piece, e);
+        result = take_ours(context, config->id, &piece, e);
     }
     if (result == 0 && piece != NULL && !text_equal(piece->address, config->address)) {
         result = err_set(e, "it was made with address %s, wanted is %s", piece->address,
@@ -361,7 +384,7 @@ static int fake_destroy(void *opaque, const char *id, int64_t deadline_ms, struc
     struct context *context = opaque;
     (void)deadline_ms;
     struct piece *piece = NULL;
-    if (find_ours(context, id, &piece, e) < 0) {
+    if (take_ours(context, id, &piece, e) < 0) {
         return err_wrap(e, "%s", id);
     }
     if (piece == NULL) {
@@ -381,6 +404,23 @@ static int fake_destroy(void *opaque, const char *id, int64_t deadline_ms, struc
     return 0;
 }
 
+static int fake_stop(void *opaque, const char *id, int64_t deadline_ms, struct err *e)
+{
+    struct context *context = opaque;
+    (void)deadline_ms;
+    struct piece *piece = NULL;
+    if (take_ours(context, id, &piece, e) < 0) {
+        return err_wrap(e, "%s", id);
+    }
+    if (piece != NULL && piece->running) {
+        if (step(context->world, e) < 0) {
+            return err_wrap(e, "%s", id);
+        }
+        piece->running = false;
+    }
+    return 0;
+}
+
 const struct provider_ops provider_fake = {
     .name = "fake",
     .open = fake_open,
@@ -388,4 +428,5 @@ const struct provider_ops provider_fake = {
     .list = fake_list,
     .ensure = fake_ensure,
     .destroy = fake_destroy,
+    .stop = fake_stop,
 };

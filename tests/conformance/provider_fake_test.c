@@ -46,6 +46,8 @@ static bool cut_short(struct provider_suite *suite, enum provider_suite_call cal
         struct provider_view view = {.id = NULL};
         (void)suite->ops->ensure(context, &config, &view, &e);
         provider_view_deinit(&view);
+    } else if (call == PROVIDER_SUITE_STOP) {
+        (void)suite->ops->stop(context, id, clock_now_ms() + 1000, &e);
     } else {
         (void)suite->ops->destroy(context, id, clock_now_ms() + 1000, &e);
     }

@@ -51,6 +51,14 @@ static void destroy(const char *id)
     }
 }
 
+static void stop(const char *id)
+{
+    struct err e = ERR_NULL;
+    if (suite->ops->stop(context, id, deadline(), &e) < 0) {
+        fail_msg("stop %s: %s", id, e.text);
+    }
+}
+
 /* How often ID is listed; *ret_view (the caller's) is the last of them, when there is one. */
 static unsigned find(void *in, const char *id, struct provider_view *ret_view)
 {
@@ -92,6 +100,7 @@ static void assert_listed(const char *id, enum provider_power power, const char 
     assert_string_equal(view.cluster, suite->config.cluster);
     assert_string_equal(view.group, "one");
     assert_string_equal(view.zone, suite->config.zone);
+    assert_string_equal(view.address, wanted((unsigned)(id[strlen(id) - 1] - '1')).address);
     if (key != NULL) {
         assert_string_equal(view.host_key, key);
     }
@@ -153,6 +162,10 @@ static void test_nothing_is_there(void **state)
     provider_views_free(views, count);
     destroy("one-1");
     destroy("one-1");
+    if (!suite->makes_nothing) {
+        stop("one-1");
+        assert_nothing_left("one-1");
+    }
 }
 
 static void test_ensure_makes_what_was_asked_for(void **state)
@@ -165,6 +178,7 @@ static void test_ensure_makes_what_was_asked_for(void **state)
     assert_string_equal(view.group, "one");
     assert_string_equal(view.zone, suite->config.zone);
     assert_int_equal(view.power, PROVIDER_RUNNING);
+    assert_string_equal(view.address, suite->addresses[0]);
     if (!suite->makes_nothing) {
         assert_true(text_starts(view.host_key, "ssh-ed25519 AAAA"));
         assert_listed("one-1", PROVIDER_RUNNING, view.host_key);
@@ -257,6 +271,99 @@ static void test_what_has_no_mark_is_refused(void **state)
     assert_int_equal(suite->ops->destroy(context, "one-1", deadline(), &e), -1);
     assert_non_null(strstr(e.text, "S25"));
     assert_true(suite->is_planted(suite, "one-1"));
+    e = ERR_NULL;
+    assert_int_equal(suite->ops->stop(context, "one-1", deadline(), &e), -1);
+    assert_non_null(strstr(e.text, "S25"));
+    assert_true(suite->is_planted(suite, "one-1"));
+}
+
+/* Off, read back, whole, and the same again when it is started: nothing is lost by a stop. */
+static void test_stop_keeps_everything(void **state)
+{
+    (void)state;
+    struct provider_view first = {.id = NULL};
+    struct provider_view other = {.id = NULL};
+    struct provider_view again = {.id = NULL};
+    ensure(0, &first);
+    ensure(1, &other);
+    stop("one-1");
+    assert_listed("one-1", PROVIDER_OFF, first.host_key);
+    assert_listed("one-2", PROVIDER_RUNNING, other.host_key);
+    stop("one-1");
+    assert_listed("one-1", PROVIDER_OFF, first.host_key);
+    ensure(0, &again);
+    assert_string_equal(first.host_key, again.host_key);
+    assert_listed("one-1", PROVIDER_RUNNING, first.host_key);
+    stop("one-1");
+    destroy("one-1");
+    assert_nothing_left("one-1");
+    provider_view_deinit(&first);
+    provider_view_deinit(&other);
+    provider_view_deinit(&again);
+}
+
+static void test_stop_is_refused_without_a_switch(void **state)
+{
+    (void)state;
+    struct err e = ERR_NULL;
+    assert_int_equal(suite->ops->stop(context, "one-1", deadline(), &e), -1);
+    assert_true(text_starts(e.text, "one-1 is not made by a provider that can switch it off"));
+}
+
+/* A refused call says both epochs and that it is S18, and changes nothing. */
+static void assert_too_old(int result, const struct err *e, const char *key)
+{
+    assert_int_equal(result, -1);
+    assert_true(text_starts(e->text, "one-1: a newer controller (epoch 7)"));
+    assert_non_null(strstr(e->text, "ours is 6 (S18)"));
+    assert_null(strchr(e->text, '\n'));
+    assert_listed("one-1", PROVIDER_RUNNING, key);
+}
+
+static void *open_with(int64_t epoch)
+{
+    struct provider_config config = suite->config;
+    struct err e = ERR_NULL;
+    void *opened = NULL;
+    config.epoch = epoch;
+    if (suite->ops->open(&config, &opened, &e) < 0) {
+        fail_msg("open: %s", e.text);
+    }
+    return opened;
+}
+
+static void test_a_lower_epoch_is_refused(void **state)
+{
+    (void)state;
+    struct provider_view view = {.id = NULL};
+    struct provider_view again = {.id = NULL};
+    struct provider_instance_config config = wanted(0);
+    void *const before = context;
+    void *const newer = open_with(7);
+    void *const older = open_with(6);
+    /* Made by an older one, taken over by a look of the newer. */
+    struct err e = ERR_NULL;
+    assert_int_equal(suite->ops->ensure(older, &config, &view, &e), 0);
+    assert_int_equal(suite->ops->ensure(newer, &config, &again, &e), 0);
+    provider_view_deinit(&again);
+    int result = suite->ops->stop(older, "one-1", deadline(), &e);
+    assert_too_old(result, &e, view.host_key);
+    result = suite->ops->destroy(older, "one-1", deadline(), &e);
+    assert_too_old(result, &e, view.host_key);
+    result = suite->ops->ensure(older, &config, &again, &e);
+    assert_too_old(result, &e, view.host_key);
+    context = older; /* To look is no effect. */
+    assert_listed("one-1", PROVIDER_RUNNING, view.host_key);
+    /* The same epoch goes on, and what it left is gone with the instance. */
+    context = newer;
+    stop("one-1");
+    assert_listed("one-1", PROVIDER_OFF, view.host_key);
+    destroy("one-1");
+    context = before;
+    assert_nothing_left("one-1");
+    provider_view_deinit(&view);
+    suite->ops->close(newer);
+    suite->ops->close(older);
 }
 
 static void test_off_is_seen_and_mended(void **state)
@@ -312,6 +419,9 @@ static void test_bad_ids_are_refused(void **state)
         config.id = bad[i];
         assert_int_equal(suite->ops->ensure(context, &config, &view, &e), -1);
         assert_int_equal(suite->ops->destroy(context, bad[i], deadline(), &e), -1);
+        assert_non_null(strstr(e.text, "not a name"));
+        e = ERR_NULL;
+        assert_int_equal(suite->ops->stop(context, bad[i], deadline(), &e), -1);
         assert_non_null(strstr(e.text, "not a name"));
     }
 }
@@ -409,6 +519,43 @@ static void test_destroy_cut_short_is_finished(void **state)
     }
 }
 
+static void test_stop_cut_short_is_finished(void **state)
+{
+    (void)state;
+    need(suite->cut_short != NULL);
+    bool cut = true;
+    for (unsigned step = 0; cut; step++) {
+        struct provider_view view = {.id = NULL};
+        ensure(0, &view);
+        cut = suite->cut_short(suite, PROVIDER_SUITE_STOP, "one-1", step);
+        stop("one-1");
+        assert_listed("one-1", PROVIDER_OFF, view.host_key);
+        provider_view_deinit(&view);
+    }
+}
+
+/* What an ensure() that was cut short has left can be stopped, and is finished after that. */
+static void test_ensure_cut_short_can_be_stopped(void **state)
+{
+    (void)state;
+    need(suite->cut_short != NULL);
+    bool cut = true;
+    for (unsigned step = 0; cut; step++) {
+        cut = suite->cut_short(suite, PROVIDER_SUITE_ENSURE, "one-1", step);
+        stop("one-1");
+        struct provider_view view = {.id = NULL};
+        if (find(context, "one-1", &view) > 0) {
+            assert_int_not_equal(view.power, PROVIDER_RUNNING);
+        }
+        provider_view_deinit(&view);
+        ensure(0, &view);
+        assert_listed("one-1", PROVIDER_RUNNING, view.host_key);
+        provider_view_deinit(&view);
+        destroy("one-1");
+        assert_nothing_left("one-1");
+    }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int provider_suite_run(struct provider_suite *run)
@@ -423,18 +570,23 @@ int provider_suite_run(struct provider_suite *run)
         TEST(test_another_cluster_has_no_part_in_it),
         TEST(test_what_has_no_mark_is_refused),
         TEST(test_off_is_seen_and_mended),
+        TEST(test_stop_keeps_everything),
+        TEST(test_a_lower_epoch_is_refused),
         TEST(test_host_started_anew),
         TEST(test_bad_settings_are_refused),
         TEST(test_another_address_is_not_taken_for_it),
         TEST(test_ensure_cut_short_is_finished),
         TEST(test_ensure_cut_short_is_removed),
         TEST(test_destroy_cut_short_is_finished),
+        TEST(test_stop_cut_short_is_finished),
+        TEST(test_ensure_cut_short_can_be_stopped),
     };
     const struct CMUnitTest without_making[] = {
         TEST(test_nothing_is_there),
         TEST(test_ensure_makes_what_was_asked_for),
         TEST(test_destroy_leaves_nothing),
         TEST(test_bad_ids_are_refused),
+        TEST(test_stop_is_refused_without_a_switch),
     };
     suite = run;
     return suite->makes_nothing

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum provider_suite_call { PROVIDER_SUITE_ENSURE, PROVIDER_SUITE_DESTROY };
+enum provider_suite_call { PROVIDER_SUITE_ENSURE, PROVIDER_SUITE_DESTROY, PROVIDER_SUITE_STOP };
 
 struct provider_suite {
     const struct provider_ops *ops;

@@ -309,6 +309,7 @@ static const char fake_systemctl[] =
     "case $1 in\n"
     "start) [ ! -e $D/broken ] || { echo 'Job for web.service failed.'; exit 1; }\n"
     "  ln -sfn x $u/invocation:$2;;\n"
+    "restart) [ ! -e $D/broken ] || { echo 'Job for web.service failed.'; exit 1; };;\n"
     "stop) rm -f $u/invocation:$2;;\n"
     "enable) ln -sfn x $e/multi-user.target.wants/$2;;\n"
     "disable) rm -f $e/multi-user.target.wants/$2;;\n"
@@ -338,6 +339,50 @@ static void test_service(void **state)
     host_apply(host, "[service web]\n");
     assert_results(host, "failed service web\n");
     assert_contains(host->report.text, "Job for web.service failed");
+    assert_contains(host->report.text, "cannot bind");
+}
+
+/* The calls to systemctl that start or restart something, in order. */
+static void assert_started(struct host *host, const char *expected)
+{
+    host_sh(host, "grep -E ' (re)?start ' $D/calls >$D/started; rm $D/calls");
+    assert_file(host, "started", expected);
+}
+
+static void test_services_restarted(void **state)
+{
+    struct host *host = *state;
+    struct role_run_options options = host_options(host);
+    static const char ini[] = "[service web]\n[service db]\n[service db.service]\n"
+                              "[service job]\nstate = any\nenabled = any\n"
+                              "[service old]\nstate = stopped\nenabled = any\n";
+    host_stub(host, "systemctl", fake_systemctl);
+    host_apply(host, ini);
+    assert_started(host, "systemctl start web.service\nsystemctl start db.service\n");
+    options.restart = true;
+    options.check = true;
+    host_run(host, ini, &options); /* Says what it would do, and does not. */
+    assert_results(host, "changed service web\nchanged service db\nchanged service db.service\n"
+                         "ok service job\nok service old\n");
+    assert_contains(host->results[0].text, "to do: restart");
+    host_sh(host, "! grep -q ' restart ' $D/calls && rm -f $D/calls");
+    options.check = false;
+    host_run(host, ini, &options);
+    assert_results(host, "changed service web\nchanged service db\nok service db.service\n"
+                         "ok service job\nok service old\n");
+    assert_contains(host->results[0].text, "to do: restart");
+    assert_started(host, "systemctl restart web.service\nsystemctl restart db.service\n");
+    /* What is down is started, once, also when systemd had given it up. */
+    host_sh(host, "rm $D/root/run/systemd/units/invocation:db.service");
+    host_run(host, ini, &options);
+    host_sh(host, "grep -q 'systemctl reset-failed db.service' $D/calls");
+    assert_started(host, "systemctl restart web.service\nsystemctl start db.service\n");
+    host_apply(host, ini);
+    assert_results(host, "ok service web\nok service db\nok service db.service\n"
+                         "ok service job\nok service old\n");
+    host_write(host, "broken", "", 0644);
+    host_run(host, ini, &options);
+    assert_results(host, "failed service web\n");
     assert_contains(host->report.text, "cannot bind");
 }
 
@@ -446,6 +491,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sysctl, host_setup, host_teardown),
         cmocka_unit_test_setup_teardown(test_user, host_setup, host_teardown),
         cmocka_unit_test_setup_teardown(test_service, host_setup, host_teardown),
+        cmocka_unit_test_setup_teardown(test_services_restarted, host_setup, host_teardown),
         cmocka_unit_test_setup_teardown(test_service_by_its_processes, host_setup, host_teardown),
         cmocka_unit_test_setup_teardown(test_release, host_setup, host_teardown),
         cmocka_unit_test_setup_teardown(test_database, host_setup, host_teardown),

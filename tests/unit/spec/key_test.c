@@ -18,7 +18,7 @@
 static void test_table(void **state)
 {
     (void)state;
-    assert_int_equal(section_kind_count, SECTION_HOST + 1);
+    assert_int_equal(section_kind_count, SECTION_HOOK + 1);
     for (size_t i = 0; i < section_kind_count; i++) {
         const struct section_kind *kind = &section_kinds[i];
         assert_int_equal(kind->id, i);

@@ -1,0 +1,21 @@
+/*
+ * Which boot of a host this is: two answers differ exactly when the host was started in between.
+ *
+ * The kernel's boot id alone does not do: in a container it is the machine's. The start time of the
+ * first program (in ticks since the machine's boot) tells one start of a container from another.
+ */
+#ifndef CONTROLLER_BOOT_H
+#define CONTROLLER_BOOT_H
+
+#include "net/ssh_link.h"
+
+#define BOOT_ID_SIZE 80
+
+/*
+ * Asks the host over LINK: "2f1c...-....4711". Empty, with SSH_OK and the reason in E, when what
+ * came back is no such thing. On anything but SSH_OK the link is of no more use.
+ */
+enum ssh_outcome boot_read(struct ssh_link *link, int64_t deadline_ms, char ret_id[BOOT_ID_SIZE],
+                           struct err *e);
+
+#endif
