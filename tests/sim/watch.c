@@ -687,8 +687,8 @@ static void check_drained(struct watch *w, struct engine *e, const struct action
                           size_t host)
 {
     bool strikes = action->kind == ACTION_CONFIGURE || action->kind == ACTION_TERMINATE ||
-                   action->kind == ACTION_RESTART ||
-                   action->kind == ACTION_REBOOT || action->kind == ACTION_CYCLE;
+                   action->kind == ACTION_RESTART || action->kind == ACTION_REBOOT ||
+                   action->kind == ACTION_CYCLE;
     if (strikes && truth_has_traffic(&e->truth, &e->spec, host) &&
         truth_ready(&e->truth, &e->spec, host) && !any_libelled(e)) {
         watch_fail(w, e, WATCH_DRAINED, "%s: %s, and it still has traffic",
@@ -796,9 +796,8 @@ void watch_on_end(struct watch *w, struct engine *e, const struct engine_job *jo
         id->rung = job->action.kind;
         id->rung_ms = e->now_ms;
         /* It was not done, as far as anybody knows. */
-        id->open = id->open &&
-                   (outcome == OUTCOME_DONE ||
-                    !came_back(&e->controller.world.instances[job->action.instance]));
+        id->open = id->open && (outcome == OUTCOME_DONE ||
+                                !came_back(&e->controller.world.instances[job->action.instance]));
     }
     if (outcome == OUTCOME_DONE &&
         (job->action.kind == ACTION_CONFIGURE || job->action.kind == ACTION_LAUNCH)) {
@@ -933,9 +932,8 @@ static bool is_well(const struct engine *e, size_t host)
 {
     const struct truth_host *h = &e->truth.hosts[host];
     return truth_alive(&e->truth, host) && (truth_reached(&e->truth, host) || h->blind) &&
-           h->configured &&
-           h->service && h->custom && !h->doomed && truth_ready(&e->truth, &e->spec, host) &&
-           !h->disk_full;
+           h->configured && h->service && h->custom && !h->doomed &&
+           truth_ready(&e->truth, &e->spec, host) && !h->disk_full;
 }
 
 void watch_on_truth(struct watch *w, struct engine *e)
