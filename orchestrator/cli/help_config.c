@@ -241,7 +241,7 @@ static json_t *json_of_key(const struct key *key)
     set_text(object, "default", key->fallback != NULL ? key->fallback : key->fallback_note);
     json_object_set_new(object, "required", json_boolean(key->required));
     json_object_set_new(object, "repeated", json_boolean(key->repeated));
-    if (key->max > 0 && key->type != KEY_TEXT) {
+    if (key->max > 0 && key->type != KEY_TEXT && key->type != KEY_LINE) {
         set_number(object, "min", key, key->min);
         set_number(object, "max", key, key->max);
     }

@@ -40,6 +40,7 @@ void members_free(struct controller *c)
     free(c->world.balancers);
     free(c->world.targets);
     free(c->world.room);
+    free(c->answered);
     free(c->world.groups);
     free(c->world.zones);
     free(c->decision.actions);
@@ -197,6 +198,7 @@ int members_load(struct controller *c, struct err *e)
         record_instance_list_free(records, count);
         return -1;
     }
+    c->answered = xcalloc(c->spec->provider_count + 1, sizeof(*c->answered));
     size_t wanted = count + 16;
     for (size_t g = 0; g < c->spec->group_count; g++) {
         wanted += (size_t)c->spec->groups[g].max + c->spec->groups[g].desired;
@@ -301,7 +303,9 @@ void members_count_room(struct controller *c)
             size_t hosts = 0;
             size_t addresses = 0;
             free_host(c, g, z, &hosts);
-            if (libvirt_provider(c, z) != SPEC_NONE) {
+            /* S21: who has not answered may have hosts that the records do not know. */
+            size_t provider = libvirt_provider(c, z);
+            if (provider != SPEC_NONE && (c->answered[provider] || c->journal == NULL)) {
                 free_address(c, z, &addresses);
             }
             c->world.room[g * c->spec->zone_count + z] = hosts + addresses;
@@ -388,7 +392,8 @@ void members_compact(struct controller *c)
     size_t *moved = xcalloc(w->instance_count, sizeof(*moved));
     size_t kept = 0;
     for (size_t i = 0; i < w->instance_count; i++) {
-        bool gone = w->instances[i].lifecycle == LIFECYCLE_TERMINATED && !c->members[i].probed;
+        bool gone = w->instances[i].lifecycle == LIFECYCLE_TERMINATED &&
+                    !c->members[i].probed[CHECK_READINESS] && !c->members[i].probed[CHECK_LIVENESS];
         moved[i] = gone ? WORLD_NONE : kept;
         if (gone) {
             member_deinit(&c->members[i]);

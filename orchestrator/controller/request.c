@@ -52,6 +52,12 @@ size_t controller_bastions(const struct controller *c, size_t index, size_t ret_
     return count;
 }
 
+bool controller_is_direct(const struct controller *c, size_t index)
+{
+    size_t bastions[SSH_JUMP_MAX];
+    return controller_bastions(c, index, bastions) == 0;
+}
+
 void request_target(const struct controller *c, size_t index, struct message *request)
 {
     const struct record_instance *r = &c->members[index].record;

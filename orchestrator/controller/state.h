@@ -22,7 +22,8 @@ struct member {
     struct controller_item *items; /* Owned. */
     size_t item_count;
     size_t item_capacity;
-    bool probed;                /* The prober was given it. */
+    bool probed[2];             /* By enum check_role: the prober was given it. */
+    bool probe_anew;            /* What the prober said was of the host as it was before. */
     bool listed;                /* Named in the answer its provider is giving. */
     int64_t acted_ms;           /* When an action on it last began or ended. */
     enum action_kind last_kind; /* Of the action that ended last. */
@@ -62,6 +63,7 @@ struct controller {
     struct prober *prober;    /* NULL until something is to be probed. */
     uint64_t context_version; /* Rises whenever what roles see of other instances changes. */
     size_t lists_open;        /* Provider lists still awaited. */
+    bool *answered;           /* Beside spec->providers: it has answered once. */
     bool all_listed;          /* Every provider has answered once, one way or the other. */
     size_t looks_open;        /* Looks at balancers still awaited. */
     int64_t listed_ms;        /* When providers were last asked; looked_ms: balancers. */
@@ -112,7 +114,8 @@ void loop_decide(struct controller *c);
 enum controller_end loop_end(const struct controller *c);
 
 /* probes.c */
-bool probes_want(const struct controller *c, size_t index);
+/* Should the prober follow it now? */
+bool probes_want(const struct controller *c, size_t index, enum check_role role);
 int probes_update(struct controller *c, struct err *e);
 void probes_hear(struct controller *c);
 
@@ -131,6 +134,8 @@ void members_compact(struct controller *c);
 void member_to_record(struct controller *c, size_t index);
 void member_clear_items(struct member *m);
 void members_count_room(struct controller *c);
+/* Reached without a bastion, so that the prober can see it. */
+bool controller_is_direct(const struct controller *c, size_t index);
 bool member_is_static(const struct controller *c, size_t index);
 size_t member_provider(const struct controller *c, size_t index); /* SPEC_NONE when gone. */
 
@@ -161,6 +166,6 @@ void result_unstarted(struct controller *c, struct running *running, const char 
 void result_expect_targets(struct controller *c, size_t balancer);
 void result_fail(struct controller *c, const struct action *action, enum work_outcome outcome,
                  const char *text);
-void result_transition(void *context, const char *id, enum world_health health, const char *text);
+void result_transition(struct controller *c, const struct check_transition *transition);
 
 #endif

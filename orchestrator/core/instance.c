@@ -345,9 +345,10 @@ static bool is_too_old(struct step *s, size_t instance)
 
 static void step_member(struct step *s, size_t instance)
 {
-    /* A failure is about the host as it is; what is wished of it begins anew. */
-    if (mend_launch(s, instance) || mend_instance(s, instance) || follow_wish(s, instance) ||
-        mend_held_by_failure(s, instance) || is_too_old(s, instance) || check(s, instance)) {
+    /* The check comes first: it alone can say that what it found bad is well again. A failure is
+       about the host as it is; what is wished of it begins anew. */
+    if (check(s, instance) || mend_launch(s, instance) || mend_instance(s, instance) ||
+        follow_wish(s, instance) || mend_held_by_failure(s, instance) || is_too_old(s, instance)) {
         return;
     }
     advance(s, instance);

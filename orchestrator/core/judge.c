@@ -75,7 +75,7 @@ static bool off(const struct world_instance *it)
 
 static bool is_judged(const struct bench *b, const struct world_instance *it)
 {
-    if (it->group == WORLD_NONE || !it->configured || it->busy) {
+    if (it->group == WORLD_NONE || !it->configured || (it->busy && it->changing)) {
         return false;
     }
     if ((b->world->groups[it->group].suspended & WORLD_PROCESS_HEALTH_CHECK) != 0) {

@@ -35,11 +35,6 @@ static int64_t again_at_ms(const struct step *s, const struct world_instance *it
     return given_up ? INT64_MAX : it->failed_ms + retry_ms(it);
 }
 
-bool mend_may_be_tried(const struct step *s, size_t instance)
-{
-    return s->world->now_ms >= again_at_ms(s, &s->world->instances[instance]);
-}
-
 bool mend_held_by_failure(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];

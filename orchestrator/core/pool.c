@@ -124,9 +124,10 @@ void pool_step_balancer(struct step *s, size_t balancer)
 {
     const struct world_balancer *b = &s->world->balancers[balancer];
     const struct world_instance *it = &s->world->instances[b->instance];
-    bool quiet = !it->busy && mend_may_be_tried(s, b->instance) && !s->survey->acted[b->instance];
+    bool quiet = !it->busy && !s->survey->acted[b->instance];
     if (!quiet || !step_balancer_free(s, balancer) || !step_balancer_usable(s, balancer) ||
-        it->drift != WORLD_DRIFT_NONE || it->group == WORLD_NONE) {
+        it->drift == WORLD_DRIFT_UNKNOWN || it->group == WORLD_NONE || b->sync == WORLD_SYNC_DONE ||
+        mend_held_by_failure(s, b->instance)) {
         return;
     }
     const char *name = step_frontend_name(s, balancer);

@@ -66,8 +66,6 @@ bool mend_instance(struct step *s, size_t instance);
 bool mend_launch(struct step *s, size_t instance);
 /* True when a failure in the past forbids to act now; a hold was said. */
 bool mend_held_by_failure(struct step *s, size_t instance);
-/* The opposite, and nothing is said. */
-bool mend_may_be_tried(const struct step *s, size_t instance);
 
 /* instance.c, group.c: one instance's next step, one group's size. */
 void instance_step(struct step *s, size_t instance);

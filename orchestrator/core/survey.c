@@ -177,7 +177,7 @@ static bool is_baked(const struct survey *s, const struct world_instance *it)
 }
 
 /* Being changed, repaired or removed, after it had been in service once. */
-static bool is_changing(const struct world_instance *it)
+static bool is_changing(const struct spec *spec, const struct world_instance *it)
 {
     switch (it->lifecycle) {
     case LIFECYCLE_DRAINING:
@@ -185,7 +185,11 @@ static bool is_changing(const struct world_instance *it)
     case LIFECYCLE_TERMINATING_WAIT: return true;
     case LIFECYCLE_PENDING:
     case LIFECYCLE_PENDING_WAIT: return it->in_service_ms != 0;
-    case LIFECYCLE_IN_SERVICE: return it->busy && it->changing;
+    case LIFECYCLE_IN_SERVICE:
+        /* Changed in place, and that failed: what broke it must not break the next (S7). */
+        return (it->busy && it->changing) ||
+               (spec->groups[it->group].pool == SPEC_NONE && it->drift == WORLD_DRIFT_PENDING &&
+                it->failure != WORLD_FAILURE_NONE);
     case LIFECYCLE_STANDBY:
     case LIFECYCLE_QUARANTINED:
     case LIFECYCLE_DETACHED:
@@ -243,7 +247,7 @@ static void count_instance(struct survey *s, size_t i)
     } else {
         count_member(s, i);
     }
-    if (is_changing(it)) {
+    if (is_changing(s->spec, it)) {
         g->changing++;
         g->change = g->change == WORLD_NONE ? i : g->change;
         s->disrupted++;

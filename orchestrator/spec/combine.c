@@ -1,11 +1,21 @@
 /* What cannot be together in one cluster: zones, providers, groups, frontends. */
+#include "base/err.h"
 #include "base/str.h"
+#include "base/words.h"
 #include "spec/load.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define GROUP_NAME_MAX 57 /* So that NAME-10000 is a host name. */
 #define SSH_PORT       22
+
+static void check_zone_count(struct load *load, struct load_section *section)
+{
+    if (section->index == SPEC_ZONES_MAX) {
+        load_problem(load, section, NULL, "a cluster has at most %d zones", SPEC_ZONES_MAX);
+    }
+}
 
 static void check_gateway(struct load *load, struct load_section *section)
 {
@@ -135,6 +145,52 @@ static void check_sizes(struct load *load, struct load_section *section)
         load_problem(load, section, NULL,
                      "the name is longer than %d letters: NAME-1 is to be a host's name",
                      GROUP_NAME_MAX);
+    }
+}
+
+/* The check-command and when it is run. */
+static void check_health_command(struct load *load, struct load_section *section)
+{
+    static const char *const with_command[] = {"check-every", "check-timeout"};
+    const struct spec_group *g = section->object;
+    if (!load_good(section, "check-command")) {
+        return;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        if (g->check_command == NULL && load_given(section, with_command[i]) &&
+            load_good(section, with_command[i])) {
+            load_problem(load, section, with_command[i], "goes with check-command only");
+        }
+    }
+    if (load_good(section, "check-every") && load_good(section, "check-timeout") &&
+        g->check_timeout_ms > g->check_every_ms) {
+        load_problem(load, section, "check-timeout",
+                     "longer than the time between two checks (check-every)");
+    }
+}
+
+/* Hosts to spare are those beside the healthy minimum, while one is out for a step. */
+static void check_spare(struct load *load, struct load_section *section)
+{
+    static const char *const counted[] = {"spare", "pool",        "min",        "desired",
+                                          "max",   "healthy-min", "healthy-max"};
+    const struct spec_group *g = section->object;
+    for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++) {
+        if (!load_good(section, counted[i])) {
+            return;
+        }
+    }
+    uint64_t minimum = ((uint64_t)g->desired * g->healthy_min_percent + 99) / 100;
+    uint64_t surge = (uint64_t)g->desired * g->healthy_max_percent / 100;
+    uint64_t most = surge > g->max ? surge : g->max;
+    if (g->spare > 0 && g->pool == SPEC_NONE) {
+        load_problem(load, section, "spare", "counts the members of a pool, but there is none");
+    } else if (g->spare > 0 && minimum + g->spare + 1 > most) {
+        load_problem(load, section, "spare",
+                     "no step could ever be taken: with one instance out there must be %" PRIu64
+                     " (healthy-min of desired) and %u to spare, but there are never more than "
+                     "%" PRIu64 "; raise max",
+                     minimum, g->spare, most);
     }
 }
 
@@ -323,27 +379,59 @@ static void check_login(struct load *load)
     }
 }
 
-/* One hook for each group and transition. */
-static void check_hook(struct load *load, struct load_section *section)
+/* The hook that an earlier section has on the same transition of the same group. */
+static const struct load_section *hook_before(const struct load *load,
+                                              const struct load_section *section)
 {
     const struct spec_hook *hook = section->object;
-    if (hook->group == SPEC_NONE || !load_good(section, "on")) {
-        return;
-    }
     const struct load_section *other;
     size_t i = 0;
     while ((other = load_next(load, SECTION_HOOK, &i)) != section) {
-        const struct spec_hook *before = other->object;
-        if (before->group == hook->group && load_good(other, "on") && before->on == hook->on) {
-            load_problem(load, section, "on", "group %s has the hook %s for this already",
-                         load->spec->groups[hook->group].name, before->name);
-            return;
+        const struct spec_hook *h = other->object;
+        if (h->group == hook->group && load_good(other, "on") && load_given(other, "on") &&
+            h->on == hook->on) {
+            return other;
         }
     }
-    if (load_good(section, "limit") && load_good(section, "heartbeat") &&
-        load_given(section, "limit") && load_given(section, "heartbeat") &&
-        hook->heartbeat_ms > hook->limit_ms) {
+    return NULL;
+}
+
+static void check_hook_times(struct load *load, struct load_section *section)
+{
+    const struct spec_hook *hook = section->object;
+    if (!load_good(section, "limit") || !load_good(section, "heartbeat")) {
+        return;
+    }
+    if (hook->heartbeat_ms > hook->limit_ms) {
         load_problem(load, section, "heartbeat", "longer than the limit of the whole");
+    } else if (hook->limit_ms > hook->heartbeat_ms * LOAD_HOOK_HEARTBEATS) {
+        load_problem(load, section, "limit", "longer than %d heartbeats; raise heartbeat",
+                     LOAD_HOOK_HEARTBEATS);
+    }
+}
+
+/* At most one hook for each group and transition. */
+static void check_hook(struct load *load, struct load_section *section)
+{
+    const struct spec_hook *hook = section->object;
+    struct err e = ERR_NULL;
+    char **words = NULL;
+    size_t count;
+    if (hook->command != NULL && words_split(hook->command, &words, &count, &e) != 0) {
+        load_problem(load, section, "run", "%s", e.text);
+    }
+    words_free(words);
+    check_hook_times(load, section);
+    if (hook->group == SPEC_NONE || !load_given(section, "on") || !load_good(section, "on")) {
+        return;
+    }
+    const struct load_section *first = hook_before(load, section);
+    if (first != NULL) {
+        load_problem(load, section, "on",
+                     "group %s has [hook %s] at %s:%u for this already; it can have one for each "
+                     "of launch and terminate",
+                     load->spec->groups[hook->group].name, first->ini->name, first->ini->file,
+                     first->ini->line);
     }
 }
 
@@ -357,6 +445,7 @@ void load_check_combinations(struct load *load)
         }
         switch (section->kind->id) {
         case SECTION_ZONE:
+            check_zone_count(load, section);
             check_gateway(load, section);
             check_overlap(load, section);
             check_room(load, section);
@@ -364,6 +453,8 @@ void load_check_combinations(struct load *load)
         case SECTION_PROVIDER: check_provider(load, section); break;
         case SECTION_GROUP:
             check_sizes(load, section);
+            check_health_command(load, section);
+            check_spare(load, section);
             check_group_zones(load, section);
             check_template(load, section);
             break;

@@ -345,16 +345,18 @@ static const struct key group_keys[] = {
      .words = WORDS("replace", "restart", "none"),
      .fallback_note = "replace for a group with a pool, restart for one without",
      .help =
-         "What is done about an instance that is bad when restarting its services, a reboot and "
-         "a power-cycle did not help: replace it by a new one; restart: never, only start it "
-         "again; none: nothing at all is done, it is only said."},
+         "What is done about an instance that is bad. replace: when restarting its services, a "
+         "reboot and a power-cycle do not help, a new one takes its place. restart: it is started "
+         "again, never replaced: its data or its address is worth keeping. none: it is only "
+         "said."},
     {.name = "spare",
      .type = KEY_COUNT,
      .offset = GROUP(spare),
      .fallback = "0",
      .max = 10,
-     .help = "How many more hosts may be lost at any step of a change without breaking the healthy "
-             "minimum: a step that could is refused. plan shows the proof for one."},
+     .help = "How many hosts of its pool may be lost at any step of a change without breaking the "
+             "healthy minimum: a step that leaves fewer to spare is refused. plan shows the proof "
+             "for one."},
     {.name = "bake",
      .type = KEY_DURATION,
      .offset = GROUP(bake_ms),
@@ -397,8 +399,8 @@ static const struct key group_keys[] = {
      .type = KEY_LINE,
      .offset = GROUP(check_command),
      .max = 4096,
-     .help = "A command that is run on each host as root: exit status 0 means healthy. Beside the "
-             "pool's check, not in its place.",
+     .help = "A command that is run on each host as root, over SSH, by sh: exit status 0 means "
+             "healthy. Beside the pool's check, not in its place.",
      .example = "test -e /srv/data/mounted"},
     {.name = "check-every",
      .type = KEY_DURATION,
@@ -413,7 +415,8 @@ static const struct key group_keys[] = {
      .fallback = "10s",
      .min = 100,
      .max = MINUTES(10),
-     .help = "How long the check-command may take."},
+     .help = "How long the check-command may take; longer means unhealthy. Left out, it is no "
+             "longer than check-every."},
 };
 
 /* Defaults and limits of lifecycle hooks are those of AWS:
@@ -444,9 +447,10 @@ static const struct key hook_keys[] = {
      .offset = HOOK(command),
      .max = 4096,
      .required = true,
-     .help = "The command. Exit status 0 means go on. It finds LAMPLIGHTER_INSTANCE, _GROUP, "
-             "_ADDRESS, _ZONE, _CLUSTER and _TRANSITION in its environment, and may be run again "
-             "when a controller was cut off.",
+     .help = "The command, as words, without a shell: for one, write sh -c '...'. Exit status 0 "
+             "means go on. It finds LAMPLIGHTER_INSTANCE, _GROUP, _ADDRESS, _ZONE, _CLUSTER and "
+             "_TRANSITION in its environment, and may be run again when a controller was cut "
+             "off.",
      .example = "/etc/lamplighter/hooks/register"},
     {.name = "heartbeat",
      .type = KEY_DURATION,
@@ -454,14 +458,16 @@ static const struct key hook_keys[] = {
      .fallback = "3600s",
      .min = SECONDS(1),
      .max = HOURS(2),
-     .help = "How long it may be silent; a line of its output is a heartbeat."},
+     .help = "How long it may be silent; a line of its output is a heartbeat. Left out, it is no "
+             "longer than the limit."},
     {.name = "limit",
      .type = KEY_DURATION,
      .offset = HOOK(limit_ms),
      .fallback = "48h",
      .min = SECONDS(1),
      .max = HOURS(48),
-     .help = "How long it may take as a whole."},
+     .help = "How long it may take as a whole, at most 100 heartbeats. Left out, it is no longer "
+             "than those."},
     {.name = "default",
      .type = KEY_CHOICE,
      .offset = HOOK(result),

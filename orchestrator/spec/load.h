@@ -17,6 +17,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* A lifecycle hook may take so many heartbeats as a whole, as with AWS. */
+#define LOAD_HOOK_HEARTBEATS 100
+
 struct err;
 struct problem_list;
 

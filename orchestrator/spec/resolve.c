@@ -124,6 +124,22 @@ static void resolve_group(struct load *load, struct load_section *section)
     if (!load_given(section, "zones")) {
         set_zones(load->spec, group);
     }
+    if (!load_given(section, "check-timeout") && group->check_timeout_ms > group->check_every_ms) {
+        group->check_timeout_ms = group->check_every_ms;
+    }
+}
+
+/* What is left out gives way to what is written. */
+static void resolve_hook(struct load_section *section)
+{
+    struct spec_hook *hook = section->object;
+    int64_t most_ms = hook->heartbeat_ms * LOAD_HOOK_HEARTBEATS;
+    if (!load_given(section, "limit") && hook->limit_ms > most_ms) {
+        hook->limit_ms = most_ms;
+    }
+    if (!load_given(section, "heartbeat") && hook->heartbeat_ms > hook->limit_ms) {
+        hook->heartbeat_ms = hook->limit_ms;
+    }
 }
 
 /*
@@ -311,8 +327,8 @@ static void resolve_section(struct load *load, struct load_section *section)
     case SECTION_SIZE:
     case SECTION_POOL:
     case SECTION_FRONTEND:
-    case SECTION_HOST:
-    case SECTION_HOOK: break;
+    case SECTION_HOST: break;
+    case SECTION_HOOK: resolve_hook(section); break;
     }
 }
 

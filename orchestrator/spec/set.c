@@ -443,10 +443,7 @@ int load_set(struct load *load, const struct load_section *section, const struct
     case KEY_YESNO: return set_yesno(&in, e);
     case KEY_CHOICE: return set_choice(&in, e);
     case KEY_WORD: return set_word(&in, e);
-    case KEY_LINE:
-        return set_text_if(
-            &in, *text != '\0' && strlen(text) <= (size_t)key->max && strchr(text, '\n') == NULL,
-            e);
+    case KEY_LINE: return set_text_if(&in, value_is_line(text, (size_t)key->max), e);
     case KEY_TEXT: return set_text_if(&in, value_is_word(text, (size_t)key->max), e);
     case KEY_NAME: return set_text_if(&in, text_is_name(text), e);
     case KEY_USER: return set_text_if(&in, value_is_user(text), e);

@@ -15,6 +15,8 @@
 struct problem_list;
 
 #define SPEC_NONE ((size_t)-1)
+/* So many zones a file may have; core/world.h counts on it. */
+#define SPEC_ZONES_MAX 256
 
 /* Where something stands in the user's files; for messages. */
 struct spec_place {
@@ -159,12 +161,12 @@ struct spec_group {
     unsigned spare;      /* Hosts that may be lost at any step, beside its own; default 0. */
     int64_t bake_ms;     /* Default 10 s. */
     int64_t cooldown_ms; /* Default 300 s. */
-    enum spec_termination termination;
-    int64_t max_lifetime_ms;  /* 0: no limit. */
-    unsigned breaker_percent; /* Default 33; 100: no breaker. */
-    char *check_command;      /* On the host, as root; NULL: none. */
-    int64_t check_every_ms;
-    int64_t check_timeout_ms;
+    enum spec_termination termination; /* Default OLDEST_TEMPLATE. */
+    int64_t max_lifetime_ms;           /* 0: no limit. */
+    unsigned breaker_percent;          /* Default 33; 100: no breaker. */
+    char *check_command;               /* For sh on the host, as root; NULL: none. */
+    int64_t check_every_ms;            /* Default 30 s. */
+    int64_t check_timeout_ms;          /* Default 10 s; at most check_every_ms. */
     struct spec_setting_list settings;
 };
 
@@ -178,9 +180,9 @@ struct spec_hook {
     size_t group;
     enum spec_hook_on on;
     enum spec_hook_where where;
-    char *command;                /* One line, for sh. */
-    int64_t heartbeat_ms;         /* Default 3600 s. */
-    int64_t limit_ms;             /* Default 48 h. */
+    char *command;                /* One line of words (base/words.h), without a shell. */
+    int64_t heartbeat_ms;         /* Silence that ends it; default 3600 s, at most limit_ms. */
+    int64_t limit_ms;             /* Default 48 h, at most 100 heartbeats. */
     enum spec_hook_result result; /* When it fails or its time is over; default ABANDON. */
 };
 

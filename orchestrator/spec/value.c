@@ -142,6 +142,18 @@ bool value_is_word(const char *text, size_t max)
     return *text != '\0' && strlen(text) <= max;
 }
 
+bool value_is_line(const char *text, size_t max)
+{
+    bool blank = true;
+    for (const char *p = text; *p != '\0'; p++) {
+        if ((unsigned char)*p < ' ' ? *p != '\t' : *p == 0x7f) {
+            return false;
+        }
+        blank = blank && (*p == ' ' || *p == '\t');
+    }
+    return !blank && strlen(text) <= max;
+}
+
 bool value_is_url_path(const char *text, bool query)
 {
     static const char path[] = LETTERS CAPITALS DIGITS "-._~/%!$&*+,=:@";

@@ -29,6 +29,8 @@ bool value_is_user(const char *text);
 bool value_is_host_name(const char *text);
 /* Printable ASCII without white space, at most MAX bytes. */
 bool value_is_word(const char *text, size_t max);
+/* One line of text: not blank, no control characters but tabs, at most MAX bytes. */
+bool value_is_line(const char *text, size_t max);
 /* A path of a URL, as it stands in a request; with QUERY also what follows a '?'. */
 bool value_is_url_path(const char *text, bool query);
 /* Variables of roles: letters a-z, digits, hyphens, underscores. */

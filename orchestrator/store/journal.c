@@ -40,8 +40,7 @@ struct journal {
     struct record_event *events; /* Owned; without number and link yet. */
     size_t event_count;
     size_t event_capacity;
-    uint64_t last_number; /* Of the last event that is durable. */
-    unsigned char last_digest[DIGEST_SIZE];
+    struct record_event_head last; /* The last event that is durable. */
 };
 
 /* The place for a write to KEY, which takes it over: a later write replaces an earlier one. */
@@ -84,21 +83,45 @@ static void journal_free(struct journal *journal)
     free(journal);
 }
 
-/* Numbers the queued events, links them and encodes them, each to a message and a key. */
-static void chain_events(const struct journal *journal, struct message *ret_values,
-                         char (*ret_keys)[RECORD_EVENT_KEY_SIZE],
-                         unsigned char ret_digest[DIGEST_SIZE])
+/* The queued events as they are written. */
+struct chained {
+    struct message *values;              /* Owned; one for each event. */
+    char (*keys)[RECORD_EVENT_KEY_SIZE]; /* Owned. */
+    struct record_event_head head;       /* The last of them. */
+    struct message head_value;           /* Owned. */
+};
+
+/* Numbers the queued events, links them and encodes them. */
+static void chain_events(const struct journal *journal, struct chained *ret_chained)
 {
-    memcpy(ret_digest, journal->last_digest, DIGEST_SIZE);
+    struct chained chained = {
+        .values = xcalloc(journal->event_count, sizeof(*chained.values)),
+        .keys = xcalloc(journal->event_count, sizeof(*chained.keys)),
+        .head = journal->last,
+        .head_value = MESSAGE_NULL,
+    };
     for (size_t i = 0; i < journal->event_count; i++) {
         struct record_event *event = &journal->events[i];
-        event->number = journal->last_number + 1 + i;
-        memcpy(event->previous, ret_digest, DIGEST_SIZE);
-        ret_values[i] = MESSAGE_NULL;
-        record_event_encode(event, &ret_values[i]);
-        record_event_key(event->number, ret_keys[i]);
-        digest_bytes(ret_values[i].bytes.text, ret_values[i].bytes.length, ret_digest);
+        struct message *value = &chained.values[i];
+        event->number = ++chained.head.number;
+        memcpy(event->previous, chained.head.digest, DIGEST_SIZE);
+        *value = MESSAGE_NULL;
+        record_event_encode(event, value);
+        record_event_key(event->number, chained.keys[i]);
+        digest_bytes(value->bytes.text, value->bytes.length, chained.head.digest);
     }
+    record_event_head_encode(&chained.head, &chained.head_value);
+    *ret_chained = chained;
+}
+
+static void free_chained(const struct journal *journal, struct chained *chained)
+{
+    for (size_t i = 0; i < journal->event_count; i++) {
+        message_deinit(&chained->values[i]);
+    }
+    message_deinit(&chained->head_value);
+    free(chained->values);
+    free(chained->keys);
 }
 
 /* Says why the compares of a commit did not hold. */
@@ -120,7 +143,7 @@ static int explain_conflict(struct journal *journal, struct err *e)
         result = err_set(e,
                          "event %" PRIu64 " is in the store already: an earlier write went through "
                          "although it seemed to fail; start again",
-                         journal->last_number + 1);
+                         journal->last.number + 1);
     } else {
         result =
             err_set(e,
@@ -132,14 +155,14 @@ static int explain_conflict(struct journal *journal, struct err *e)
     return result;
 }
 
-/* One transaction of all that is queued; EVENTS and KEYS are what chain_events() made. */
-static int write_queue(struct journal *journal, const struct message *events,
-                       char (*keys)[RECORD_EVENT_KEY_SIZE], enum store_outcome *ret_outcome,
-                       struct err *e)
+/* One transaction of all that is queued; the events are CHAINED. */
+static int write_queue(struct journal *journal, const struct chained *chained,
+                       enum store_outcome *ret_outcome, struct err *e)
 {
     size_t count = 0;
+    bool events = journal->event_count > 0;
     struct store_write *writes =
-        xcalloc(journal->write_count + journal->event_count, sizeof(*writes));
+        xcalloc(journal->write_count + journal->event_count + 1, sizeof(*writes));
     for (size_t i = 0; i < journal->write_count; i++) {
         const struct queued *write = &journal->writes[i];
         writes[count++] = (struct store_write){
@@ -149,15 +172,21 @@ static int write_queue(struct journal *journal, const struct message *events,
         };
     }
     for (size_t i = 0; i < journal->event_count; i++) {
-        writes[count++] = (struct store_write){
-            .key = keys[i], .value = events[i].bytes.text, .length = events[i].bytes.length};
+        writes[count++] = (struct store_write){.key = chained->keys[i],
+                                               .value = chained->values[i].bytes.text,
+                                               .length = chained->values[i].bytes.length};
+    }
+    if (events) {
+        writes[count++] = (struct store_write){.key = RECORD_EVENT_HEAD_KEY,
+                                               .value = chained->head_value.bytes.text,
+                                               .length = chained->head_value.bytes.length};
     }
     struct store_compare compares[] = {
         {.key = RECORD_LOCK_KEY, .revision = journal->lock_revision},
-        {.key = journal->event_count > 0 ? keys[0] : NULL, .revision = 0},
+        {.key = events ? chained->keys[0] : NULL, .revision = 0},
     };
-    int result = store_commit(journal->store, compares, journal->event_count > 0 ? 2 : 1, writes,
-                              count, ret_outcome, NULL, e);
+    int result =
+        store_commit(journal->store, compares, events ? 2 : 1, writes, count, ret_outcome, NULL, e);
     free(writes);
     return result;
 }
@@ -168,23 +197,16 @@ int journal_commit(struct journal *journal, struct err *e)
     if (journal->write_count == 0 && journal->event_count == 0) {
         return 0;
     }
-    struct message *values = xcalloc(journal->event_count, sizeof(*values));
-    char(*keys)[RECORD_EVENT_KEY_SIZE] = xcalloc(journal->event_count, sizeof(*keys));
-    unsigned char digest[DIGEST_SIZE];
-    chain_events(journal, values, keys, digest);
+    struct chained chained;
+    chain_events(journal, &chained);
     enum store_outcome outcome;
-    int result = write_queue(journal, values, keys, &outcome, e);
+    int result = write_queue(journal, &chained, &outcome, e);
     if (result == 0 && outcome == STORE_CONFLICT) {
         result = explain_conflict(journal, e);
     } else if (result == 0) {
-        journal->last_number += journal->event_count;
-        memcpy(journal->last_digest, digest, sizeof(digest));
+        journal->last = chained.head;
     }
-    for (size_t i = 0; i < journal->event_count; i++) {
-        message_deinit(&values[i]);
-    }
-    free(values);
-    free(keys);
+    free_chained(journal, &chained);
     if (result == 0) {
         clear_queue(journal);
         return 0;
@@ -271,7 +293,7 @@ static int take_lock(struct journal *journal, enum taking *ret_taking,
 /* Once the lock is ours nobody else adds events: where we go on. */
 static int begin(struct journal *journal, const struct record_lock *before, struct err *e)
 {
-    if (record_event_last(journal->store, &journal->last_number, journal->last_digest, e) != 0) {
+    if (record_event_last(journal->store, &journal->last, e) != 0) {
         return -1;
     }
     if (before->owner == NULL) {
@@ -368,6 +390,12 @@ void journal_put_cluster(struct journal *journal, const struct record_cluster *r
 {
     struct queued *write = queue(journal, xstrdup("cluster/state"));
     record_cluster_encode(record, &write->value);
+}
+
+void journal_put_machine(struct journal *journal, const struct record_machine *record)
+{
+    struct queued *write = queue(journal, xasprintf("machine/%s", record->name));
+    record_machine_encode(record, &write->value);
 }
 
 void journal_delete_request(struct journal *journal, uint64_t number)

@@ -2,13 +2,18 @@
  * What is kept in the store, and under which key. Each record is one encoded message; the structs
  * here are its decoded form. Owned strings may be NULL ("not known") unless said otherwise.
  *
- *   lock/actor              struct record_lock, who acts now
- *   instance/ID             struct record_instance
- *   group/NAME              struct record_group
- *   cluster/state           struct record_cluster
- *   request/NNNNNNNNNNNNNNNN struct record_request, 16 hex digits, ascending
- *   action/ID               struct record_action: an intent, written before the effect, gone after
- *   event/NNNNNNNNNNNNNNNN  struct record_event, 16 hex digits, ascending, append-only
+ *   lock/actor                struct record_lock, who acts now
+ *   cluster/state             struct record_cluster
+ *   group/NAME                struct record_group
+ *   instance/ID               struct record_instance
+ *   machine/NAME              struct record_machine
+ *   action/ID                 struct record_action: an intent, written before the effect, gone
+ * after request/NNNNNNNNNNNNNNNN  struct record_request, 16 hex digits, ascending, gone once taken
+ * in event/NNNNNNNNNNNNNNNN    struct record_event, 16 hex digits, ascending, append-only
+ *   event-head                struct record_event_head, which event is the newest
+ *
+ * Every record but requests is written through the journal by who holds the lock. Requests are how
+ * all other commands ask for something.
  */
 #ifndef STORE_RECORD_H
 #define STORE_RECORD_H
@@ -42,7 +47,7 @@ struct record_instance {
     char *reason;          /* Why it is not good: the last failure, one line. NULL when good. */
     int failures;          /* In a row, of the action it is at. */
     bool protect;          /* From scale-in. */
-    bool paused;
+    bool paused;           /* Nothing is done to it. */
     int wish;              /* enum world_wish. */
     int rung;              /* enum world_rung: the last that was taken, */
     int64_t rung_ms;       /* and when it had ended (wall clock). */
@@ -89,9 +94,9 @@ struct record_group {
     int64_t desired;       /* Set by hand; -1: as the file says. */
     unsigned file_desired; /* What the file said then: when it says something new, the file wins. */
     unsigned suspended;    /* enum world_process bits. */
-    bool paused;
-    unsigned next_number;    /* No number is used twice. */
-    int failed_launches;     /* In a row. */
+    bool paused;           /* Nothing is done to its instances. */
+    unsigned next_number;  /* Of its next instance; at least 1. No number is used twice. */
+    int failed_launches;   /* In a row: instances that never came into service (S9). */
     int64_t size_changed_ms; /* Wall clock; 0: never. */
     int64_t disrupted_ms;    /* Wall clock; when the last disruption ended; 0: never. */
     int64_t revision;
@@ -105,9 +110,37 @@ int record_group_list(struct store *store, struct record_group **ret_records, si
                       struct err *e);
 void record_group_list_free(struct record_group *records, size_t count);
 
+/* How many rebuilds the ledger of a machine remembers. */
+#define RECORD_MACHINE_REBUILDS_MAX 16
+
+/*
+ * machine/NAME: the ledger of a host that exists already (S9). It outlives the instances that come
+ * to live on it, so a machine that breaks them all is found out.
+ */
+struct record_machine {
+    char *name;                                       /* Of the [host]. */
+    int64_t rebuilds_ms[RECORD_MACHINE_REBUILDS_MAX]; /* Wall clock, newest last. */
+    size_t rebuild_count;
+    bool quarantined; /* No instance is put on it, until an operator says retry. */
+    char *reason;     /* Of the quarantine, one line; NULL for none. */
+    int64_t revision;
+};
+void record_machine_deinit(struct record_machine *record);
+void record_machine_encode(const struct record_machine *record, struct message *ret_value);
+int record_machine_decode(const struct store_entry *entry, struct record_machine *ret_record,
+                          struct err *e);
+/* Adds a rebuild at WALL_MS; the oldest goes when there is no more room. */
+void record_machine_add_rebuild(struct record_machine *record, int64_t wall_ms);
+/* How many rebuilds there were at SINCE_MS (wall clock) or later. */
+size_t record_machine_count_rebuilds(const struct record_machine *record, int64_t since_ms);
+/* All machines that have a record, by name. *ret_records is the caller's. */
+int record_machine_list(struct store *store, struct record_machine **ret_records, size_t *ret_count,
+                        struct err *e);
+void record_machine_list_free(struct record_machine *records, size_t count);
+
 /* cluster/state. */
 struct record_cluster {
-    bool paused;
+    bool paused;      /* Nothing is done to any instance. */
     int64_t clean_ms; /* Wall clock; when a controller last ended in order; 0: one runs, or was cut
                          off. */
 };
@@ -145,9 +178,9 @@ const char *record_request_kind_to_string(enum record_request_kind kind);
 #define RECORD_REQUESTS_MAX 1000
 
 struct record_request {
-    uint64_t number; /* The key; given by record_request_put(). */
-    enum record_request_kind kind;
-    char *subject; /* Instance or group; NULL: the cluster. */
+    uint64_t number;               /* The key; given by record_request_put(). */
+    enum record_request_kind kind; /* 0 for one that only a newer Lamplighter knows. */
+    char *subject;                 /* Instance, group or machine; NULL: the cluster. */
     int64_t value;
     char *word;
     char *who; /* "root on host7" */
@@ -157,7 +190,11 @@ void record_request_deinit(struct record_request *record);
 void record_request_encode(const struct record_request *record, struct message *ret_value);
 int record_request_decode(const struct store_entry *entry, struct record_request *ret_record,
                           struct err *e);
-/* Queues REQUEST behind those that wait; needs no lock. Faults when too many wait. */
+/*
+ * Queues REQUEST (its number is not looked at) behind those that wait; needs no lock, only a store
+ * that is open for writing. Commands that ask at once all get in, each with a number of its own; a
+ * number is given again once nothing waits. Faults when RECORD_REQUESTS_MAX wait already.
+ */
 int record_request_put(struct store *store, const struct record_request *request,
                        uint64_t *ret_number, struct err *e);
 /* Those that wait, in the order they came. *ret_records is the caller's. */
@@ -184,8 +221,20 @@ int record_event_list(struct store *store, size_t limit, struct record_event **r
                       size_t *ret_count, struct err *e);
 void record_event_list_free(struct record_event *records, size_t count);
 /*
- * Walks the whole chain and checks every link. *ret_count events hold; on a broken one faults with
- * its number.
+ * event-head: which event is the newest, so that a log whose end was cut off is found out. Written
+ * in the transaction of the event itself. Stores of older versions have none until their next
+ * event.
+ */
+struct record_event_head {
+    uint64_t number;
+    unsigned char digest[32]; /* SHA-256 of its encoded value. */
+};
+int record_event_head_read(struct store *store, bool *ret_found, struct record_event_head *ret_head,
+                           struct err *e);
+/*
+ * Walks the whole chain, checks every link, and that it reaches the newest event as the head names
+ * it. *ret_count events hold; on a broken or missing one faults with its number. Where there is no
+ * head (record_event_head_read()) it cannot be seen whether the newest events were cut off.
  */
 int record_event_verify(struct store *store, size_t *ret_count, struct err *e);
 
@@ -226,6 +275,7 @@ void journal_put_action(struct journal *journal, const struct record_action *rec
 void journal_delete_action(struct journal *journal, const char *id);
 void journal_put_group(struct journal *journal, const struct record_group *record);
 void journal_put_cluster(struct journal *journal, const struct record_cluster *record);
+void journal_put_machine(struct journal *journal, const struct record_machine *record);
 void journal_delete_request(struct journal *journal, uint64_t number);
 /* number, wall_ms and previous are filled in. */
 void journal_add_event(struct journal *journal, const char *subject, const char *what,

@@ -25,6 +25,10 @@ enum event_tag {
     EVENT_OUTCOME = 6,
     EVENT_PREVIOUS = 7,
 };
+enum head_tag {
+    HEAD_NUMBER = 1,
+    HEAD_DIGEST = 2,
+};
 
 static const struct record_text texts[] = {
     {EVENT_SUBJECT, offsetof(struct record_event, subject)},
@@ -36,6 +40,8 @@ static const struct record_text texts[] = {
 
 _Static_assert(sizeof(((struct record_event *)NULL)->previous) == DIGEST_SIZE,
                "an event's link is a digest");
+_Static_assert(sizeof(((struct record_event_head *)NULL)->digest) == DIGEST_SIZE,
+               "the head names an event by its digest");
 
 void record_event_key(uint64_t number, char ret_key[RECORD_EVENT_KEY_SIZE])
 {
@@ -123,8 +129,55 @@ void record_event_list_free(struct record_event *records, size_t count)
     free(records);
 }
 
-int record_event_last(struct store *store, uint64_t *ret_number,
-                      unsigned char ret_digest[DIGEST_SIZE], struct err *e)
+void record_event_head_encode(const struct record_event_head *head, struct message *ret_value)
+{
+    message_init(ret_value, RECORD_EVENT_HEAD);
+    message_put_int(ret_value, HEAD_NUMBER, (int64_t)head->number);
+    message_put_bytes(ret_value, HEAD_DIGEST, head->digest, sizeof(head->digest));
+}
+
+static int decode_head(const struct store_entry *entry, struct record_event_head *ret_head,
+                       struct err *e)
+{
+    struct message value;
+    if (record_value_open(entry, RECORD_EVENT_HEAD, RECORD_EVENT_HEAD_KEY, &value, e) != 0) {
+        return -1;
+    }
+    struct record_event_head head = {.number = (uint64_t)message_int(&value, HEAD_NUMBER, 0)};
+    size_t length;
+    const void *digest = message_bytes(&value, HEAD_DIGEST, &length);
+    bool whole = digest != NULL && length == sizeof(head.digest) && head.number > 0;
+    if (whole) {
+        memcpy(head.digest, digest, length);
+    }
+    message_deinit(&value);
+    if (!whole) {
+        return record_value_fault(entry, "it names no event", e);
+    }
+    *ret_head = head;
+    return 0;
+}
+
+int record_event_head_read(struct store *store, bool *ret_found, struct record_event_head *ret_head,
+                           struct err *e)
+{
+    bool found;
+    struct store_entry entry = {.key = NULL};
+    struct record_event_head head = {.number = 0};
+    if (store_get(store, RECORD_EVENT_HEAD_KEY, &found, &entry, e) != 0) {
+        return -1;
+    }
+    int result = found ? decode_head(&entry, &head, e) : 0;
+    store_entry_deinit(&entry);
+    if (result == 0) {
+        *ret_found = found;
+        *ret_head = head;
+    }
+    return result;
+}
+
+/* The newest event that is there. */
+static int read_newest(struct store *store, struct record_event_head *ret_newest, struct err *e)
 {
     struct store_entry *entries;
     size_t count;
@@ -134,10 +187,9 @@ int record_event_last(struct store *store, uint64_t *ret_number,
     struct record_event record = {.number = 0};
     int result = count == 0 ? 0 : record_event_decode(&entries[0], &record, e);
     if (result == 0) {
-        *ret_number = record.number;
-        memset(ret_digest, 0, DIGEST_SIZE);
+        *ret_newest = (struct record_event_head){.number = record.number};
         if (count > 0) {
-            digest_bytes(entries[0].value, entries[0].length, ret_digest);
+            digest_bytes(entries[0].value, entries[0].length, ret_newest->digest);
         }
     }
     record_event_deinit(&record);
@@ -145,10 +197,23 @@ int record_event_last(struct store *store, uint64_t *ret_number,
     return result;
 }
 
+int record_event_last(struct store *store, struct record_event_head *ret_last, struct err *e)
+{
+    bool found;
+    struct record_event_head head;
+    struct record_event_head newest;
+    if (record_event_head_read(store, &found, &head, e) != 0 ||
+        read_newest(store, &newest, e) != 0) {
+        return -1;
+    }
+    *ret_last = found && head.number >= newest.number ? head : newest;
+    return 0;
+}
+
 /* Where the walk along the chain is. */
 struct chain {
-    uint64_t number; /* Of the last event seen; 0: none yet. */
-    unsigned char digest[DIGEST_SIZE];
+    struct record_event_head last; /* The last event seen; number 0: none yet. */
+    struct record_event_head head; /* What there must be; number 0: not known. */
 };
 
 static int check_link(struct chain *chain, const struct store_entry *entry, struct err *e)
@@ -158,13 +223,13 @@ static int check_link(struct chain *chain, const struct store_entry *entry, stru
         return -1;
     }
     uint64_t number = record.number;
-    bool linked = memcmp(record.previous, chain->digest, DIGEST_SIZE) == 0;
+    bool linked = memcmp(record.previous, chain->last.digest, DIGEST_SIZE) == 0;
     record_event_deinit(&record);
-    if (number != chain->number + 1) {
+    if (number != chain->last.number + 1) {
         return err_set(e,
                        "event %" PRIu64 " is missing (%" PRIu64 " comes next): events were removed "
                        "from the log; compare it with a backup",
-                       chain->number + 1, number);
+                       chain->last.number + 1, number);
     }
     if (!linked) {
         return err_set(e,
@@ -172,21 +237,46 @@ static int check_link(struct chain *chain, const struct store_entry *entry, stru
                        " or %" PRIu64 " was changed after it was written; compare with a backup",
                        number, number - 1, number);
     }
-    chain->number = number;
-    digest_bytes(entry->value, entry->length, chain->digest);
+    chain->last.number = number;
+    digest_bytes(entry->value, entry->length, chain->last.digest);
+    if (number == chain->head.number &&
+        memcmp(chain->last.digest, chain->head.digest, DIGEST_SIZE) != 0) {
+        return err_set(e,
+                       "event %" PRIu64 " is not the one that was written as the newest: it was "
+                       "changed since; compare it with a backup",
+                       number);
+    }
     return 0;
+}
+
+/* What was the newest event must be there still. Events after it are fine: while the chain is
+   walked a controller goes on, and versions that know no head add theirs behind it. */
+static int check_end(const struct chain *chain, struct err *e)
+{
+    if (chain->last.number >= chain->head.number) {
+        return 0;
+    }
+    return err_set(e,
+                   "event %" PRIu64 " is missing (%" PRIu64 " was the newest): the end of the log "
+                   "was cut off; compare it with a backup",
+                   chain->last.number + 1, chain->head.number);
 }
 
 int record_event_verify(struct store *store, size_t *ret_count, struct err *e)
 {
-    struct chain chain = {.number = 0};
+    struct chain chain = {.last = {.number = 0}};
     char after[RECORD_EVENT_KEY_SIZE];
+    bool found;
     size_t count;
+    /* Before the walk, so that events written meanwhile are not missed. */
+    if (record_event_head_read(store, &found, &chain.head, e) != 0) {
+        return -1;
+    }
     do {
         struct store_entry *entries;
-        record_event_key(chain.number, after);
+        record_event_key(chain.last.number, after);
         /* From the very first key on, also what sorts before event 1. */
-        if (store_range(store, PREFIX, chain.number == 0 ? NULL : after, false, PAGE, &entries,
+        if (store_range(store, PREFIX, chain.last.number == 0 ? NULL : after, false, PAGE, &entries,
                         &count, e) != 0) {
             return -1;
         }
@@ -199,6 +289,9 @@ int record_event_verify(struct store *store, size_t *ret_count, struct err *e)
             return -1;
         }
     } while (count == PAGE);
-    *ret_count = (size_t)chain.number;
+    if (check_end(&chain, e) != 0) {
+        return -1;
+    }
+    *ret_count = (size_t)chain.last.number;
     return 0;
 }

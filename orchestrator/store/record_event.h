@@ -3,14 +3,20 @@
 #define STORE_RECORD_EVENT_H
 
 #include "net/digest.h"
-#include "store/store.h"
+#include "store/record.h"
 
 #define RECORD_EVENT_KEY_SIZE 23 /* "event/", 16 hex digits, NUL. */
+#define RECORD_EVENT_HEAD_KEY "event-head"
 
 void record_event_key(uint64_t number, char ret_key[RECORD_EVENT_KEY_SIZE]);
 
-/* The number of the last event and the digest of its value; 0 and zeros when there is none. */
-int record_event_last(struct store *store, uint64_t *ret_number,
-                      unsigned char ret_digest[DIGEST_SIZE], struct err *e);
+void record_event_head_encode(const struct record_event_head *head, struct message *ret_value);
+
+/*
+ * What the next event follows: the newest event, or the head where that is further (or names
+ * another one under its number). So a log whose end was cut off goes on behind the gap, which stays
+ * there for record_event_verify() to find. All zeros in an empty log.
+ */
+int record_event_last(struct store *store, struct record_event_head *ret_last, struct err *e);
 
 #endif

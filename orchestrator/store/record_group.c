@@ -132,24 +132,33 @@ void record_cluster_encode(const struct record_cluster *record, struct message *
     message_put_int(ret_value, CLUSTER_CLEAN, record->clean_ms);
 }
 
+static int decode_cluster(const struct store_entry *entry, struct record_cluster *ret_record,
+                          struct err *e)
+{
+    struct message value;
+    if (record_value_open(entry, RECORD_CLUSTER, CLUSTER_KEY, &value, e) != 0) {
+        return -1;
+    }
+    *ret_record = (struct record_cluster){.paused = message_int(&value, CLUSTER_PAUSED, 0) != 0,
+                                          .clean_ms = message_int(&value, CLUSTER_CLEAN, 0)};
+    message_deinit(&value);
+    return 0;
+}
+
 int record_cluster_read(struct store *store, bool *ret_found, struct record_cluster *ret_record,
                         struct err *e)
 {
-    struct store_entry entry;
-    struct message value;
-    *ret_record = (struct record_cluster){.paused = false};
-    if (store_get(store, CLUSTER_KEY, ret_found, &entry, e) != 0) {
+    bool found;
+    struct store_entry entry = {.key = NULL};
+    struct record_cluster record = {.paused = false};
+    if (store_get(store, CLUSTER_KEY, &found, &entry, e) != 0) {
         return -1;
     }
-    if (!*ret_found) {
-        return 0;
-    }
-    int result = record_value_open(&entry, RECORD_CLUSTER, "cluster/", &value, e);
-    if (result == 0) {
-        ret_record->paused = message_int(&value, CLUSTER_PAUSED, 0) != 0;
-        ret_record->clean_ms = message_int(&value, CLUSTER_CLEAN, 0);
-        message_deinit(&value);
-    }
+    int result = found ? decode_cluster(&entry, &record, e) : 0;
     store_entry_deinit(&entry);
+    if (result == 0) {
+        *ret_found = found;
+        *ret_record = record;
+    }
     return result;
 }

@@ -152,8 +152,11 @@ static const char *decode_numbers(struct record_instance *record, const struct m
     }
     int64_t wish = message_int(value, INSTANCE_WISH, 0);
     int64_t rung = message_int(value, INSTANCE_RUNG, 0);
-    if (wish < 0 || wish > WISH_LAST || rung < 0 || rung > RUNG_LAST) {
-        return "a wish or a rung that this program does not know; it is older than its store";
+    if (wish < 0 || wish > WISH_LAST) {
+        return "an unknown wish";
+    }
+    if (rung < 0 || rung > RUNG_LAST) {
+        return "an unknown rung";
     }
     record->wish = (int)wish;
     record->rung = (int)rung;

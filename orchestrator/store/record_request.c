@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define PREFIX   "request/"
-#define KEY_SIZE 32
+#define KEY_SIZE 25 /* PREFIX, 16 hex digits, NUL. */
 /* How often to try when other commands ask at the same moment. */
 #define TRIES 50
 
@@ -71,15 +71,19 @@ void record_request_encode(const struct record_request *record, struct message *
     message_put_int(ret_value, REQUEST_WALL, record->wall_ms);
 }
 
+static void key_of(uint64_t number, char ret_key[KEY_SIZE])
+{
+    snprintf(ret_key, KEY_SIZE, PREFIX "%016" PRIx64, number);
+}
+
+/* Only the very key that we would have written is one. */
 static bool number_from_key(const char *key, uint64_t *ret_number)
 {
-    const char *digits = key + strlen(PREFIX);
-    char *end;
-    if (strlen(digits) != 16) {
-        return false;
-    }
-    *ret_number = strtoull(digits, &end, 16);
-    return *end == '\0';
+    char wanted[KEY_SIZE];
+    uint64_t number = strtoull(key + strlen(PREFIX), NULL, 16);
+    key_of(number, wanted);
+    *ret_number = number;
+    return number > 0 && strcmp(wanted, key) == 0;
 }
 
 int record_request_decode(const struct store_entry *entry, struct record_request *ret_record,
@@ -99,7 +103,7 @@ int record_request_decode(const struct store_entry *entry, struct record_request
     message_deinit(&value);
     if (!number_from_key(entry->key, &record.number)) {
         record_request_deinit(&record);
-        return record_value_fault(entry, "no number", e);
+        return record_value_fault(entry, "no number of a request", e);
     }
     *ret_record = record;
     return 0;
@@ -109,16 +113,21 @@ int record_request_decode(const struct store_entry *entry, struct record_request
 static int next_number(struct store *store, uint64_t *ret_number, size_t *ret_count, struct err *e)
 {
     struct store_entry *entries;
-    if (store_range(store, PREFIX, NULL, false, 0, &entries, ret_count, e) != 0) {
+    size_t count;
+    if (store_range(store, PREFIX, NULL, false, 0, &entries, &count, e) != 0) {
         return -1;
     }
     uint64_t last = 0;
-    if (*ret_count > 0 && !number_from_key(entries[*ret_count - 1].key, &last)) {
-        last = 0;
+    int result = 0;
+    if (count > 0 && !number_from_key(entries[count - 1].key, &last)) {
+        result = record_value_fault(&entries[count - 1], "no number of a request", e);
     }
-    store_entries_free(entries, *ret_count);
-    *ret_number = last + 1;
-    return 0;
+    store_entries_free(entries, count);
+    if (result == 0) {
+        *ret_number = last + 1;
+        *ret_count = count;
+    }
+    return result;
 }
 
 /* One try: *ret_outcome STORE_CONFLICT when another command took the number. */
@@ -126,7 +135,7 @@ static int try_put(struct store *store, const struct record_request *request, ui
                    enum store_outcome *ret_outcome, struct err *e)
 {
     char key[KEY_SIZE];
-    snprintf(key, sizeof(key), PREFIX "%016" PRIx64, number);
+    key_of(number, key);
     struct message value = MESSAGE_NULL;
     record_request_encode(request, &value);
     const struct store_compare compare = {.key = key, .revision = 0};
@@ -149,8 +158,8 @@ int record_request_put(struct store *store, const struct record_request *request
         }
         if (count >= RECORD_REQUESTS_MAX) {
             return err_set(e,
-                           "%d requests wait already and no controller takes them: start "
-                           "`lamplighter run`",
+                           "%d requests wait already and no controller takes them in; start "
+                           "'lamplighter run'",
                            RECORD_REQUESTS_MAX);
         }
         if (try_put(store, request, number, &outcome, e) != 0) {

@@ -20,6 +20,8 @@ enum record_kind {
     RECORD_GROUP = 5,
     RECORD_REQUEST = 6,
     RECORD_CLUSTER = 7,
+    RECORD_MACHINE = 8,
+    RECORD_EVENT_HEAD = 9,
 };
 
 /* A text member of a record: `char *`, owned by it, NULL when not known. */

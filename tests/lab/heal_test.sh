@@ -14,8 +14,8 @@ start_run() {
     "$lab" run -- "$program" -c "$file" run >>"$work/run" 2>&1 &
     run_pid=$!
 }
-# The program itself: below the shell that entered the lab for it.
-run_program() { pgrep -f -P "$(pgrep -P "$run_pid" | head -n 1)" "$program" || pgrep -P "$run_pid" | tail -n 1; }
+# The program itself, not the shell that entered the lab for it.
+run_program() { lamplighter status | sed -n 's/^acting now: run on .*, pid \([0-9]*\),.*/\1/p'; }
 kill_run() {
     kill_tree "$run_pid"
     wait "$run_pid" 2>/dev/null || true
@@ -47,9 +47,9 @@ from_nothing() {
     until_true 240 serving_is 3
 }
 killed_and_replaced() {
-    local n id
+    local id
     load 4 uploads
-    for n in $(seq 1 "$kills"); do
+    for _ in $(seq 1 "$kills"); do
         until_true 60 serving_is 3
         id=$(web_ids | head -n 1)
         inside virsh -q -c lxc:/// destroy "shop.$id"
@@ -59,7 +59,7 @@ killed_and_replaced() {
         until_true 90 nothing_left_of "$id"
     done
     until_true 60 serving_is 3
-    end_load 500
+    end_load 500 lost
 }
 many_at_once() {
     local first second
@@ -104,11 +104,11 @@ cut_off() {
     local before after
     until_true 60 serving_is 3
     before=$(newest_event)
-    inside nft -f - <<'NFT'
+    inside /usr/sbin/nft -f - <<'NFT'
 table inet cut { chain out { type filter hook output priority 0; oif != "lo" drop; } }
 NFT
     sleep "$cut"
-    inside nft delete table inet cut
+    inside /usr/sbin/nft delete table inet cut
     grep -q 'cut off' "$work/run" || { tail -n 20 "$work/run" && echo 'did not say that it is cut off' && return 1; }
     until_true 90 serving_is 3
     after=$(newest_event)

@@ -67,6 +67,23 @@ static void test_key(void **state)
                       "  max\n"
                       "      The most instances.\n"
                       "      Value: a whole number from 0 to 10000; default: desired.\n"},
+        {"group.check-command",
+         "[group NAME]\n"
+         "  Instances of one kind: how many, where, of what.\n"
+         "\n"
+         "  check-command\n"
+         "      A command that is run on each host as root, over SSH, by sh: exit status 0\n"
+         "      means healthy. Beside the pool's check, not in its place.\n"
+         "      Value: one line of at most 4096 characters.\n"
+         "      Example: check-command = test -e /srv/data/mounted\n"},
+        {"hook.default",
+         "[hook NAME]\n"
+         "  A lifecycle hook: a command that an instance waits for when it comes or goes.\n"
+         "\n"
+         "  default\n"
+         "      What happens when it fails or its time is over. abandon ends a new\n"
+         "      instance; one that is leaving leaves either way.\n"
+         "      Value: continue or abandon; default abandon.\n"},
         {"frontend.listen", "[frontend NAME]\n"
                             "  A load balancer: HAProxy on the instances of a group.\n"
                             "\n"

@@ -159,7 +159,9 @@ static void who_is_not_judged(void **state)
         assert_int_equal(web->verdict, judged ? WORLD_VERDICT_UNREADY : WORLD_VERDICT_NONE);
     }
     *web = as_it_was;
-    web->busy = true;
+    web->busy = true; /* With a look: that takes nothing out. */
+    should_be_judged(&f, "web-1", WORLD_VERDICT_UNREADY);
+    web->changing = true;
     should_be_judged(&f, "web-1", WORLD_VERDICT_NONE);
     *web = as_it_was;
     web->configured = false;

@@ -48,11 +48,12 @@ static void test_cluster(void **state)
     assert_int_equal(spec->login.read_timeout_ms, 120000);
     assert_int_equal(spec->login.total_timeout_ms, 1800000);
     assert_int_equal(spec->parallel, 8);
+    assert_int_equal(spec->max_disruption_percent, 20);
     assert_int_equal(spec->settings.count, 2);
     assert_string_equal(spec->settings.items[0].role, "app");
     assert_string_equal(spec->settings.items[0].variable, "database-host");
     assert_string_equal(spec->settings.items[0].value, "{{groups.db.address}}");
-    assert_int_equal(spec->settings.items[0].place.line, 11);
+    assert_int_equal(spec->settings.items[0].place.line, 12);
     assert_string_equal(spec->settings.items[1].value, "secret:shop-db");
 }
 
@@ -173,6 +174,61 @@ static void test_groups(void **state)
     assert_true(needs(spec, "admin", "web")); /* As it says. */
     assert_true(needs(spec, "lb", "web"));    /* By a setting of its own. */
     assert_false(needs(spec, "lb", "db"));
+}
+
+static void test_how_groups_are_kept(void **state)
+{
+    const struct spec *spec = *state;
+    const struct spec_group *web = &spec->groups[spec_find_group(spec, "web")];
+    assert_int_equal(web->repair, SPEC_REPAIR_RESTART);
+    assert_int_equal(web->spare, 1);
+    assert_int_equal(web->bake_ms, 20000);
+    assert_int_equal(web->cooldown_ms, 600000);
+    assert_int_equal(web->termination, SPEC_TERMINATION_NEWEST);
+    assert_int_equal(web->max_lifetime_ms, (int64_t)720 * 3600 * 1000);
+    assert_int_equal(web->breaker_percent, 50);
+    assert_string_equal(web->check_command, "test -e /srv/data/mounted && ! test -e /srv/off");
+    assert_int_equal(web->check_every_ms, 5000);
+    assert_int_equal(web->check_timeout_ms, 5000); /* Not longer than the time between. */
+    const struct spec_group *admin = &spec->groups[spec_find_group(spec, "admin")];
+    assert_int_equal(admin->repair, SPEC_REPAIR_REPLACE); /* It has a pool, */
+    const struct spec_group *db = &spec->groups[spec_find_group(spec, "db")];
+    assert_int_equal(db->repair, SPEC_REPAIR_RESTART); /* this one has none. */
+    assert_int_equal(db->spare, 0);
+    assert_int_equal(db->bake_ms, 10000);
+    assert_int_equal(db->cooldown_ms, 300000);
+    assert_int_equal(db->termination, SPEC_TERMINATION_OLDEST_TEMPLATE);
+    assert_int_equal(db->max_lifetime_ms, 0);
+    assert_int_equal(db->breaker_percent, 33);
+    assert_null(db->check_command);
+    assert_int_equal(db->check_every_ms, 30000);
+    assert_int_equal(db->check_timeout_ms, 10000);
+}
+
+static void test_hooks(void **state)
+{
+    const struct spec *spec = *state;
+    assert_int_equal(spec->hook_count, 3);
+    const struct spec_hook *launch = &spec->hooks[0];
+    assert_string_equal(launch->name, "register");
+    assert_int_equal(launch->group, spec_find_group(spec, "web"));
+    assert_int_equal(launch->on, SPEC_HOOK_LAUNCH);
+    assert_int_equal(launch->where, SPEC_HOOK_CONTROLLER);
+    assert_string_equal(launch->command, "/etc/lamplighter/register 'a new one'");
+    assert_int_equal(launch->heartbeat_ms, 60000);
+    assert_int_equal(launch->limit_ms, 6000000); /* 100 heartbeats. */
+    assert_int_equal(launch->result, SPEC_HOOK_CONTINUE);
+    const struct spec_hook *terminate = &spec->hooks[1];
+    assert_int_equal(terminate->on, SPEC_HOOK_TERMINATE);
+    assert_int_equal(terminate->where, SPEC_HOOK_HOST);
+    assert_int_equal(terminate->limit_ms, 600000);
+    assert_int_equal(terminate->heartbeat_ms, 600000); /* Not longer than the limit. */
+    assert_int_equal(terminate->result, SPEC_HOOK_ABANDON);
+    const struct spec_hook *plain = &spec->hooks[2];
+    assert_int_equal(plain->group, spec_find_group(spec, "db"));
+    assert_int_equal(plain->heartbeat_ms, 3600000);
+    assert_int_equal(plain->limit_ms, (int64_t)48 * 3600 * 1000);
+    assert_true(plain->place.line > terminate->place.line);
 }
 
 static void test_frontend(void **state)
@@ -354,6 +410,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_template, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pools, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_groups, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_how_groups_are_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_hooks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_frontend, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hosts, set_up, tear_down),
         cmocka_unit_test(test_twenty_mistakes),

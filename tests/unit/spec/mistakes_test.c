@@ -5,6 +5,7 @@
 #include "base/problem.h"
 #include "base/str.h"
 #include "conformance/scratch.h"
+#include "core/world.h"
 #include "spec/spec.h"
 
 #include <setjmp.h>
@@ -136,6 +137,226 @@ static const struct mistake mistakes[] = {
              "drain = 2h\n",
      "x.ini:5: [pool p] drain: expected a duration with its unit (ms, s, min, h), from 0 to 1h, "
      "got '2h'\n"},
+    {"repair of another kind",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "repair = restat\n",
+     "x.ini:24: [group g] repair: expected replace, restart or none, got 'restat'; did you mean "
+     "'restart'?\n"},
+    {"termination policy of another kind",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "termination-policy = oldest-templates\n",
+     "x.ini:24: [group g] termination-policy: expected oldest-template, oldest or newest, got "
+     "'oldest-templates'; did you mean 'oldest-template'?\n"},
+    {"lifetime too short",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "max-lifetime = 59min\n",
+     "x.ini:24: [group g] max-lifetime: expected a duration with its unit (ms, s, min, h), from 1h "
+     "to 87600h, got '59min'\n"},
+    {"breaker of nothing",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "breaker = 0%\n",
+     "x.ini:24: [group g] breaker: expected a percentage from 1% to 100%, got '0%'\n"},
+    {"too many to spare",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "spare = 11\n",
+     "x.ini:24: [group g] spare: expected a whole number from 0 to 10, got '11'\n"},
+    {"spare without a pool",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "spare = 1\n",
+     "x.ini:24: [group g] spare: counts the members of a pool, but there is none\n"},
+    {"no room to spare",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "pool = p\n"
+                  "spare = 1\n"
+                  "max = 2\n"
+                  "[pool p]\n"
+                  "port = 80\n",
+     "x.ini:25: [group g] spare: no step could ever be taken: with one instance out there must be "
+     "1 (healthy-min of desired) and 1 to spare, but there are never more than 2; raise max\n"},
+    {"times of no check-command",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "check-every = 1min\n"
+                  "check-timeout = 1s\n",
+     "x.ini:24: [group g] check-every: goes with check-command only\n"
+     "x.ini:25: [group g] check-timeout: goes with check-command only\n"},
+    {"check-command longer than its interval",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "check-command = true\n"
+                  "check-every = 5s\n"
+                  "check-timeout = 6s\n",
+     "x.ini:26: [group g] check-timeout: longer than the time between two checks (check-every)\n"},
+    {"check-command over two lines",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "check-command = true\n"
+                  "    and more\n",
+     "x.ini:24: [group g] check-command: expected one line of at most 4096 characters, got 'true "
+     "and more'; a line that is indented deeper than its key belongs to the value before it\n"},
+    {"check-command of nothing",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "check-command =\n",
+     "x.ini:24: [group g] check-command: expected one line of at most 4096 characters, got "
+     "nothing\n"},
+    {"max-disruption of nothing", CLUSTER "max-disruption = 0%\n",
+     "x.ini:3: [cluster c] max-disruption: expected a percentage from 1% to 100%, got '0%'\n"},
+    {"hook without keys",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "[hook h]\n",
+     "x.ini:24: [hook h] group: missing; expected the name of a [group]\n"
+     "x.ini:24: [hook h] on: missing; expected launch or terminate\n"
+     "x.ini:24: [hook h] run: missing; expected one line of at most 4096 characters\n"},
+    {"hook of no group",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "[hook h]\n"
+                  "group = f\n"
+                  "on = launch\n"
+                  "run = true\n",
+     "x.ini:25: [hook h] group: expected the name of a [group], got 'f'; did you mean 'g'?\n"},
+    {"second hook on the same",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "[hook h]\n"
+                  "group = g\n"
+                  "on = launch\n"
+                  "run = true\n"
+                  "[hook i]\n"
+                  "group = g\n"
+                  "on = launch\n"
+                  "run = true\n",
+     "x.ini:30: [hook i] on: group g has [hook h] at x.ini:24 for this already; it can have one "
+     "for each of launch and terminate\n"},
+    {"hook whose transition is unknown does not count",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "[hook h]\n"
+                  "group = g\n"
+                  "on = launhc\n"
+                  "run = true\n"
+                  "[hook i]\n"
+                  "group = g\n"
+                  "on = launch\n"
+                  "run = true\n",
+     "x.ini:26: [hook h] on: expected launch or terminate, got 'launhc'; did you mean 'launch'?\n"},
+    {"hook with an open quote",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "[hook h]\n"
+                  "group = g\n"
+                  "on = launch\n"
+                  "run = sh -c 'true\n",
+     "x.ini:27: [hook h] run: the command ends inside a quote\n"},
+    {"hook of an empty command",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "[hook h]\n"
+                  "group = g\n"
+                  "on = launch\n"
+                  "run = @blank\n",
+     "x.ini:27: [hook h] run: expected one line of at most 4096 characters, got ' '\n"},
+    {"heartbeat longer than the limit",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "[hook h]\n"
+                  "group = g\n"
+                  "on = launch\n"
+                  "run = true\n"
+                  "limit = 1min\n"
+                  "heartbeat = 2min\n",
+     "x.ini:29: [hook h] heartbeat: longer than the limit of the whole\n"},
+    {"limit of more than 100 heartbeats",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "[hook h]\n"
+                  "group = g\n"
+                  "on = launch\n"
+                  "run = true\n"
+                  "heartbeat = 1s\n"
+                  "limit = 101s\n",
+     "x.ini:29: [hook h] limit: longer than 100 heartbeats; raise heartbeat\n"},
+    {"heartbeat longer than those of AWS",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "[hook h]\n"
+                  "group = g\n"
+                  "on = launch\n"
+                  "run = true\n"
+                  "heartbeat = 3h\n",
+     "x.ini:28: [hook h] heartbeat: expected a duration with its unit (ms, s, min, h), from 1s to "
+     "2h, got '3h'\n"},
+    {"hook that waits elsewhere",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "[hook h]\n"
+                  "group = g\n"
+                  "on = launch\n"
+                  "run = true\n"
+                  "where = hosts\n",
+     "x.ini:28: [hook h] where: expected controller or host, got 'hosts'; did you mean 'host'?\n"},
+    {"hook with a setting",
+     CLUSTER BASE "[group g]\n"
+                  "template = t\n"
+                  "min = 1\n"
+                  "zones = a\n"
+                  "[hook h]\n"
+                  "group = g\n"
+                  "on = launch\n"
+                  "run = true\n"
+                  "a.b = 1\n",
+     "x.ini:28: [hook h] a.b: settings of roles stand in [cluster], [template] or [group]\n"},
     {"percent without sign",
      CLUSTER BASE "[group g]\n"
                   "template = t\n"
@@ -682,6 +903,26 @@ static char *load(const char *text)
     return str_take(&short_form);
 }
 
+_Static_assert(SPEC_ZONES_MAX == WORLD_ZONES_MAX, "what the core counts on is what files keep to");
+
+static void test_too_many_zones(void **state)
+{
+    (void)state;
+    struct str text = STR_NULL;
+    str_add(&text, CLUSTER);
+    for (int i = 1; i <= SPEC_ZONES_MAX; i++) {
+        str_addf(&text, "[zone z%d]\n", i);
+    }
+    char *said = load(str_text(&text));
+    assert_string_equal(said, "");
+    free(said);
+    str_add(&text, "[zone y]\n[zone x]\n");
+    said = load(str_text(&text));
+    assert_string_equal(said, "x.ini:259: [zone y]: a cluster has at most 256 zones\n");
+    free(said);
+    str_deinit(&text);
+}
+
 static void test_mistakes(void **state)
 {
     (void)state;
@@ -720,6 +961,15 @@ static const char *const rights[] = {
     /* The same address behind two ports is two hosts. */
     CLUSTER BASE "[host i]\nprovider = pb\naddress = i\nhost-key = " KEY "\n"
                  "[host j]\nprovider = pb\naddress = i\nport = 2222\nhost-key = " KEY "\n",
+    /* One hook for each of launch and terminate, and the same for another group. */
+    CLUSTER BASE "[group g]\ntemplate = t\nmin = 1\nzones = a\n"
+                 "[group h]\ntemplate = t\nmin = 1\nzones = a\n"
+                 "[hook a]\ngroup = g\non = launch\nrun = true\n"
+                 "[hook b]\ngroup = g\non = terminate\nrun = sh -c 'true; false'\n"
+                 "[hook c]\ngroup = h\non = launch\nrun = true\n",
+    /* Just room enough to spare one. */
+    CLUSTER BASE "[group g]\ntemplate = t\nmin = 1\nzones = a\npool = p\nmax = 3\nspare = 1\n"
+                 "[pool p]\nport = 80\n",
     /* Ranges that touch do not overlap. */
     CLUSTER "[zone a]\naddresses = 10.0.0.10-10.0.0.19\n[zone b]\naddresses = "
             "10.0.0.20-10.0.0.29\n",
@@ -741,6 +991,7 @@ static int set_up(void **state)
     if (chdir(*state) != 0 || getcwd(folder, sizeof(folder)) == NULL || mkdir("s", 0700) != 0) {
         return -1;
     }
+    write_file("blank", " \n", 2, 0644);
     write_file("plain.txt", "echo hi\n", 8, 0644);
     write_file("nul", "a\0b", 3, 0644);
     write_file("open", "x\n", 2, 0644);
@@ -760,6 +1011,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_too_many_zones),
         cmocka_unit_test(test_rights),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -119,6 +119,15 @@ static void test_users_and_variables(void **state)
     assert_false(value_is_user("-oProxyCommand"));
     assert_false(value_is_user("1st"));
     assert_false(value_is_user("a@b"));
+    assert_true(value_is_line("sh -c 'a && b'", 4096));
+    assert_true(value_is_line("a\tb", 3));
+    assert_true(value_is_line("gr\303\274n", 5));
+    assert_false(value_is_line("a\tb", 2));
+    assert_false(value_is_line("", 9));
+    assert_false(value_is_line(" \t ", 9));
+    assert_false(value_is_line("a\nb", 9));
+    assert_false(value_is_line("a\033[31m", 9));
+    assert_false(value_is_line("a\177", 9));
     assert_true(value_is_variable("max-workers"));
     assert_true(value_is_variable("memory_limit"));
     assert_false(value_is_variable(""));
