@@ -242,8 +242,7 @@ static void count_instance(struct survey *s, size_t i)
         g->leaving++;
         s->serving[i] = is_serving(s, i);
         s->known_out[i] = is_known_out(s, i);
-        g->serving += s->serving[i] ? 1 : 0;
-        g->counted += s->serving[i] ? 1 : 0;
+        g->serving += s->serving[i] ? 1 : 0; /* Still, but not to be counted on. */
     } else {
         count_member(s, i);
     }

@@ -70,17 +70,24 @@ static void taking_one_that_is_not_counted_takes_nothing(void **state)
     assert_int_equal(p.after, 3);
 }
 
-static void one_that_drains_is_not_counted_any_more(void **state)
+/* Still up on its balancer, and on its way out. */
+static void one_that_goes_is_not_counted_any_more(void **state)
 {
     (void)state;
-    struct fixture f;
-    begin(&f, 4, 50);
-    the(&f, "web-2")->lifecycle = LIFECYCLE_DRAINING; /* Still up on its balancer. */
-    struct proof p = prove(&f, "web-1");
-    assert_int_equal(p.serving, 3);
-    assert_int_equal(p.after, 2);
-    assert_true(p.holds);
-    assert_false(p.holds_less_one);
+    static const enum lifecycle going[] = {LIFECYCLE_DRAINING, LIFECYCLE_TERMINATING,
+                                           LIFECYCLE_TERMINATING_WAIT, LIFECYCLE_QUARANTINED};
+    for (size_t i = 0; i < sizeof(going) / sizeof(going[0]); i++) {
+        struct fixture f;
+        begin(&f, 4, 50);
+        the(&f, "web-2")->lifecycle = going[i];
+        struct proof p = prove(&f, "web-1");
+        assert_int_equal(p.serving, 3);
+        assert_int_equal(p.after, 2);
+        assert_true(p.holds);
+        assert_false(p.holds_less_one);
+        p = prove(&f, "web-2");
+        assert_int_equal(p.after, 3);
+    }
 }
 
 /* decide() asks the same question: the two cannot disagree. */
@@ -102,7 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_left_against_the_minimum),
         cmocka_unit_test(taking_one_that_is_not_counted_takes_nothing),
-        cmocka_unit_test(one_that_drains_is_not_counted_any_more),
+        cmocka_unit_test(one_that_goes_is_not_counted_any_more),
         cmocka_unit_test(decide_agrees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
