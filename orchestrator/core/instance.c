@@ -113,8 +113,14 @@ static void launch(struct step *s, size_t instance)
 
 static void configure_first(struct step *s, size_t instance)
 {
-    size_t needed = needed_group(s, s->world->instances[instance].group);
+    size_t group = s->world->instances[instance].group;
+    size_t needed = needed_group(s, group);
     if (needed == SPEC_NONE) {
+        /* An older record than the balancers' may say that it is new, and it serves (S20). */
+        if (s->spec->groups[group].pool != SPEC_NONE &&
+            !pool_taken_out(s, instance, (struct reason){.code = REASON_NEVER_CONFIGURED})) {
+            return;
+        }
         step_act_on(s, ACTION_CONFIGURE, instance,
                     (struct reason){.code = REASON_NEVER_CONFIGURED});
         return;
