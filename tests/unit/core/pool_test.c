@@ -213,10 +213,10 @@ static void a_balancer_that_cannot_be_told_is_waited_for(void **state)
     roles_differ(&f, "web-1");
     the(&f, "web-1")->lifecycle = LIFECYCLE_DRAINING;
     target_of(&f, "web-1", balancer_on(&f, "lb-2"))->state = WORLD_TARGET_ABSENT;
-    set_power(&f, "lb-1", WORLD_POWER_UNKNOWN); /* Its hypervisor does not answer. */
+    set_power(&f, "lb-1", WORLD_POWER_UNKNOWN); /* Its hypervisor does not answer; it does. */
     advance(&f, 0);
     should_not(&f, ACTION_CONFIGURE, NULL);
-    should_wait(&f, "web-1", REASON_WAITS_FOR_FRONTEND);
+    should(&f, ACTION_REMOVE, "web-1", REASON_DRIFT);
     set_power(&f, "lb-1", WORLD_POWER_RUNNING);
     set_alive(&f, "lb-1", WORLD_UNHEALTHY); /* We do not reach it; its clients may. */
     advance(&f, 0);
