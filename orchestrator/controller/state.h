@@ -14,8 +14,19 @@
 #include "frontend/frontend.h"
 #include "net/ssh_link.h"
 
+/* What was last told of one instance, one group or the cluster (view.c). All zeros: nothing was. */
+struct view_mark {
+    uint64_t digest; /* Of all that is told at once when it changes. */
+    uint64_t text;   /* Of the hold's reason, which is told when it is old too. */
+    int64_t told_ms;
+    uint64_t held; /* What it is held for; 0: nothing. */
+    int64_t held_ms;
+    size_t hold, action; /* Its own in the decision that is being told; WORLD_NONE. */
+};
+
 /* Beside world.instances[i]: what the core need not know. */
 struct member {
+    struct view_mark view;
     struct record_instance record; /* Owned. */
     char digest[65];               /* Of the script it should have; "" before it was compiled. */
     uint64_t digest_version;       /* Of controller->context_version, when digest was made. */
@@ -58,7 +69,9 @@ struct controller {
     struct controller_options options;
     struct world world; /* Arrays owned. */
     struct member *members;
-    struct decision decision; /* Arrays owned. */
+    struct decision decision;      /* Arrays owned. */
+    struct view_mark *group_views; /* Owned; beside world.groups; NULL: nothing was told yet. */
+    struct view_mark cluster_view;
     int64_t judge_again_ms;   /* The core's other deadline; INT64_MAX for none. */
     struct prober *prober;    /* NULL until something is to be probed. */
     uint64_t context_version; /* Rises whenever what roles see of other instances changes. */
@@ -99,6 +112,13 @@ void groups_put_cluster(struct controller *c, bool clean);
 /* requests.c */
 /* Takes in what operators asked for, and commits it. */
 int requests_take(struct controller *c, struct err *e);
+
+/* view.c */
+/*
+ * Queues what changed of what is believed (store/record_view.h), at most once a second each. Called
+ * once a turn, between the decision and what is done about it: both must be of one world.
+ */
+void view_update(struct controller *c);
 
 /* controller.c */
 /* Intents that a controller before us recorded and did not end. */
