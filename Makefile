@@ -39,7 +39,7 @@ setup:
 # From nothing to a served LAMP site: sets itself up, builds, makes the lab, proves it.
 demo:
 	@tests/setup demo
-	@$(MAKE) --no-print-directory -s -j2 build/lamplighter
+	@$(MAKE) --no-print-directory -s -j2 build/lamplighter build/load
 	@vagrant/demo
 
 # Everything that must hold: sets itself up, then unit, conformance and lab tests.

@@ -47,11 +47,10 @@ static void put_refusal(const struct frontend_removal *removal,
                         const struct frontend_removed *removed, struct message *result)
 {
     struct err text = ERR_NULL;
-    err_set(
-        &text,
-        "without %s pool %s would have %zu targets up here, and %zu is the least (S19); nothing "
-        "was done",
-        removal->id, removal->pool, removed->left_up, removal->minimum);
+    err_set(&text,
+            "%s stays: without it pool %s would have %zu up here, and %zu must be (S19); nothing "
+            "was done",
+            removal->id, removal->pool, removed->left_up, removal->minimum);
     message_init(result, WIRE_RESULT);
     message_put_int(result, WIRE_OUTCOME, WORK_TRANSIENT);
     message_put_text(result, WIRE_TEXT, text.text);

@@ -41,6 +41,7 @@ void members_free(struct controller *c)
     free(c->world.targets);
     free(c->world.room);
     free(c->answered);
+    machines_free(c);
     free(c->world.groups);
     free(c->world.zones);
     free(c->decision.actions);
@@ -164,6 +165,7 @@ static void world_from_record(struct controller *c, size_t index)
         it->ready_ms = it->in_service_ms;
     }
     text_copy(it->id, sizeof(it->id), r->id);
+    it->rebuilds = machines_rebuilds(c, r->machine);
     it->power_witnessed = !member_is_static(c, index);
     if (!it->power_witnessed) {
         it->power = WORLD_POWER_RUNNING;
@@ -194,7 +196,7 @@ int members_load(struct controller *c, struct err *e)
     }
     c->world.groups = xcalloc(c->spec->group_count + 1, sizeof(*c->world.groups));
     c->world.zones = xcalloc(c->spec->zone_count + 1, sizeof(*c->world.zones));
-    if (groups_load(c, e) != 0) {
+    if (groups_load(c, e) != 0 || machines_load(c, e) != 0) {
         record_instance_list_free(records, count);
         return -1;
     }
@@ -251,16 +253,22 @@ static size_t free_host(const struct controller *c, size_t group, size_t zone, s
     for (size_t h = 0; h < c->spec->host_count; h++) {
         const struct spec_host *host = &c->spec->hosts[h];
         /* A host without a provider is a bastion. */
-        bool fits =
-            host->provider != SPEC_NONE && c->spec->providers[host->provider].zone == zone &&
-            (host->group == group || host->group == SPEC_NONE) && !machine_taken(c, host->name);
+        bool fits = !machines_quarantined(c, host->name) && host->provider != SPEC_NONE &&
+                    c->spec->providers[host->provider].zone == zone &&
+                    (host->group == group || host->group == SPEC_NONE) &&
+                    !machine_taken(c, host->name);
         if (!fits) {
             continue;
         }
         (*ret_count)++;
-        if (best == SPEC_NONE || (c->spec->hosts[best].group != group && host->group == group)) {
-            best = h;
-        }
+        /* Those reserved for the group first, and of those the ones that were made anew least. */
+        bool reserved = host->group == group;
+        bool best_reserved = best != SPEC_NONE && c->spec->hosts[best].group == group;
+        bool better =
+            best == SPEC_NONE || (reserved && !best_reserved) ||
+            (reserved == best_reserved &&
+             machines_rebuilds(c, host->name) < machines_rebuilds(c, c->spec->hosts[best].name));
+        best = better ? h : best;
     }
     return best;
 }
@@ -445,6 +453,10 @@ size_t member_add(struct controller *c, const struct action *action, struct err 
     if (!it->power_witnessed) {
         it->power = WORLD_POWER_RUNNING;
     }
+    if (c->journal != NULL && !c->looking_only && c->members[index].record.machine != NULL) {
+        machines_note_placed(c, c->members[index].record.machine);
+    }
+    it->rebuilds = machines_rebuilds(c, c->members[index].record.machine);
     member_to_record(c, index);
     c->context_version++;
     return index;

@@ -9,15 +9,17 @@
 #include "base/log.h"
 
 /* Liveness: a host that is up accepts at once; three failures in a row are believed. */
-#define ALIVE_INTERVAL_MS 2000
-#define ALIVE_TIMEOUT_MS  1500
+#define ALIVE_INTERVAL_MS 1000
+#define ALIVE_TIMEOUT_MS  1000
 #define ALIVE_RISE        1
 #define ALIVE_FALL        3
 
+/* One in service is followed whatever its provider says: somebody must be there to contradict. */
 static bool runs(const struct world_instance *it)
 {
-    return it->group != WORLD_NONE && it->power == WORLD_POWER_RUNNING &&
-           it->lifecycle != LIFECYCLE_TERMINATED && it->lifecycle != LIFECYCLE_DETACHED;
+    bool up = it->power == WORLD_POWER_RUNNING || it->lifecycle == LIFECYCLE_IN_SERVICE;
+    return it->group != WORLD_NONE && up && it->lifecycle != LIFECYCLE_TERMINATED &&
+           it->lifecycle != LIFECYCLE_DETACHED;
 }
 
 bool probes_want(const struct controller *c, size_t index, enum check_role role)
@@ -26,8 +28,12 @@ bool probes_want(const struct controller *c, size_t index, enum check_role role)
     if (!runs(it)) {
         return false;
     }
-    return role == CHECK_LIVENESS ? it->greeted && controller_is_direct(c, index)
-                                  : it->configured && c->spec->groups[it->group].pool != SPEC_NONE;
+    bool pool = c->spec->groups[it->group].pool != SPEC_NONE;
+    if (role == CHECK_READINESS) {
+        return it->configured && pool;
+    }
+    /* An apply that ends judges nobody whom no balancer stands before. */
+    return it->greeted && (pool || c->world.tireless) && controller_is_direct(c, index);
 }
 
 static struct check_target liveness_of(const struct controller *c, size_t index)

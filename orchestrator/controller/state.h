@@ -69,17 +69,17 @@ struct controller {
     struct controller_options options;
     struct world world; /* Arrays owned. */
     struct member *members;
-    struct decision decision;      /* Arrays owned. */
-    struct view_mark *group_views; /* Owned; beside world.groups; NULL: nothing was told yet. */
-    struct view_mark cluster_view;
-    int64_t judge_again_ms;   /* The core's other deadline; INT64_MAX for none. */
-    struct prober *prober;    /* NULL until something is to be probed. */
-    uint64_t context_version; /* Rises whenever what roles see of other instances changes. */
-    size_t lists_open;        /* Provider lists still awaited. */
-    bool *answered;           /* Beside spec->providers: it has answered once. */
-    bool all_listed;          /* Every provider has answered once, one way or the other. */
-    size_t looks_open;        /* Looks at balancers still awaited. */
-    int64_t listed_ms;        /* When providers were last asked; looked_ms: balancers. */
+    struct decision decision;        /* Arrays owned. */
+    int64_t judge_again_ms;          /* The core's other deadline; INT64_MAX for none. */
+    struct prober *prober;           /* NULL until something is to be probed. */
+    uint64_t context_version;        /* Rises whenever what roles see of other instances changes. */
+    size_t lists_open;               /* Provider lists still awaited. */
+    struct record_machine *machines; /* Owned; the ledger. */
+    size_t machine_count;
+    bool *answered;    /* Beside spec->providers: it has answered once. */
+    bool all_listed;   /* Every provider has answered once, one way or the other. */
+    size_t looks_open; /* Looks at balancers still awaited. */
+    int64_t listed_ms; /* When providers were last asked; looked_ms: balancers. */
     int64_t looked_ms;
     unsigned list_failures; /* In a row. */
     bool list_soon;         /* A witness said something that a provider should know more of. */
@@ -95,6 +95,9 @@ struct controller {
     bool *targets_named; /* Beside world.targets: named in the answer a balancer is giving. */
     json_t *groups;      /* What roles see of the groups, of groups_version. */
     uint64_t groups_version;
+
+    struct view_mark *group_views; /* Owned; beside world.groups; NULL: nothing was told yet. */
+    struct view_mark cluster_view;
 };
 
 /* observe.c */
@@ -108,6 +111,17 @@ int groups_load(struct controller *c, struct err *e);
 void groups_put(struct controller *c, size_t group);
 /* CLEAN: this controller ends in order. */
 void groups_put_cluster(struct controller *c, bool clean);
+
+/* machines.c */
+int machines_load(struct controller *c, struct err *e);
+void machines_free(struct controller *c);
+/* In the last 24 h; 0 for NULL, and for one that has no page yet. */
+unsigned machines_rebuilds(const struct controller *c, const char *name);
+bool machines_quarantined(const struct controller *c, const char *name);
+/* An instance was put on it. */
+void machines_note_placed(struct controller *c, const char *name);
+/* An operator says that it is well. False when there is no page of it. */
+bool machines_retry(struct controller *c, const char *name);
 
 /* requests.c */
 /* Takes in what operators asked for, and commits it. */

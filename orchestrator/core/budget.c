@@ -169,6 +169,13 @@ static bool has_baked(struct step *s, size_t instance)
     return false;
 }
 
+static bool is_bad(const struct step *s, size_t instance)
+{
+    enum world_verdict verdict = s->world->instances[instance].verdict;
+    return verdict == WORLD_VERDICT_UNREADY || verdict == WORLD_VERDICT_LOST ||
+           verdict == WORLD_VERDICT_DEAD;
+}
+
 /* S19: every balancer in front of it has told its targets just now; one that has not is asked. */
 static bool is_fresh(struct step *s, size_t instance)
 {
@@ -183,7 +190,9 @@ static bool is_fresh(struct step *s, size_t instance)
         struct reason reason = {.code = REASON_FRONTEND_STALE,
                                 .name = step_frontend_name(s, balancer),
                                 .a = b->seen_ms == INT64_MIN ? -1 : s->world->now_ms - b->seen_ms};
-        if (step_balancer_free(s, balancer) && step_balancer_usable(s, balancer)) {
+        /* One that is bad is mended, not asked again and again: that would keep it from it. */
+        if (step_balancer_free(s, balancer) && step_balancer_usable(s, balancer) &&
+            !is_bad(s, b->instance) && !mend_held_by_failure(s, b->instance)) {
             step_act_at(s, ACTION_COMPARE, b->instance, balancer, reason);
         }
         reason.code = REASON_WAITS_FOR_FRONTEND;

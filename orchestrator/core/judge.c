@@ -128,6 +128,10 @@ static enum world_verdict verdict_of(struct bench *b, size_t instance)
         return WORLD_VERDICT_NONE;
     }
     if (off(it)) {
+        /* Its provider alone says so, and its SSH port answers: somebody errs. */
+        if (it->alive.health == WORLD_HEALTHY && !GUARDED(GUARD_DISPUTED, false)) {
+            return WORLD_VERDICT_DISPUTED;
+        }
         return it->lifecycle == LIFECYCLE_IN_SERVICE ? WORLD_VERDICT_DEAD : WORLD_VERDICT_NONE;
     }
     if (in_grace(b, it)) {

@@ -115,6 +115,18 @@ static void stuck(struct step *s, size_t instance)
               (struct reason){.code = no_power ? REASON_NO_POWER : REASON_UNHEALTHY});
 }
 
+/* A balancer still sends it some: only its check-command says that it is bad. */
+static bool has_traffic(const struct step *s, size_t instance)
+{
+    for (size_t t = s->survey->first_target[instance]; t != WORLD_NONE;
+         t = s->survey->next_target[t]) {
+        if (s->world->targets[t].state == WORLD_TARGET_UP) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void climb(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
@@ -128,7 +140,8 @@ static void climb(struct step *s, size_t instance)
     case WORLD_RUNG_CYCLE:
     case WORLD_RUNG_QUARANTINE: break;
     }
-    if (!budget_allows(s, instance)) {
+    if (!budget_allows(s, instance) ||
+        (has_traffic(s, instance) && !pool_taken_out(s, instance, reason))) {
         return;
     }
     if (rung == WORLD_RUNG_QUARANTINE) {
@@ -210,7 +223,8 @@ bool mend_instance(struct step *s, size_t instance)
     case WORLD_VERDICT_OK:
     case WORLD_VERDICT_UNKNOWN: return false;
     case WORLD_VERDICT_DISPUTED:
-        if (it->health.health == WORLD_HEALTHY && it->alive.health == WORLD_HEALTHY) {
+        if (it->health.health == WORLD_HEALTHY && it->alive.health == WORLD_HEALTHY &&
+            it->power != WORLD_POWER_OFF && it->power != WORLD_POWER_ABSENT) {
             return false; /* Only a balancer differs: whether it is let in is seen to there. */
         }
         step_hold(s, HOLD_WAIT, instance,

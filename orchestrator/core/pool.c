@@ -10,6 +10,18 @@ static void hold_for_frontend(struct step *s, size_t instance, size_t balancer)
                               .name = step_frontend_name(s, balancer)});
 }
 
+/* Nothing is known of it there: the balancer says so when it is compared anyway, or is asked. */
+static void ask(struct step *s, size_t instance, size_t balancer)
+{
+    const struct world_balancer *b = &s->world->balancers[balancer];
+    if (b->sync == WORLD_SYNC_DONE) {
+        step_act_at(s, ACTION_COMPARE, b->instance, balancer,
+                    (struct reason){.code = REASON_FRONTEND_UNSEEN,
+                                    .name = step_frontend_name(s, balancer)});
+    }
+    hold_for_frontend(s, instance, balancer);
+}
+
 bool pool_taken_out(struct step *s, size_t instance, struct reason reason)
 {
     for (size_t t = s->survey->first_target[instance]; t != WORLD_NONE;
@@ -23,8 +35,10 @@ bool pool_taken_out(struct step *s, size_t instance, struct reason reason)
         bool ready = step_balancer_usable(s, target->balancer) &&
                      !survey_balancer_silent(s->survey, target->balancer) &&
                      step_balancer_free(s, target->balancer);
-        if (target->state == WORLD_TARGET_UNKNOWN || !ready) {
+        if (!ready) {
             hold_for_frontend(s, instance, target->balancer);
+        } else if (target->state == WORLD_TARGET_UNKNOWN) {
+            ask(s, instance, target->balancer);
         } else if (budget_keeps_minimum(s, instance)) {
             step_act_at(s, ACTION_REMOVE, instance, target->balancer, reason);
         }

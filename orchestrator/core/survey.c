@@ -103,11 +103,11 @@ bool survey_balancer_silent(const struct survey *s, size_t balancer)
 static bool is_serving(const struct survey *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    if (!runs(it) || is_bad(it->verdict)) {
+    if (!runs(it)) {
         return false;
     }
     if (s->spec->groups[it->group].pool == SPEC_NONE) {
-        return it->lifecycle == LIFECYCLE_IN_SERVICE;
+        return it->lifecycle == LIFECYCLE_IN_SERVICE && !is_bad(it->verdict);
     }
     size_t up = 0;
     for (size_t t = s->first_target[instance]; t != WORLD_NONE; t = s->next_target[t]) {
@@ -123,15 +123,17 @@ static bool is_serving(const struct survey *s, size_t instance)
     return served && it->health.health == WORLD_HEALTHY;
 }
 
+/*
+ * A balancer that sends it traffic outweighs all else: a record that says it was never configured
+ * may be an old one, and a check-command that fails does not keep it from serving.
+ */
 static bool is_known_out(const struct survey *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    if (!it->configured || it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT ||
-        is_bad(it->verdict)) {
-        return true;
-    }
+    bool off = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT;
     if (s->spec->groups[it->group].pool == SPEC_NONE) {
-        return false;
+        return !it->configured || is_bad(it->verdict) ||
+               (off && it->verdict != WORLD_VERDICT_DISPUTED);
     }
     size_t balancers = 0;
     for (size_t t = s->first_target[instance]; t != WORLD_NONE; t = s->next_target[t]) {
@@ -140,11 +142,11 @@ static bool is_known_out(const struct survey *s, size_t instance)
             continue;
         }
         balancers++;
-        if (state == WORLD_TARGET_UP || state == WORLD_TARGET_UNKNOWN) {
+        if (state == WORLD_TARGET_UP || (state == WORLD_TARGET_UNKNOWN && !off)) {
             return false;
         }
     }
-    return balancers > 0 || it->health.health == WORLD_UNHEALTHY;
+    return balancers > 0 || off || !it->configured || it->health.health == WORLD_UNHEALTHY;
 }
 
 bool survey_given_up(const struct survey *s, size_t instance)

@@ -187,8 +187,7 @@ static void hear_listed(struct engine *e, size_t i, int64_t sampled_ms)
     struct engine_controller *c = &e->controller;
     const struct world_instance *it = &c->world.instances[i];
     size_t host = engine_host(e, i);
-    enum world_power power =
-        host == WORLD_NONE ? WORLD_POWER_ABSENT : e->truth.hosts[host].listed;
+    enum world_power power = host == WORLD_NONE ? WORLD_POWER_ABSENT : e->truth.hosts[host].listed;
     if (!it->busy && c->members[i].touched_ms <= sampled_ms) {
         set_power(e, i, power);
     } else if (it->power != power && host != WORLD_NONE) {
@@ -225,13 +224,13 @@ static void forget_silent(struct engine *e)
     struct engine_controller *c = &e->controller;
     for (size_t i = 0; i < c->world.instance_count; i++) {
         const struct world_instance *it = &c->world.instances[i];
-        if (it->zone == WORLD_NONE || !is_switched(e, i) ||
-            it->power == WORLD_POWER_UNKNOWN || it->busy) {
+        if (it->zone == WORLD_NONE || !is_switched(e, i) || it->power == WORLD_POWER_UNKNOWN ||
+            it->busy) {
             continue;
         }
         const struct truth_zone *zone = &e->truth.zones[it->zone];
-        int64_t said_ms = zone->list_ms > c->members[i].touched_ms ? zone->list_ms
-                                                                   : c->members[i].touched_ms;
+        int64_t said_ms =
+            zone->list_ms > c->members[i].touched_ms ? zone->list_ms : c->members[i].touched_ms;
         if (e->now_ms - said_ms > SILENT_MS) {
             set_power(e, i, WORLD_POWER_UNKNOWN);
             size_t host = truth_find(&e->truth, it->id);
@@ -282,9 +281,7 @@ static void told_by_host(struct engine *e, const struct engine_job *job)
         it->custom_ms = e->now_ms;
         return;
     case ACTION_HOOK: it->hook_abandon = job->differs; return;
-    case ACTION_TERMINATE:
-        member_leave(e, job->action.instance);
-        return;
+    case ACTION_TERMINATE: member_leave(e, job->action.instance); return;
     case ACTION_COMPARE:
     case ACTION_SYNC:
     case ACTION_ADMIT:

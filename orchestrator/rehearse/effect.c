@@ -271,9 +271,9 @@ static void admit(struct engine *e, struct engine_job *job, size_t host)
 {
     size_t member = truth_find(&e->truth, job->id);
     const struct truth *t = &e->truth;
-    bool passes = member != WORLD_NONE && truth_ready(t, &e->spec, member) &&
-                  (t->hosts[member].zone == t->hosts[host].zone ||
-                   !t->zones[t->hosts[member].zone].cut);
+    bool passes =
+        member != WORLD_NONE && truth_ready(t, &e->spec, member) &&
+        (t->hosts[member].zone == t->hosts[host].zone || !t->zones[t->hosts[member].zone].cut);
     if (!passes) {
         fail(job, OUTCOME_TRANSIENT);
         return;
@@ -300,9 +300,9 @@ static bool on_balancer(struct engine *e, struct engine_job *job, int64_t *ret_a
         return true;
     }
     const struct truth_host *h = &e->truth.hosts[host];
-    bool usable = h->configured && h->service && !h->haproxy_silent &&
-                  (h->synced || job->action.kind == ACTION_COMPARE ||
-                   job->action.kind == ACTION_SYNC);
+    bool usable =
+        h->configured && h->service && !h->haproxy_silent &&
+        (h->synced || job->action.kind == ACTION_COMPARE || job->action.kind == ACTION_SYNC);
     if (!usable) {
         return fail(job, OUTCOME_TRANSIENT);
     }

@@ -103,8 +103,7 @@ uint64_t engine_post(struct engine *e, int64_t at_ms, enum engine_kind kind, siz
 void engine_at(struct engine *e, int64_t at_ms, engine_timer *timer, void *context, size_t subject)
 {
     size_t i = xgrow((void **)&e->alarms, &e->alarm_count, &e->alarm_capacity, sizeof(*e->alarms));
-    e->alarms[i] =
-        (struct engine_alarm){.timer = timer, .context = context, .subject = subject};
+    e->alarms[i] = (struct engine_alarm){.timer = timer, .context = context, .subject = subject};
     engine_post(e, at_ms, ENGINE_AT_TIMER, i);
 }
 

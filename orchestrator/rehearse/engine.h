@@ -20,12 +20,12 @@
 /* How long things take, and how often they fail. */
 struct engine_pace {
     int64_t boot_ms;
-    int64_t make_ms;      /* A provider's calls. */
-    int64_t host_ms;      /* What is done over SSH. */
+    int64_t make_ms; /* A provider's calls. */
+    int64_t host_ms; /* What is done over SSH. */
     int64_t configure_ms;
-    int64_t balance_ms;   /* A balancer's admin socket. */
-    int64_t drain_ms;     /* Until the last session has ended; a pool's drain time bounds it. */
-    int64_t limit_ms;     /* After which a worker is ended. */
+    int64_t balance_ms; /* A balancer's admin socket. */
+    int64_t drain_ms;   /* Until the last session has ended; a pool's drain time bounds it. */
+    int64_t limit_ms;   /* After which a worker is ended. */
     int64_t list_every_ms;
     int64_t list_delay_ms;
     int64_t look_every_ms;
@@ -98,21 +98,21 @@ struct engine_job {
     size_t frontend;
     unsigned epoch;
     int64_t begun_ms;
-    bool heard;    /* The controller waits for its end. */
-    bool pending;  /* Its effect is still to come. */
-    bool ended;    /* Its end is on the way, or has come. */
-    bool end_lost; /* Its end is not heard of; it is ended by force. */
+    bool heard;     /* The controller waits for its end. */
+    bool pending;   /* Its effect is still to come. */
+    bool ended;     /* Its end is on the way, or has come. */
+    bool end_lost;  /* Its end is not heard of; it is ended by force. */
     unsigned times; /* How often its effect comes. */
     enum outcome outcome;
-    bool anew;    /* LAUNCH: the host was made, not started. */
-    bool differs; /* INSPECT, COMPARE: what was found. CHECK: it failed. HOOK: abandon. */
+    bool anew;        /* LAUNCH: the host was made, not started. */
+    bool differs;     /* INSPECT, COMPARE: what was found. CHECK: it failed. HOOK: abandon. */
     unsigned version; /* Of the roles it brings. */
 };
 
 /* What the controller keeps of an instance beside the core's world. */
 struct engine_member {
     char machine[WORLD_ID_SIZE]; /* The static host it lives on; "". */
-    int64_t touched_ms; /* What was observed before is no longer worth anything. */
+    int64_t touched_ms;          /* What was observed before is no longer worth anything. */
     bool watched_ready;
     bool watched_alive;
     bool rebuilt; /* It leaves because it was bad (S9). */
@@ -175,7 +175,7 @@ struct engine_watch {
 };
 
 struct engine {
-    struct spec spec; /* A copy whose groups may change; all else is the caller's. */
+    struct spec spec;        /* A copy whose groups may change; all else is the caller's. */
     const struct spec *file; /* The caller's. */
     struct engine_pace pace;
     struct engine_watch watch;
@@ -204,10 +204,11 @@ struct engine {
     size_t counts[ENGINE_EVENTS];
     size_t events;   /* That have come so far. */
     size_t restless; /* Steps in which decide() found no end. */
-    size_t created; /* Hosts made so far. */
+    size_t created;  /* Hosts made so far. */
 };
 
-/* A new cluster: nothing is made yet. The controller starts at 0. SPEC is borrowed until the end. */
+/* A new cluster: nothing is made yet. The controller starts at 0. SPEC is borrowed until the end.
+ */
 void engine_init(struct engine *e, const struct spec *spec, const struct engine_pace *pace,
                  const struct engine_watch *watch, uint64_t seed);
 void engine_deinit(struct engine *e);

@@ -16,7 +16,7 @@ const char *fault_to_string(enum fault fault)
     case FAULT_HOST_VANISHES: return "host deleted";
     case FAULT_DISK_FULL: return "host's disk full";
     case FAULT_CHECK_FAILS: return "check-command fails";
-    case FAULT_HOST_BLIND: return "prober alone cannot reach a host";
+    case FAULT_HOST_BLIND: return "we alone cannot reach a host";
     case FAULT_HOST_LIBELLED: return "provider says off, and it runs";
     case FAULT_IMAGE_BROKEN: return "image does not boot";
     case FAULT_SHARED_DOWN: return "shared dependency down";
@@ -118,7 +118,10 @@ static bool begin_host(struct engine *e, enum fault fault, size_t host)
         return false;
     }
     switch (fault) {
-    case FAULT_HOST_AMNESIA: h->amnesia = true; effect_switch_off(e, host); return true;
+    case FAULT_HOST_AMNESIA:
+        h->amnesia = true;
+        effect_switch_off(e, host);
+        return true;
     case FAULT_HOST_OFF:
     case FAULT_HOST_BLINKS: effect_switch_off(e, host); return true;
     case FAULT_HOST_HANGS: h->power = TRUTH_HUNG; return true;

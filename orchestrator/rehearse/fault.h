@@ -18,9 +18,9 @@ enum fault {
     FAULT_HOST_AMNESIA, /* Off, and it comes back as it was before it was configured. */
     FAULT_HOST_VANISHES,
     FAULT_DISK_FULL,
-    FAULT_CHECK_FAILS,  /* Its check-command says so, nobody else. */
-    FAULT_HOST_BLIND,   /* The prober alone cannot reach it. */
-    FAULT_HOST_LIBELLED,/* Its provider says it is off, and it runs. */
+    FAULT_CHECK_FAILS,   /* Its check-command says so, nobody else. */
+    FAULT_HOST_BLIND,    /* We alone cannot reach it: balancers can. */
+    FAULT_HOST_LIBELLED, /* Its provider says it is off, and it runs. */
     /* Of a group. */
     FAULT_IMAGE_BROKEN, /* What is made of it does not boot. */
     FAULT_SHARED_DOWN,  /* What all its members need does not answer. */
@@ -29,8 +29,8 @@ enum fault {
     FAULT_ZONE_CUT,  /* No network to anything outside. */
     FAULT_PROVIDER_SILENT,
     /* Of balancers. */
-    FAULT_HAPROXY_SILENT, /* Its admin socket does not answer. */
-    FAULT_HAPROXY_FORGETS,/* Loaded anew, without what was said to it since. */
+    FAULT_HAPROXY_SILENT,  /* Its admin socket does not answer. */
+    FAULT_HAPROXY_FORGETS, /* Loaded anew, without what was said to it since. */
     /* Of us. */
     FAULT_PROVIDERS_SLOW,
     FAULT_BOOTS_SLOW,

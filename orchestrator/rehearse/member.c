@@ -55,12 +55,12 @@ static size_t free_machine(const struct engine *e, size_t group, size_t zone, si
     for (size_t i = 0; i < e->truth.host_count; i++) {
         const struct truth_host *h = &e->truth.hosts[i];
         if (!h->is_static || h->zone != zone ||
-            (h->reserved != group && h->reserved != WORLD_NONE) ||
-            machine_taken(e, h->machine)) {
+            (h->reserved != group && h->reserved != WORLD_NONE) || machine_taken(e, h->machine)) {
             continue;
         }
         (*ret_count)++;
-        if (best == WORLD_NONE || (e->truth.hosts[best].reserved != group && h->reserved == group)) {
+        if (best == WORLD_NONE ||
+            (e->truth.hosts[best].reserved != group && h->reserved == group)) {
             best = i;
         }
     }
@@ -199,8 +199,7 @@ static void compact_balancers(struct world *w, const size_t *place, size_t *bala
     kept = 0;
     for (size_t t = 0; t < w->target_count; t++) {
         struct world_target *target = &w->targets[t];
-        if (place[target->member] != WORLD_NONE &&
-            balancer_place[target->balancer] != WORLD_NONE) {
+        if (place[target->member] != WORLD_NONE && balancer_place[target->balancer] != WORLD_NONE) {
             w->targets[kept++] = (struct world_target){.member = place[target->member],
                                                        .balancer = balancer_place[target->balancer],
                                                        .state = target->state};
@@ -268,8 +267,8 @@ void members_follow(struct engine *e)
             continue;
         }
         struct truth_host *h = &e->truth.hosts[host];
-        bool runs = it->power != WORLD_POWER_OFF && it->power != WORLD_POWER_ABSENT &&
-                    it->lifecycle != LIFECYCLE_DETACHED;
+        /* Whatever its provider says: that it answers all the same is worth to be known. */
+        bool runs = it->lifecycle != LIFECYCLE_DETACHED;
         follow(e, &h->ready, &c->members[i].watched_ready,
                runs && it->configured && e->spec.groups[it->group].pool != SPEC_NONE, &it->health);
         follow(e, &h->alive, &c->members[i].watched_alive, runs && it->greeted, &it->alive);

@@ -1,6 +1,6 @@
 /*
- * Random numbers that are the same on every machine: xoshiro256** seeded by splitmix64 (Blackman and
- * Vigna, public domain). Not for secrets.
+ * Random numbers that are the same on every machine: xoshiro256** seeded by splitmix64 (Blackman
+ * and Vigna, public domain). Not for secrets.
  */
 #ifndef REHEARSE_RANDOM_H
 #define REHEARSE_RANDOM_H

@@ -26,8 +26,7 @@ void store_copy(struct engine_store *to, const struct engine_store *from, size_t
     }
     to->count = from->count;
     copy_array((void **)&to->groups, from->groups, groups, sizeof(*to->groups));
-    copy_array((void **)&to->machines, from->machines, from->machine_count,
-               sizeof(*to->machines));
+    copy_array((void **)&to->machines, from->machines, from->machine_count, sizeof(*to->machines));
     to->machine_count = from->machine_count;
     to->paused = from->paused;
 }

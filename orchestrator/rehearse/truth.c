@@ -199,7 +199,7 @@ bool truth_ready(const struct truth *t, const struct spec *spec, size_t host)
 
 bool truth_reached(const struct truth *t, size_t host)
 {
-    return !t->controller_cut && !t->zones[t->hosts[host].zone].cut;
+    return !t->controller_cut && !t->zones[t->hosts[host].zone].cut && !t->hosts[host].blind;
 }
 
 bool truth_balancing(const struct truth *t, const struct spec *spec, size_t host, size_t frontend)

@@ -27,7 +27,7 @@ struct truth_view {
 struct truth_host {
     char id[WORLD_ID_SIZE]; /* The mark on it: whose it is; "" for a machine that nobody has. */
     char machine[WORLD_ID_SIZE]; /* Of a static host: its name; else "". */
-    size_t group;           /* Of its mark; WORLD_NONE. */
+    size_t group;                /* Of its mark; WORLD_NONE. */
     size_t zone;
     size_t reserved; /* Static: for this group only; WORLD_NONE: any. */
     bool is_static;  /* It is there whatever anybody does. */
@@ -41,25 +41,25 @@ struct truth_host {
     bool service;     /* Its own part of what it serves works. */
     bool custom;      /* What a check-command would say. */
     bool disk_full;
-    bool doomed;  /* Its service never comes up: bad memory, a wrong image. */
-    bool amnesia; /* It comes back from its next boot as it was before it was ever configured. */
-    bool blind;   /* The prober alone cannot reach it. */
-    bool vanished; /* Deleted behind our back: its provider does not know it any more. */
-    bool libelled; /* Its provider says it is off, and it runs. */
+    bool doomed;    /* Its service never comes up: bad memory, a wrong image. */
+    bool amnesia;   /* It comes back from its next boot as it was before it was ever configured. */
+    bool blind;     /* The prober alone cannot reach it. */
+    bool vanished;  /* Deleted behind our back: its provider does not know it any more. */
+    bool libelled;  /* Its provider says it is off, and it runs. */
     unsigned epoch; /* Of the last controller that did something to it (S18). */
 
     /* By the prober. */
     struct truth_view ready;
     struct truth_view alive;
-    enum world_power listed; /* What its provider last told the controller. */
+    enum world_power listed;  /* What its provider last told the controller. */
     enum world_power sampled; /* What its provider is about to tell. */
 
     /* Balancers only: HAProxy's configuration is as the spec wants it; what its controller was last
        told of its tables is no longer true. */
     bool synced;
     bool looked_stale;
-    bool look_due; /* The next look is on its way. */
-    bool retired; /* Detached: nobody manages it any more, it does not count. */
+    bool look_due;       /* The next look is on its way. */
+    bool retired;        /* Detached: nobody manages it any more, it does not count. */
     bool haproxy_silent; /* Its admin socket does not answer. */
 
     /* What the invariants ask about. */
@@ -85,7 +85,7 @@ struct truth_zone {
     bool provider_silent; /* Its provider does not answer. */
     bool sampling;        /* The next list is on its way. */
     bool list_due;        /* What was last told is no longer true. */
-    int64_t list_ms;      /* When what it last told was true; INT64_MIN: it has not told since start. */
+    int64_t list_ms; /* When what it last told was true; INT64_MIN: it has not told since start. */
     int64_t list_sampled_ms;
     size_t places; /* How many hosts can be made in it. */
 };
@@ -99,11 +99,11 @@ struct truth {
     struct truth_server *servers;
     size_t server_count;
     size_t server_capacity;
-    unsigned *versions;   /* Beside spec->groups: of the roles that the file wants. */
-    bool *shared_down;    /* Beside spec->groups: something that all of it need does not answer. */
-    bool *image_broken;   /* Beside spec->groups: what is made of it does not boot. */
-    bool controller_cut;  /* The controller and its prober reach nothing. */
-    bool prober_cut;      /* The prober alone reaches nothing. */
+    unsigned *versions;  /* Beside spec->groups: of the roles that the file wants. */
+    bool *shared_down;   /* Beside spec->groups: something that all of it need does not answer. */
+    bool *image_broken;  /* Beside spec->groups: what is made of it does not boot. */
+    bool controller_cut; /* The controller and its prober reach nothing. */
+    bool prober_cut;     /* The prober alone reaches nothing. */
 };
 
 /* BMC: the machines of the file can be switched. */

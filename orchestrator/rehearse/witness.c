@@ -42,7 +42,8 @@ static int64_t delay_of(struct engine *e, const struct pace *p, const struct tru
         return first;
     }
     int64_t more = (well ? p->rise : p->fall) - 1;
-    return first + more * p->interval_ms + (well ? 0 : random_between(&e->random, 0, p->timeout_ms));
+    return first + more * p->interval_ms +
+           (well ? 0 : random_between(&e->random, 0, p->timeout_ms));
 }
 
 static void turn_view(struct engine *e, struct truth_view *view, bool well, const struct pace *p,
@@ -71,7 +72,7 @@ static bool view_arrived(struct truth_view *view, uint64_t turn)
 
 static bool probed(const struct engine *e, size_t host)
 {
-    return truth_reached(&e->truth, host) && !e->truth.prober_cut && !e->truth.hosts[host].blind;
+    return truth_reached(&e->truth, host) && !e->truth.prober_cut;
 }
 
 static void refresh_probes(struct engine *e, size_t host)
@@ -85,8 +86,7 @@ static void refresh_probes(struct engine *e, size_t host)
     bool reached = probed(e, host);
     turn_view(e, &h->ready, reached && truth_ready(&e->truth, &e->spec, host), &ready,
               ENGINE_AT_READY, host);
-    turn_view(e, &h->alive, reached && truth_alive(&e->truth, host), &alive, ENGINE_AT_ALIVE,
-              host);
+    turn_view(e, &h->alive, reached && truth_alive(&e->truth, host), &alive, ENGINE_AT_ALIVE, host);
 }
 
 static bool connected(const struct truth *t, size_t from, size_t to)
@@ -213,8 +213,8 @@ void witness_look(struct engine *e, size_t balancer)
         if (target->balancer != balancer) {
             continue;
         }
-        enum world_target_state state = state_of(truth_find_server(
-            &e->truth, host, b->frontend, w->instances[target->member].id));
+        enum world_target_state state = state_of(
+            truth_find_server(&e->truth, host, b->frontend, w->instances[target->member].id));
         e->controller.dirty |= state != target->state;
         target->state = state;
     }
@@ -305,8 +305,8 @@ void witness_expect(struct engine *e)
 static void refresh_serving(struct engine *e, size_t host)
 {
     struct truth_host *h = &e->truth.hosts[host];
-    bool serves = h->id[0] != '\0' && h->power != TRUTH_ABSENT &&
-                  truth_serves(&e->truth, &e->spec, host);
+    bool serves =
+        h->id[0] != '\0' && h->power != TRUTH_ABSENT && truth_serves(&e->truth, &e->spec, host);
     if (serves != h->serving) {
         h->serving = serves;
         h->serving_since_ms = e->now_ms;
@@ -318,8 +318,8 @@ static void refresh_retired(struct engine *e)
     for (size_t i = 0; e->controller.running && i < e->truth.host_count; i++) {
         struct truth_host *h = &e->truth.hosts[i];
         size_t record = h->synced ? engine_find(e, h->id) : WORLD_NONE;
-        h->retired = record == WORLD_NONE || e->controller.world.instances[record].lifecycle ==
-                                                 LIFECYCLE_DETACHED;
+        h->retired = record == WORLD_NONE ||
+                     e->controller.world.instances[record].lifecycle == LIFECYCLE_DETACHED;
     }
 }
 

@@ -1,7 +1,7 @@
 /*
- * What the controller gets to see of the truth: its prober, the HAProxys' own checks, the providers'
- * lists. Each has its own delay and may be silent or wrong. Nothing is polled: when the truth has
- * changed it is computed when each witness will have noticed.
+ * What the controller gets to see of the truth: its prober, the HAProxys' own checks, the
+ * providers' lists. Each has its own delay and may be silent or wrong. Nothing is polled: when the
+ * truth has changed it is computed when each witness will have noticed.
  */
 #ifndef REHEARSE_WITNESS_H
 #define REHEARSE_WITNESS_H

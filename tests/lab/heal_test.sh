@@ -8,17 +8,20 @@ test_name=heal
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 kills=${KILLS:-4}
 cut=${CUT:-40}
-run_pid=
 
+# Cases run in subshells, so who runs is kept in a file.
 start_run() {
     "$lab" run -- "$program" -c "$file" run >>"$work/run" 2>&1 &
-    run_pid=$!
+    until lamplighter status | sed -n 's/^acting now: run on .*, pid \([0-9]*\),.*/\1/p' >"$work/pid" && [[ -s $work/pid ]]; do
+        sleep 0.2
+    done
 }
-# The program itself, not the shell that entered the lab for it.
-run_program() { lamplighter status | sed -n 's/^acting now: run on .*, pid \([0-9]*\),.*/\1/p'; }
-kill_run() {
-    kill_tree "$run_pid"
-    wait "$run_pid" 2>/dev/null || true
+run_program() { cat "$work/pid"; }
+# Its workers end with it.
+kill_run() { end_run KILL; }
+end_run() {
+    kill "-$1" "$(run_program)"
+    until_true 60 sh -c "! kill -0 $(run_program)"
 }
 # until SECONDS CMD...: CMD succeeds within that time.
 until_true() {
@@ -105,7 +108,12 @@ cut_off() {
     until_true 60 serving_is 3
     before=$(newest_event)
     inside /usr/sbin/nft -f - <<'NFT'
-table inet cut { chain out { type filter hook output priority 0; oif != "lo" drop; } }
+table inet cut {
+    chain out {
+        type filter hook output priority 0;
+        oif != "lo" drop
+    }
+}
 NFT
     sleep "$cut"
     inside /usr/sbin/nft delete table inet cut
@@ -162,8 +170,7 @@ worse_files() {
 }
 events_hold() { lamplighter events --verify; }
 ends_in_order() {
-    kill -TERM "$(run_program)"
-    wait "$run_pid"
+    end_run TERM
     grep -q 'stopped in order' "$work/run"
     lamplighter plan >"$work/said"
     says 'nothing to change'

@@ -52,7 +52,7 @@ static void tell(FILE *out, const char *what, CURLcode code, long status)
     fflush(out);
 }
 
-/* True when the page came whole, with 200. */
+/* True when the page came whole; an upload ends with a redirect to it. */
 static bool request(CURL *curl, const char *url, const char *upload, FILE *out)
 {
     curl_easy_reset(curl);
@@ -69,7 +69,7 @@ static bool request(CURL *curl, const char *url, const char *upload, FILE *out)
     CURLcode code = curl_easy_perform(curl);
     long status = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    if (code == CURLE_OK && status == 200) {
+    if (code == CURLE_OK && (status == 200 || (upload != NULL && status == 303))) {
         return true;
     }
     tell(out, upload == NULL ? "page" : "upload", code, status);

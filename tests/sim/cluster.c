@@ -53,13 +53,11 @@ static size_t put_group(struct cluster *c, const char *name, unsigned desired)
 
 static void put_front(struct cluster *c)
 {
-    c->pool = (struct spec_pool){.name = (char *)"web",
-                                 .port = 80,
-                                 .check = {.interval_ms = 2000,
-                                           .timeout_ms = 1000,
-                                           .fall = 2,
-                                           .rise = 2},
-                                 .drain_ms = 30000};
+    c->pool =
+        (struct spec_pool){.name = (char *)"web",
+                           .port = 80,
+                           .check = {.interval_ms = 2000, .timeout_ms = 1000, .fall = 2, .rise = 2},
+                           .drain_ms = 30000};
     c->route = (struct spec_route){.path = (char *)"/", .pool = 0};
     c->frontend = (struct spec_frontend){
         .name = (char *)"my-lb", .group = c->lb, .routes = &c->route, .route_count = 1};
@@ -136,8 +134,8 @@ static void roll_machines(struct cluster *c, struct random *r)
     bool all = random_chance(r, 500);
     size_t count = (size_t)random_between(r, 2, CLUSTER_MACHINES);
     for (size_t z = 0; z < c->spec.zone_count; z++) {
-        c->providers[z].type = all || random_chance(r, 500) ? SPEC_PROVIDER_STATIC
-                                                            : SPEC_PROVIDER_LIBVIRT;
+        c->providers[z].type =
+            all || random_chance(r, 500) ? SPEC_PROVIDER_STATIC : SPEC_PROVIDER_LIBVIRT;
     }
     for (size_t i = 0; i < count; i++) {
         size_t z = i % c->spec.zone_count;
@@ -199,8 +197,8 @@ void cluster_make(struct cluster *c, struct random *r)
     if (random_chance(r, 300)) {
         c->extra = put_group(c, "batch", (unsigned)random_between(r, 1, 4));
         c->groups[c->extra].max += (unsigned)random_between(r, 0, 2);
-        c->groups[c->extra].repair = random_chance(r, 300) ? SPEC_REPAIR_REPLACE
-                                                            : SPEC_REPAIR_RESTART;
+        c->groups[c->extra].repair =
+            random_chance(r, 300) ? SPEC_REPAIR_REPLACE : SPEC_REPAIR_RESTART;
     }
     put_front(c);
     if (c->db != SPEC_NONE && random_chance(r, 700)) {

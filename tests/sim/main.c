@@ -28,8 +28,8 @@ struct report {
 
 static void tell_failure(const struct options *o, uint64_t seed, const struct watch_violation *v)
 {
-    printf("FAILED seed %" PRIu64 " at %" PRId64 ":%02" PRId64 ": %s: %s\n", seed,
-           v->at_ms / 60000, v->at_ms / 1000 % 60, watch_rule_to_string(v->rule), v->text);
+    printf("FAILED seed %" PRIu64 " at %" PRId64 ":%02" PRId64 ": %s: %s\n", seed, v->at_ms / 60000,
+           v->at_ms / 1000 % 60, watch_rule_to_string(v->rule), v->text);
     if (!o->verbose) {
         printf("    make sim SEED=%" PRIu64 " SCHEDULES=1 VERBOSE=1\n", seed);
     }
@@ -126,8 +126,8 @@ static size_t tell_table(const struct schedule_counts *c, bool whole)
     }
     printf("by hand\n");
     for (unsigned i = 0; i < ENGINE_REQUESTS; i++) {
-        unseen += !tell_count(engine_request_to_string((enum engine_request_kind)i),
-                              c->requests[i], whole);
+        unseen += !tell_count(engine_request_to_string((enum engine_request_kind)i), c->requests[i],
+                              whole);
     }
     unseen += !tell_count("roles changed", c->changes[SCHEDULE_ROLES], whole);
     unseen += !tell_count("size changed in the file", c->changes[SCHEDULE_SIZE], whole);
@@ -200,8 +200,8 @@ int main(int argc, char **argv)
         failed += hear_share(fds[i], pids[i], &counts) ? 0 : 1;
     }
     clock_gettime(CLOCK_MONOTONIC, &ended);
-    double seconds = (double)(ended.tv_sec - begun.tv_sec) +
-                     (double)(ended.tv_nsec - begun.tv_nsec) / 1e9;
+    double seconds =
+        (double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) / 1e9;
     /* Few schedules need not show everything. */
     failed += tell_table(&counts, o.schedules >= 2000);
     tell_rules(&counts);

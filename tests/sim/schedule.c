@@ -134,7 +134,8 @@ static size_t random_subject(struct schedule *s, enum fault fault)
     case FAULT_OF_GROUP:
         return fault == FAULT_SHARED_DOWN
                    ? s->cluster.web
-                   : (size_t)random_between(&s->random, 0, (int64_t)s->cluster.spec.group_count - 1);
+                   : (size_t)random_between(&s->random, 0,
+                                            (int64_t)s->cluster.spec.group_count - 1);
     case FAULT_OF_ZONE:
         return (size_t)random_between(&s->random, 0, (int64_t)s->cluster.spec.zone_count - 1);
     case FAULT_OF_US: return 0;
@@ -173,8 +174,7 @@ static void strike(struct schedule *s, enum fault fault)
 {
     size_t subject = random_subject(s, fault);
     bool of_host = fault_scope(fault) == FAULT_OF_HOST || fault_scope(fault) == FAULT_OF_BALANCER;
-    if (subject == WORLD_NONE ||
-        s->struck_count == sizeof(s->struck) / sizeof(s->struck[0])) {
+    if (subject == WORLD_NONE || s->struck_count == sizeof(s->struck) / sizeof(s->struck[0])) {
         return;
     }
     const char *at = of_host                                ? s->engine.truth.hosts[subject].id
@@ -326,8 +326,7 @@ static void mend_unwatched(struct engine *e)
 {
     for (size_t i = 0; i < e->truth.host_count; i++) {
         struct truth_host *h = &e->truth.hosts[i];
-        if (h->is_static || h->group == WORLD_NONE ||
-            e->spec.groups[h->group].pool == SPEC_NONE) {
+        if (h->is_static || h->group == WORLD_NONE || e->spec.groups[h->group].pool == SPEC_NONE) {
             h->doomed = false;
             h->service = h->service || h->configured;
         }
@@ -373,7 +372,7 @@ static void stop_trouble(struct schedule *s)
 static void mend_host(struct schedule *s, size_t host)
 {
     struct truth_host *h = &s->engine.truth.hosts[host];
-    h->doomed = h->disk_full = h->amnesia = false;
+    h->doomed = h->disk_full = h->amnesia = h->vanished = false;
     h->custom = true;
     h->service = h->service || h->configured;
     if (h->power == TRUTH_HUNG || (h->power == TRUTH_OFF && !h->vanished)) {
@@ -395,6 +394,10 @@ static void mend_stuck(struct schedule *s, const struct hold *hold)
     const struct world_instance *it = &e->controller.world.instances[hold->instance];
     text_copy(request.instance, sizeof(request.instance), it->id);
     size_t host = engine_host(e, hold->instance);
+    if (hold->reason.code == REASON_UNHEALTHY && host != WORLD_NONE &&
+        !e->truth.hosts[host].configured) {
+        request.kind = ENGINE_REPLACE; /* Its group repairs nothing by itself. */
+    }
     if (host == WORLD_NONE && e->controller.members[hold->instance].machine[0] != '\0') {
         host = truth_find_machine(&e->truth, "", e->controller.members[hold->instance].machine);
     }
@@ -418,7 +421,7 @@ static void on_mend(void *context, struct engine *e, size_t subject)
         bool human = d->holds[i].kind == HOLD_STUCK || reason->code == REASON_BREAKER ||
                      (reason->code == REASON_WAITS_TO_RETRY && reason->a >= 8);
         if (human && (d->holds[i].instance == WORLD_NONE ||
-            d->holds[i].instance < e->controller.world.instance_count)) {
+                      d->holds[i].instance < e->controller.world.instance_count)) {
             mend_stuck(s, &d->holds[i]);
         }
     }
@@ -451,6 +454,21 @@ static bool hold_may_stay(const struct engine *e, const struct hold *hold)
     return code == REASON_NO_ROOM || (refused && is_impossible(e, hold->group));
 }
 
+/* What is under way or decided, but for looks that never end. */
+static size_t count_doings(const struct engine *e)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < e->job_count; i++) {
+        const struct engine_job *job = &e->jobs[i];
+        count += job->turn != 0 && job->heard && job->action.kind != ACTION_CHECK;
+    }
+    const struct decision *d = &e->controller.decision;
+    for (size_t i = 0; i < d->action_count; i++) {
+        count += d->actions[i].kind != ACTION_CHECK;
+    }
+    return count;
+}
+
 /* True when nothing is under way, and nothing left that ought to be done. */
 static bool is_at_rest(const struct schedule *s, const char **ret_why, char *text, size_t size)
 {
@@ -458,8 +476,8 @@ static bool is_at_rest(const struct schedule *s, const char **ret_why, char *tex
     const struct decision *d = &e->controller.decision;
     *ret_why = text;
     text[0] = '\0';
-    if (!e->controller.running || jobs_heard(e) > 0 || d->action_count > 0) {
-        snprintf(text, size, "%zu jobs, %zu actions", jobs_heard(e), d->action_count);
+    if (!e->controller.running || count_doings(e) > 0) {
+        snprintf(text, size, "%zu actions under way", count_doings(e));
         return false;
     }
     for (size_t i = 0; i < d->hold_count; i++) {
@@ -468,8 +486,9 @@ static bool is_at_rest(const struct schedule *s, const char **ret_why, char *tex
             reason_to_string(&d->holds[i].reason, reason, sizeof(reason));
             snprintf(text, size, "%s: %s",
                      d->holds[i].instance == WORLD_NONE
-                         ? (d->holds[i].group == WORLD_NONE ? "cluster"
-                                                            : e->spec.groups[d->holds[i].group].name)
+                         ? (d->holds[i].group == WORLD_NONE
+                                ? "cluster"
+                                : e->spec.groups[d->holds[i].group].name)
                          : e->controller.world.instances[d->holds[i].instance].id,
                      reason);
             return false;
@@ -523,10 +542,12 @@ static void tell_state(struct schedule *s)
         printf("%s in %s, wish %s: truth %s%s%s%s%s%s\n", w->instances[i].id,
                lifecycle_to_string(w->instances[i].lifecycle),
                world_wish_to_string(w->instances[i].wish),
-               h == NULL ? "no host" : h->power == TRUTH_RUNNING ? "running" : "not running",
-               h != NULL && h->configured ? " configured" : "", h != NULL && h->service ? " up" : "",
-               h != NULL && h->serving ? " serving" : "", h != NULL && h->doomed ? " doomed" : "",
-               w->instances[i].busy ? " busy" : "");
+               h == NULL                   ? "no host"
+               : h->power == TRUTH_RUNNING ? "running"
+                                           : "not running",
+               h != NULL && h->configured ? " configured" : "",
+               h != NULL && h->service ? " up" : "", h != NULL && h->serving ? " serving" : "",
+               h != NULL && h->doomed ? " doomed" : "", w->instances[i].busy ? " busy" : "");
         why_instance(&e->spec, w, &e->controller.decision, i, &why);
         for (size_t n = 0; n < why.count; n++) {
             printf("    %s\n", why.lines[n]);

@@ -1,8 +1,8 @@
 /*
- * One schedule: a cluster, what happens to it, and what must hold, all from one seed. It begins from
- * nothing, is troubled for 80 minutes of simulated time, then everything that went wrong stops, an
- * operator mends what the controller says it is stuck with, and within a bound it must come to rest
- * as its file says.
+ * One schedule: a cluster, what happens to it, and what must hold, all from one seed. It begins
+ * from nothing, is troubled for 80 minutes of simulated time, then everything that went wrong
+ * stops, an operator mends what the controller says it is stuck with, and within a bound it must
+ * come to rest as its file says.
  */
 #ifndef SIM_SCHEDULE_H
 #define SIM_SCHEDULE_H

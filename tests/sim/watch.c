@@ -59,8 +59,7 @@ const char *watch_rule_to_string(enum watch_rule rule)
     return "unknown";
 }
 
-void watch_fail(struct watch *w, const struct engine *e, enum watch_rule rule, const char *format,
-                ...)
+void watch_fail(struct watch *w, struct engine *e, enum watch_rule rule, const char *format, ...)
 {
     if (w->violation.found) {
         return;
@@ -72,17 +71,17 @@ void watch_fail(struct watch *w, const struct engine *e, enum watch_rule rule, c
     va_start(args, format);
     vsnprintf(w->violation.text, sizeof(w->violation.text), format, args);
     va_end(args);
+    engine_say(e, "VIOLATION %s: %s", watch_rule_to_string(rule), w->violation.text);
 }
 
 void watch_init(struct watch *w, const struct engine *e)
 {
-    *w = (struct watch){
-        .closed_ms = xcalloc(e->spec.group_count + 1, sizeof(*w->closed_ms)),
-        .failed = xcalloc(e->spec.group_count + 1, sizeof(*w->failed)),
-        .shared_ms = xcalloc(e->spec.group_count + 1, sizeof(*w->shared_ms)),
-        .zone_bad_ms = xcalloc(e->spec.zone_count + 1, sizeof(*w->zone_bad_ms)),
-        .cut_ms = INT64_MAX,
-        .prober_back_ms = INT64_MIN};
+    *w = (struct watch){.closed_ms = xcalloc(e->spec.group_count + 1, sizeof(*w->closed_ms)),
+                        .failed = xcalloc(e->spec.group_count + 1, sizeof(*w->failed)),
+                        .shared_ms = xcalloc(e->spec.group_count + 1, sizeof(*w->shared_ms)),
+                        .zone_bad_ms = xcalloc(e->spec.zone_count + 1, sizeof(*w->zone_bad_ms)),
+                        .cut_ms = INT64_MAX,
+                        .prober_back_ms = INT64_MIN};
     for (size_t g = 0; g < e->spec.group_count; g++) {
         w->closed_ms[g] = INT64_MIN;
         w->shared_ms[g] = INT64_MAX;
@@ -160,13 +159,20 @@ static bool is_disruption(const struct world_instance *it, const struct action *
 /* It is done because the instance is held to be bad. */
 static bool is_mending(const struct action *action)
 {
-    bool marks = action->kind == ACTION_MARK && (action->lifecycle == LIFECYCLE_TERMINATING ||
-                                                 action->lifecycle == LIFECYCLE_QUARANTINED ||
-                                                 action->wish == WORLD_WISH_REPLACE);
+    bool marks = action->kind == ACTION_MARK &&
+                 (action->lifecycle == LIFECYCLE_TERMINATING ||
+                  action->lifecycle == LIFECYCLE_QUARANTINED || action->wish == WORLD_WISH_REPLACE);
     return action->kind == ACTION_RESTART || action->kind == ACTION_REBOOT ||
            action->kind == ACTION_CYCLE ||
            (marks && (action->reason.code == REASON_MEND || action->reason.code == REASON_DEAD ||
                       action->reason.code == REASON_QUARANTINE));
+}
+
+/* It serves, and has for so long that everybody knows. */
+static bool gives(const struct engine *e, size_t host)
+{
+    const struct truth_host *h = &e->truth.hosts[host];
+    return h->serving && e->now_ms - h->serving_since_ms > told_ms(e, h->group);
 }
 
 /* The host stops giving what it gives with this very action. */
@@ -177,14 +183,14 @@ static bool takes(const struct engine *e, const struct action *action, size_t ho
         const struct world *w = &e->controller.world;
         const struct world_balancer *b = &w->balancers[action->balancer];
         size_t balancer = engine_host(e, b->instance);
-        return balancer != WORLD_NONE && e->truth.hosts[host].serving &&
+        return balancer != WORLD_NONE && gives(e, host) &&
                truth_balancing(&e->truth, &e->spec, balancer, b->frontend);
     }
     case ACTION_TERMINATE:
     case ACTION_CONFIGURE:
     case ACTION_RESTART:
     case ACTION_REBOOT:
-    case ACTION_CYCLE: return e->truth.hosts[host].serving;
+    case ACTION_CYCLE: return gives(e, host);
     case ACTION_ADD:
     case ACTION_LAUNCH:
     case ACTION_GREET:
@@ -224,9 +230,9 @@ static struct count count_serving(struct watch *w, const struct engine *e, size_
             continue;
         }
         count.serving++;
-        count.baked += world_leaving(it->lifecycle) ||
-                       (came_back(it) &&
-                        e->now_ms - it->in_service_ms >= e->spec.groups[group].bake_ms);
+        count.baked +=
+            world_leaving(it->lifecycle) ||
+            (came_back(it) && e->now_ms - it->in_service_ms >= e->spec.groups[group].bake_ms);
     }
     return count;
 }
@@ -275,14 +281,12 @@ static void check_baked(struct watch *w, struct engine *e, const struct action *
 {
     size_t group = action->group;
     const struct world_instance *it = &e->controller.world.instances[action->instance];
-    if (e->spec.groups[group].pool == SPEC_NONE || !e->truth.hosts[host].serving) {
+    if (e->spec.groups[group].pool == SPEC_NONE || !gives(e, host)) {
         return;
     }
     struct count count = count_serving(w, e, group);
-    size_t own = came_back(it) &&
-                         e->now_ms - it->in_service_ms >= e->spec.groups[group].bake_ms
-                     ? 1
-                     : 0;
+    size_t own =
+        came_back(it) && e->now_ms - it->in_service_ms >= e->spec.groups[group].bake_ms ? 1 : 0;
     if (count.baked < minimum_of(e, group) + own) {
         watch_fail(w, e, WATCH_S11_COUNT,
                    "%s leaves %zu of %s that have served for their bake time, the minimum is %zu",
@@ -299,34 +303,6 @@ static size_t count_in_service(const struct engine *e)
     return count;
 }
 
-/* S7. */
-static void check_turn(struct watch *w, struct engine *e, const struct action *action, size_t host)
-{
-    size_t group = action->group;
-    const struct world_instance *it = &e->controller.world.instances[action->instance];
-    if (count_open(w, group, it->id) > 0) {
-        watch_fail(w, e, WATCH_S7_ONE, "%s goes out of service while another of %s is out by order",
-                   it->id, e->spec.groups[group].name);
-    }
-    size_t most = count_in_service(e) * e->spec.max_disruption_percent / 100;
-    size_t open = count_open(w, WORLD_NONE, it->id);
-    bool gives = host != WORLD_NONE && (e->truth.hosts[host].serving ||
-                                        (id_of(w, it->id, group)->well &&
-                                         e->spec.groups[group].pool == SPEC_NONE));
-    if (gives && open >= (most > 1 ? most : 1)) {
-        watch_fail(w, e, WATCH_S7_CLUSTER,
-                   "%s goes out of service while %zu of the cluster are out by order, at most %zu",
-                   it->id, open, most > 1 ? most : 1);
-    }
-    int64_t bake_ms = e->spec.groups[group].bake_ms;
-    if (w->closed_ms[group] != INT64_MIN && e->now_ms - w->closed_ms[group] < bake_ms &&
-        host != WORLD_NONE && e->truth.hosts[host].serving) {
-        watch_fail(w, e, WATCH_S7_BAKE,
-                   "%s goes out of service %lld ms after the last came back, its bake time is %lld",
-                   it->id, (long long)(e->now_ms - w->closed_ms[group]), (long long)bake_ms);
-    }
-}
-
 /* All that can tell have told the controller that it is bad, and nobody that it is well. */
 static bool told_bad(const struct engine *e, size_t i)
 {
@@ -339,7 +315,7 @@ static bool told_bad(const struct engine *e, size_t i)
     }
     if (it->power_witnessed && it->power != WORLD_POWER_RUNNING &&
         it->power != WORLD_POWER_UNKNOWN) {
-        return it->power_ms < before_ms;
+        return it->power_ms < before_ms && it->alive.health != WORLD_HEALTHY;
     }
     if (e->spec.groups[it->group].pool == SPEC_NONE) {
         return it->alive.health == WORLD_UNHEALTHY && it->alive.since_ms < before_ms;
@@ -350,13 +326,40 @@ static bool told_bad(const struct engine *e, size_t i)
     }
     for (size_t t = 0; t < world->target_count; t++) {
         const struct world_target *target = &world->targets[t];
-        if (target->member == i && (target->state == WORLD_TARGET_UP ||
-                                    target->state == WORLD_TARGET_UNKNOWN ||
-                                    e->now_ms - world->balancers[target->balancer].seen_ms > 20000)) {
+        if (target->member == i &&
+            (target->state == WORLD_TARGET_UP || target->state == WORLD_TARGET_UNKNOWN ||
+             e->now_ms - world->balancers[target->balancer].seen_ms > 20000)) {
             return false;
         }
     }
     return true;
+}
+
+/* S7. */
+static void check_turn(struct watch *w, struct engine *e, const struct action *action, size_t host)
+{
+    size_t group = action->group;
+    const struct world_instance *it = &e->controller.world.instances[action->instance];
+    if (count_open(w, group, it->id) > 0) {
+        watch_fail(w, e, WATCH_S7_ONE, "%s goes out of service while another of %s is out by order",
+                   it->id, e->spec.groups[group].name);
+    }
+    size_t most = count_in_service(e) * e->spec.max_disruption_percent / 100;
+    size_t open = count_open(w, WORLD_NONE, it->id);
+    bool given = host != WORLD_NONE && gives(e, host) &&
+                 !(e->spec.groups[group].pool == SPEC_NONE && told_bad(e, action->instance));
+    if (given && open >= (most > 1 ? most : 1)) {
+        watch_fail(w, e, WATCH_S7_CLUSTER,
+                   "%s goes out of service while %zu of the cluster are out by order, at most %zu",
+                   it->id, open, most > 1 ? most : 1);
+    }
+    int64_t bake_ms = e->spec.groups[group].bake_ms;
+    if (w->closed_ms[group] != INT64_MIN && e->now_ms - w->closed_ms[group] < bake_ms &&
+        host != WORLD_NONE && gives(e, host)) {
+        watch_fail(w, e, WATCH_S7_BAKE,
+                   "%s goes out of service %lld ms after the last came back, its bake time is %lld",
+                   it->id, (long long)(e->now_ms - w->closed_ms[group]), (long long)bake_ms);
+    }
 }
 
 /* S4: nothing is destroyed while too many are bad. */
@@ -418,11 +421,21 @@ static void check_zone(struct watch *w, struct engine *e, const struct action *a
     }
 }
 
+static bool any_libelled(const struct engine *e)
+{
+    for (size_t i = 0; i < e->truth.host_count; i++) {
+        if (e->truth.hosts[i].libelled) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* S19: what the step rests on was told just now. */
 static void check_fresh(struct watch *w, struct engine *e, const struct action *action, size_t host)
 {
     const struct world *world = &e->controller.world;
-    if (host == WORLD_NONE || !e->truth.hosts[host].serving) {
+    if (host == WORLD_NONE || !gives(e, host) || any_libelled(e)) {
         return;
     }
     for (size_t t = 0; t < world->target_count; t++) {
@@ -450,9 +463,8 @@ static void check_new_first(struct watch *w, struct engine *e, const struct acti
     size_t group = action->group;
     size_t desired = world->groups[group].desired;
     if (action->kind != ACTION_MARK || action->lifecycle != LIFECYCLE_TERMINATING ||
-        action->reason.code == REASON_DEAD || host == WORLD_NONE ||
-        !e->truth.hosts[host].serving || e->spec.groups[group].pool == SPEC_NONE ||
-        it->lifecycle == LIFECYCLE_DRAINING) {
+        action->reason.code == REASON_DEAD || host == WORLD_NONE || !e->truth.hosts[host].serving ||
+        e->spec.groups[group].pool == SPEC_NONE || it->lifecycle == LIFECYCLE_DRAINING) {
         return;
     }
     struct count count = count_serving(w, e, group);
@@ -505,9 +517,14 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
     }
     const struct truth_host *h = &e->truth.hosts[host];
     bool tried = it->failure == WORLD_FAILURE_TRANSIENT && it->failures >= LAUNCHES_MAX;
-    if (id->well && e->now_ms - id->well_ms > told_ms(e, it->group) && !tried &&
+    /* Of a host that nobody else looks at, we are the only witness. */
+    bool alone = (h->blind || e->truth.prober_cut) && e->spec.groups[it->group].pool == SPEC_NONE;
+    if (id->well && e->now_ms - id->well_ms > told_ms(e, it->group) && !tried && !alone &&
         it->lifecycle == LIFECYCLE_IN_SERVICE) {
         bool told_otherwise = h->blind || h->libelled;
+        if (h->libelled && it->alive.health != WORLD_HEALTHY) {
+            return; /* Its provider's word stands alone, and nobody contradicts. */
+        }
         watch_fail(w, e, told_otherwise ? WATCH_DISPUTED : WATCH_S10_UNKNOWN,
                    "%s: %s, and it has been well for %lld ms", it->id, what,
                    (long long)(e->now_ms - id->well_ms));
@@ -551,16 +568,17 @@ static void check_replacing(struct watch *w, struct engine *e, const struct acti
     if (!replaces || action->reason.code != REASON_MEND || it->zone == WORLD_NONE) {
         return;
     }
-    if (it->alive.health != WORLD_HEALTHY &&
-        (!it->power_witnessed || provider_silent(e, it->zone, 60000 + SLACK_MS +
-                                                                  2 * e->pace.list_every_ms))) {
+    if (it->alive.health != WORLD_HEALTHY && it->in_service_ms != 0 &&
+        (!it->power_witnessed ||
+         provider_silent(e, it->zone, 60000 + SLACK_MS + 2 * e->pace.list_every_ms))) {
         watch_fail(w, e, WATCH_S10_POWER,
                    "%s is to be replaced, nobody reaches it and its provider is silent", it->id);
     }
     const char *machine = e->controller.members[action->instance].machine;
     if (machine_rebuilds(e, machine) >= REBUILDS_MAX && it->in_service_ms != 0) {
-        watch_fail(w, e, WATCH_S9_MACHINE, "%s is to be replaced, its machine %s was rebuilt %u times",
-                   it->id, machine, machine_rebuilds(e, machine));
+        watch_fail(w, e, WATCH_S9_MACHINE,
+                   "%s is to be replaced, its machine %s was rebuilt %u times", it->id, machine,
+                   machine_rebuilds(e, machine));
     }
 }
 
@@ -576,8 +594,7 @@ static void check_adding(struct watch *w, struct engine *e, const struct action 
         const struct world_instance *it = &world->instances[i];
         size_t host = it->group == group ? engine_host(e, i) : WORLD_NONE;
         bool counts = it->group == group && !world_leaving(it->lifecycle) &&
-                      it->lifecycle != LIFECYCLE_QUARANTINED &&
-                      it->lifecycle != LIFECYCLE_DETACHED;
+                      it->lifecycle != LIFECYCLE_QUARANTINED && it->lifecycle != LIFECYCLE_DETACHED;
         bool well = host != WORLD_NONE && truth_alive(&e->truth, host) &&
                     !e->truth.zones[e->truth.hosts[host].zone].cut;
         live += counts && (well || (it->lifecycle == LIFECYCLE_PENDING && it->in_service_ms == 0));
@@ -629,16 +646,15 @@ static void check_touching(struct watch *w, struct engine *e, const struct actio
     const struct world *world = &e->controller.world;
     const struct world_instance *it = &world->instances[action->instance];
     const char *what = action_kind_to_string(action->kind);
-    bool paused = world->paused || it->paused ||
-                  (it->group != WORLD_NONE && world->groups[it->group].paused);
+    bool paused =
+        world->paused || it->paused || (it->group != WORLD_NONE && world->groups[it->group].paused);
     if (it->lifecycle == LIFECYCLE_DETACHED) {
         watch_fail(w, e, WATCH_S21_DETACHED, "%s: %s, and it is detached", it->id, what);
     }
     if (paused && action_kind_has_effect(action->kind)) {
         watch_fail(w, e, WATCH_S22_PAUSED, "%s: %s, and it is paused", it->id, what);
     }
-    int64_t from_ms =
-        w->cut_ms > e->controller.started_ms ? w->cut_ms : e->controller.started_ms;
+    int64_t from_ms = w->cut_ms > e->controller.started_ms ? w->cut_ms : e->controller.started_ms;
     bool cut = w->cut_ms != INT64_MAX && e->now_ms - from_ms > SLACK_MS && most_is_gone(e);
     if (cut && action_kind_has_effect(action->kind)) {
         watch_fail(w, e, WATCH_S5_FROZEN, "%s: %s, and the controller has been cut off for %lld ms",
@@ -655,21 +671,12 @@ static void check_admission(struct watch *w, struct engine *e, const struct acti
     }
 }
 
-static bool any_libelled(const struct engine *e)
-{
-    for (size_t i = 0; i < e->truth.host_count; i++) {
-        if (e->truth.hosts[i].libelled) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Whoever is changed or ended gets no requests any more. */
 static void check_drained(struct watch *w, struct engine *e, const struct action *action,
                           size_t host)
 {
     bool strikes = action->kind == ACTION_CONFIGURE || action->kind == ACTION_TERMINATE ||
+                   action->kind == ACTION_RESTART ||
                    action->kind == ACTION_REBOOT || action->kind == ACTION_CYCLE;
     if (strikes && truth_has_traffic(&e->truth, &e->spec, host) &&
         truth_ready(&e->truth, &e->spec, host) && !any_libelled(e)) {
@@ -734,7 +741,9 @@ void watch_on_action(struct watch *w, struct engine *e, const struct action *act
         return;
     }
     bool disrupts = is_disruption(it, action);
-    if (host != WORLD_NONE) {
+    /* A record older than the host: it may be of a balancer's time before this one's (S21). */
+    bool older = e->counts[ENGINE_RESTORED] > 0 && !it->configured;
+    if (host != WORLD_NONE && !older) {
         check_taking(w, e, action, host);
         check_drained(w, e, action, host);
     }
@@ -775,6 +784,10 @@ void watch_on_end(struct watch *w, struct engine *e, const struct engine_job *jo
     if (rung) {
         id->rung = job->action.kind;
         id->rung_ms = e->now_ms;
+        /* It was not done, as far as anybody knows. */
+        id->open = id->open &&
+                   (outcome == OUTCOME_DONE ||
+                    !came_back(&e->controller.world.instances[job->action.instance]));
     }
     if (outcome == OUTCOME_DONE &&
         (job->action.kind == ACTION_CONFIGURE || job->action.kind == ACTION_LAUNCH)) {
@@ -806,10 +819,10 @@ static void hear_transition(struct watch_id *id, const struct engine *e, enum wo
     id->transitions[id->transition_count++ % WATCH_TRANSITIONS] = e->now_ms;
     size_t recent = 0;
     for (size_t i = 0; i < WATCH_TRANSITIONS && i < id->transition_count; i++) {
-        recent += e->now_ms - id->transitions[i] <=
-                  FLAP_RESULTS * e->spec.pools[pool].check.interval_ms;
+        recent +=
+            e->now_ms - id->transitions[i] <= FLAP_RESULTS * e->spec.pools[pool].check.interval_ms;
     }
-    if (recent * 2 > 21) {
+    if (recent * 2 > 21 && e->now_ms >= id->held_ms) {
         id->held_ms = e->now_ms + FLAP_HOLD_MS;
     }
 }
@@ -908,7 +921,8 @@ void watch_on_decision(struct watch *w, struct engine *e)
 static bool is_well(const struct engine *e, size_t host)
 {
     const struct truth_host *h = &e->truth.hosts[host];
-    return truth_alive(&e->truth, host) && truth_reached(&e->truth, host) && h->configured &&
+    return truth_alive(&e->truth, host) && (truth_reached(&e->truth, host) || h->blind) &&
+           h->configured &&
            h->service && h->custom && !h->doomed && truth_ready(&e->truth, &e->spec, host) &&
            !h->disk_full;
 }
@@ -929,7 +943,7 @@ void watch_on_truth(struct watch *w, struct engine *e)
     }
     for (size_t z = 0; z < e->spec.zone_count; z++) {
         bool bad = e->truth.zones[z].dark || e->truth.zones[z].cut;
-        w->zone_bad_ms[z] = !bad ? INT64_MAX
+        w->zone_bad_ms[z] = !bad                             ? INT64_MAX
                             : w->zone_bad_ms[z] == INT64_MAX ? e->now_ms
                                                              : w->zone_bad_ms[z];
     }
@@ -941,7 +955,7 @@ void watch_on_truth(struct watch *w, struct engine *e)
         for (size_t n = 0; n < e->spec.groups[g].needs.count; n++) {
             away = away || engine_serving(e, e->spec.groups[g].needs.items[n]) == 0;
         }
-        w->shared_ms[g] = !away ? INT64_MAX
+        w->shared_ms[g] = !away                          ? INT64_MAX
                           : w->shared_ms[g] == INT64_MAX ? e->now_ms
                                                          : w->shared_ms[g];
     }
@@ -953,14 +967,16 @@ void watch_on_start(struct watch *w, struct engine *e)
     for (size_t i = 0; i < w->id_count; i++) {
         size_t at = engine_find(e, w->ids[i].id);
         const struct world_instance *it = at == WORLD_NONE ? NULL : &world->instances[at];
-        w->ids[i].open = it != NULL && it->in_service_ms != 0 &&
-                         (it->lifecycle == LIFECYCLE_DRAINING || world_leaving(it->lifecycle) ||
-                          it->lifecycle == LIFECYCLE_PENDING ||
-                          it->lifecycle == LIFECYCLE_PENDING_WAIT);
+        w->ids[i].open =
+            it != NULL && it->in_service_ms != 0 &&
+            (it->lifecycle == LIFECYCLE_DRAINING || world_leaving(it->lifecycle) ||
+             it->lifecycle == LIFECYCLE_PENDING || it->lifecycle == LIFECYCLE_PENDING_WAIT);
         w->ids[i].said = WORLD_HEALTH_UNKNOWN;
         w->ids[i].held_ms = 0;
         w->ids[i].transition_count = 0;
         w->ids[i].rung_ms = it == NULL ? 0 : it->rung_ms;
+        w->ids[i].ready_ms = it == NULL ? 0 : it->ready_ms;
+        w->ids[i].in_service_ms = it == NULL ? 0 : it->in_service_ms;
     }
     for (size_t g = 0; g < e->spec.group_count; g++) {
         w->closed_ms[g] = world->groups[g].disrupted_ms;

@@ -58,41 +58,42 @@ struct watch_violation {
 struct watch_id {
     char id[WORLD_ID_SIZE];
     size_t group;
-    bool open;            /* It was taken out of service by order, and is not back. */
-    bool came;            /* It was in service once. */
+    bool open; /* It was taken out of service by order, and is not back. */
+    bool came; /* It was in service once. */
     bool detached;
-    int64_t ready_ms;     /* Last made, configured or mended. */
+    int64_t ready_ms; /* Last made, configured or mended. */
     int64_t in_service_ms;
     int64_t rung_ms;
-    enum action_kind rung; /* RESTART, REBOOT or CYCLE; with rung_ms. */
-    int64_t ordered_ms;   /* When it was taken out last. */
+    enum action_kind rung;  /* RESTART, REBOOT or CYCLE; with rung_ms. */
+    int64_t ordered_ms;     /* When it was taken out last. */
     enum world_health said; /* By the prober, and when it changed its mind. */
     int64_t transitions[WATCH_TRANSITIONS];
     size_t transition_count;
-    int64_t held_ms;   /* It flapped: its state is held at least until then. */
-    bool well;         /* Really: it lives, is reached, and all of its own works. */
-    int64_t well_ms;   /* Since when it is, or is not. */
+    int64_t held_ms; /* It flapped: its state is held at least until then. */
+    bool well;       /* Really: it lives, is reached, and all of its own works. */
+    int64_t well_ms; /* Since when it is, or is not. */
 };
 
 struct watch {
     struct watch_violation violation;
     struct watch_id *ids;
     size_t id_count, id_capacity;
-    int64_t *closed_ms;      /* Beside the groups: when the last disruption ended. */
-    unsigned *failed;        /* Beside the groups: launches in a row that came to nothing. */
-    int64_t *zone_bad_ms;    /* Beside the zones: since when it is dark or cut; INT64_MAX: it is not. */
-    int64_t cut_ms;          /* Since when the controller is; INT64_MAX. */
-    int64_t *shared_ms;      /* Beside the groups: since when what it needs is away; INT64_MAX. */
-    int64_t *rebuilds;       /* [machine * 4]: the last four. */
-    int64_t prober_back_ms;  /* When there last was none, or one that saw nothing. */
+    int64_t *closed_ms; /* Beside the groups: when the last disruption ended. */
+    unsigned *failed;   /* Beside the groups: launches in a row that came to nothing. */
+    int64_t
+        *zone_bad_ms;   /* Beside the zones: since when it is dark or cut; INT64_MAX: it is not. */
+    int64_t cut_ms;     /* Since when the controller is; INT64_MAX. */
+    int64_t *shared_ms; /* Beside the groups: since when what it needs is away; INT64_MAX. */
+    int64_t *rebuilds;  /* [machine * 4]: the last four. */
+    int64_t prober_back_ms; /* When there last was none, or one that saw nothing. */
     size_t decisions;
     bool looks_at_why;
 };
 
 void watch_init(struct watch *w, const struct engine *e);
 void watch_deinit(struct watch *w);
-void watch_fail(struct watch *w, const struct engine *e, enum watch_rule rule, const char *format,
-                ...) __attribute__((format(printf, 4, 5)));
+void watch_fail(struct watch *w, struct engine *e, enum watch_rule rule, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* As the engine's watch has them; CONTEXT is the watch. */
 void watch_on_action(struct watch *w, struct engine *e, const struct action *action);

@@ -184,6 +184,26 @@ static void it_is_out_when_every_balancer_has_it_out(void **state)
     should(&f, ACTION_CONFIGURE, "web-1", REASON_DRIFT);
 }
 
+/* One that was added and is ended before it was ever made: no look has named it yet. */
+static void what_is_not_known_there_is_asked(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    settle(&f);
+    f.world_groups[WEB].desired = 4;
+    advance(&f, 0);
+    move_on(&f);
+    the(&f, "web-4")->lifecycle = LIFECYCLE_TERMINATING;
+    advance(&f, 0);
+    should(&f, ACTION_COMPARE, "lb-1", REASON_FRONTEND_UNSEEN);
+    should_wait(&f, "web-4", REASON_WAITS_FOR_FRONTEND);
+    ends(&f, ACTION_COMPARE, "lb-1", OUTCOME_DONE);
+    set_targets(&f, "web-4", WORLD_TARGET_ABSENT);
+    advance(&f, 0);
+    should(&f, ACTION_TERMINATE, "web-4", REASON_LEAVES_FOR_GOOD);
+}
+
 /* One that cannot be told, and may pass traffic, is waited for; one that is off is not. */
 static void a_balancer_that_cannot_be_told_is_waited_for(void **state)
 {
@@ -276,6 +296,7 @@ int main(void)
         cmocka_unit_test(a_balancer_that_is_gone_keeps_nobody_out),
         cmocka_unit_test(with_all_balancers_gone_nobody_comes_into_service),
         cmocka_unit_test(it_is_out_when_every_balancer_has_it_out),
+        cmocka_unit_test(what_is_not_known_there_is_asked),
         cmocka_unit_test(a_balancer_that_cannot_be_told_is_waited_for),
         cmocka_unit_test(a_draining_one_stays_when_the_minimum_is_lost_meanwhile),
         cmocka_unit_test(a_balancer_is_compared_and_then_made_right),
