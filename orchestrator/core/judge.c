@@ -226,8 +226,8 @@ static void breaker_count(struct world_breaker *breaker, const struct world_inst
 static void breaker_end(struct bench *b, struct world_breaker *breaker, unsigned percent,
                         bool made_up)
 {
-    bool over = percent < BREAKER_OFF_PERCENT && !made_up &&
-                breaker->bad > judge_tolerated(breaker->judged, percent);
+    breaker->tolerated = judge_tolerated(breaker->judged, percent);
+    bool over = percent < BREAKER_OFF_PERCENT && !made_up && breaker->bad > breaker->tolerated;
     latch(b, &breaker->open, over && !GUARDED(GUARD_S4_BREAKER, false));
 }
 

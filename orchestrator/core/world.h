@@ -173,6 +173,7 @@ struct world_latch {
 struct world_breaker {
     struct world_latch open; /* Nothing destructive. */
     unsigned judged;         /* Members that are judged at all. */
+    unsigned tolerated;      /* How many of them may be bad. */
     unsigned bad;            /* Of those, the ones that are unready, lost or dead. */
     unsigned unready;        /* Of the bad ones, those whose host lives, */
     unsigned lost;           /* and those that nobody reaches. */
