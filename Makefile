@@ -26,7 +26,7 @@ SAN_OBJECTS := $(SOURCES:%.c=build/san/%.o)
 UNIT_SOURCES := $(sort $(wildcard tests/unit/*/*_test.c tests/conformance/*_test.c))
 UNIT_TESTS := $(UNIT_SOURCES:%.c=build/%)
 
-.PHONY: all demo test unit lab-test bench lint setup clean core-pure sim install
+.PHONY: all demo test unit lab-test bench lint setup clean core-pure sim sim-mutants install
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -39,7 +39,7 @@ setup:
 # From nothing to a served LAMP site: sets itself up, builds, makes the lab, proves it.
 demo:
 	@tests/setup demo
-	@$(MAKE) --no-print-directory -s -j2 build/lamplighter
+	@$(MAKE) --no-print-directory -s -j2 build/lamplighter build/load
 	@vagrant/demo
 
 # Everything that must hold: sets itself up, then unit, conformance and lab tests.
@@ -104,6 +104,37 @@ build/tests/%: build/san/tests/%.o build/san/libtests.a build/san/liblamplighter
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE_FLAGS) -o $@ $^ $(LIBRARIES) -lcmocka
 
+# The simulator: the core, the engine of `rehearse` and what of base they need, without sanitizers.
+SIM_SOURCES := $(CORE_SOURCES) $(sort $(wildcard orchestrator/rehearse/*.c)) \
+	orchestrator/base/mem.c orchestrator/base/str.c orchestrator/base/err.c
+SIM_TESTS := $(sort $(wildcard tests/sim/*.c))
+SCHEDULES ?= 20000
+SEED ?= 1
+SIM_FLAGS = -O2 -Itests
+
+build/sim/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(SIM_FLAGS) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# The same with guards that can be taken away.
+build/sim-mutants/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(SIM_FLAGS) -DLAMPLIGHTER_MUTANTS $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+build/sim/sim: $(SIM_SOURCES:%.c=build/sim/%.o) $(SIM_TESTS:%.c=build/sim/%.o)
+	$(CC) -o $@ $^
+
+build/sim-mutants/sim: $(SIM_SOURCES:%.c=build/sim-mutants/%.o) \
+		$(SIM_TESTS:%.c=build/sim-mutants/%.o)
+	$(CC) -o $@ $^
+
+# make sim SCHEDULES=1000000 SEED=7; make sim SCHEDULES=1 SEED=42 VERBOSE=1 for a transcript.
+sim: build/sim/sim
+	@build/sim/sim --schedules $(SCHEDULES) --seed $(SEED) $(if $(VERBOSE),--verbose)
+
+sim-mutants: build/sim-mutants/sim
+	@build/sim-mutants/sim --mutants
+
 # The shell functions of every host script are a file of their own, put in by the assembler.
 build/obj/orchestrator/role/prelude.o build/san/orchestrator/role/prelude.o: \
 	orchestrator/role/prelude.sh
@@ -118,5 +149,7 @@ core-pure: $(CORE_SOURCES:%.c=build/obj/%.o)
 clean:
 	rm -rf build
 
+-include $(SIM_SOURCES:%.c=build/sim/%.d) $(SIM_TESTS:%.c=build/sim/%.d)
+-include $(SIM_SOURCES:%.c=build/sim-mutants/%.d) $(SIM_TESTS:%.c=build/sim-mutants/%.d)
 -include $(OBJECTS:.o=.d) $(SAN_OBJECTS:.o=.d) build/obj/orchestrator/main.d
 -include $(UNIT_SOURCES:%.c=build/san/%.d) $(TEST_SUPPORT:%.c=build/san/%.d)

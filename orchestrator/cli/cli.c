@@ -1,12 +1,14 @@
 #include "cli/cli.h"
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/str.h"
 
 #include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -34,6 +36,28 @@ const struct cli_command cli_commands[] = {
      "Asks providers, health endpoints and balancers now. PROBE is our own check, BALANCER\n"
      "is HAProxy's; where they differ the reason is beside them.",
      cmd_status},
+    {"group", "REQUEST [NAME] [--no-wait]", "ask something of a group or an instance",
+     "  scale GROUP N           so many instances, until the file says something new\n"
+     "  standby ID              out of its pool, and kept; in-service ID: back again\n"
+     "  protect ID              from scale-in, and from replacement for age or balance;\n"
+     "                          unprotect ID: no more\n"
+     "  replace ID              another serves in its place first, then it ends\n"
+     "  detach ID [--shrink]    leaves its group and runs on, untouched; another takes its\n"
+     "                          place, or with --shrink the group wants one less\n"
+     "  attach ID               what was detached, or found, comes (back) into its group\n"
+     "  terminate ID            ends a detached one\n"
+     "  suspend GROUP PROCESS   launch, terminate, health-check, replace, rebalance, schedule,\n"
+     "                          policies, add-to-balancer or change; resume GROUP PROCESS|all\n"
+     "  pause [NAME]            nothing is done to an instance, a group, the cluster (no name);\n"
+     "                          running steps come to their end; unpause [NAME]: go on\n"
+     "  retry NAME              forgets failures and quarantine of a group, instance, machine\n"
+     "  hook continue|abandon|heartbeat ID\n"
+     "                          ends, or lengthens, the wait for a lifecycle hook\n"
+     "  list                    how each group stands\n"
+     "The running controller takes a request in within a second; the command waits for that and\n"
+     "says what became of it. --no-wait: only queues it. Without a controller it waits for the\n"
+     "next `run` or `apply`. Exit status 3 when it is refused.",
+     cmd_group},
     {"events", "[-n COUNT] [--verify]", "show what was done, to what, why, how it ended",
      "--verify checks the hash chain over all events.", cmd_events},
     {"exec", "GROUP|HOST|all -- COMMAND...", "run a command on hosts, side by side",
@@ -76,17 +100,32 @@ int cli_usage(const char *command, const char *format, ...)
     return CLI_USAGE;
 }
 
-enum { OPTION_CHECK = 1000, OPTION_DIFF, OPTION_VERIFY };
-
-static const struct option options[] = {
-    {"file", required_argument, NULL, 'c'},       {"json", no_argument, NULL, 'j'},
-    {"verbose", no_argument, NULL, 'v'},          {"parallel", required_argument, NULL, 'p'},
-    {"check", no_argument, NULL, OPTION_CHECK},   {"diff", no_argument, NULL, OPTION_DIFF},
-    {"verify", no_argument, NULL, OPTION_VERIFY}, {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},          {NULL, 0, NULL, 0},
+enum {
+    OPTION_CHECK = 1000,
+    OPTION_DIFF,
+    OPTION_VERIFY,
+    OPTION_WATCH,
+    OPTION_SHRINK,
+    OPTION_NO_WAIT,
 };
 
-static const char *nearest_command(const char *name)
+static const struct option options[] = {
+    {"file", required_argument, NULL, 'c'},
+    {"json", no_argument, NULL, 'j'},
+    {"verbose", no_argument, NULL, 'v'},
+    {"parallel", required_argument, NULL, 'p'},
+    {"check", no_argument, NULL, OPTION_CHECK},
+    {"diff", no_argument, NULL, OPTION_DIFF},
+    {"verify", no_argument, NULL, OPTION_VERIFY},
+    {"watch", no_argument, NULL, OPTION_WATCH},
+    {"shrink", no_argument, NULL, OPTION_SHRINK},
+    {"no-wait", no_argument, NULL, OPTION_NO_WAIT},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
+};
+
+const char *cli_nearest(const char *name)
 {
     const char *words[32];
     size_t count = 0;
@@ -96,8 +135,34 @@ static const char *nearest_command(const char *name)
     return text_nearest(name, words, count);
 }
 
+/* WRITTEN: the word of the command line that the option was in. */
+static int bad_option(int option, const char *written)
+{
+    if (option == ':') {
+        return cli_usage(NULL, "option '%s' needs a value", written);
+    }
+    if (!text_starts(written, "--")) {
+        return cli_usage(NULL, "no such option '-%c'", optopt);
+    }
+    char name[64];
+    text_copy(name, sizeof(name), written + 2);
+    name[strcspn(name, "=")] = '\0';
+    const char *words[sizeof(options) / sizeof(options[0])];
+    size_t count = 0;
+    for (const struct option *o = options; o->name != NULL; o++) {
+        if (text_equal(o->name, name)) {
+            return cli_usage(NULL, "option '--%s' takes no value", name);
+        }
+        words[count++] = o->name;
+    }
+    const char *nearest = text_nearest(name, words, count);
+    return cli_usage(NULL, "no such option '--%s'%s%s%s", name,
+                     nearest == NULL ? "" : "; did you mean '--", nearest == NULL ? "" : nearest,
+                     nearest == NULL ? "" : "'?");
+}
+
 /* 0 to go on, else the exit status + 1. */
-static int take_option(struct cli *cli, int option, const char **command)
+static int take_option(struct cli *cli, int option, const char *written, const char **command)
 {
     int64_t number;
     switch (option) {
@@ -120,46 +185,61 @@ static int take_option(struct cli *cli, int option, const char **command)
     case OPTION_CHECK: cli->check = true; return 0;
     case OPTION_DIFF: cli->diff = true; return 0;
     case OPTION_VERIFY: cli->verify = true; return 0;
+    case OPTION_WATCH: cli->watch = true; return 0;
+    case OPTION_SHRINK: cli->shrink = true; return 0;
+    case OPTION_NO_WAIT: cli->no_wait = true; return 0;
     case 'h': *command = "help"; return 0;
     case 'V': *command = "version"; return 0;
-    default:
-        return 1 +
-               cli_usage(NULL, option == ':' ? "option '%s' needs a value" : "no such option '%s'",
-                         optopt != 0 && optopt < 256 ? (char[]){'-', (char)optopt, '\0'} : "given");
+    default: return 1 + bad_option(option, written);
     }
 }
 
-int cli_main(int argc, char **argv)
+/* What follows the name is another program's command line: no option of ours is in it. */
+static bool is_verbatim(const char *name)
 {
-    umask(077);
-    signal(SIGPIPE, SIG_IGN);
-    struct cli cli = {.file = "cluster.ini"};
-    const char *forced = NULL;
-    const char *name = NULL;
-    int option;
+    return text_equal(name, "exec") || text_equal(name, "ssh");
+}
+
+/*
+ * Options may stand before and after the command and among its words; what follows "--" is the
+ * command's own. The words go to cli->argv, which has room for all. 0, or the exit status + 1.
+ */
+static int take_words(struct cli *cli, int argc, char **argv, const char **ret_name,
+                      const char **ret_forced)
+{
     opterr = 0;
-    /* Options may stand before and after the command; what follows "--" is the command's own. */
     while (optind < argc) {
-        option = getopt_long(argc, argv, "+:c:jvp:n:hV", options, NULL);
+        const char *written = argv[optind];
+        int option = getopt_long(argc, argv, "+:c:jvp:n:hV", options, NULL);
         if (option == -1) {
-            if (text_equal(argv[optind - 1], "--") || name != NULL) {
+            if (text_equal(argv[optind - 1], "--") || is_verbatim(*ret_name)) {
                 break;
             }
-            name = argv[optind++];
+            if (*ret_name == NULL) {
+                *ret_name = argv[optind++];
+            } else {
+                cli->argv[cli->argc++] = argv[optind++];
+            }
             continue;
         }
-        int done = take_option(&cli, option, &forced);
+        int done = take_option(cli, option, written, ret_forced);
         if (done != 0) {
-            return done - 1;
+            return done;
         }
     }
-    cli.argc = argc - optind;
-    cli.argv = argv + optind;
+    while (optind < argc) {
+        cli->argv[cli->argc++] = argv[optind++];
+    }
+    return 0;
+}
+
+static int run_command(struct cli *cli, const char *name, const char *forced)
+{
     char *explained[] = {(char *)name, NULL};
     if (forced != NULL) {
         /* "lamplighter apply --help" explains apply. */
-        cli.argv = explained;
-        cli.argc = name == NULL ? 0 : 1;
+        cli->argv = explained;
+        cli->argc = name == NULL ? 0 : 1;
         name = forced;
     }
     if (name == NULL) {
@@ -168,11 +248,25 @@ int cli_main(int argc, char **argv)
     }
     const struct cli_command *command = cli_find(name);
     if (command == NULL) {
-        const char *nearest = nearest_command(name);
+        const char *nearest = cli_nearest(name);
         return cli_usage(NULL, "no command '%s'%s%s%s", name,
                          nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
                          nearest == NULL ? "" : "'?");
     }
-    log_set_level(cli.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    return command->run(&cli);
+    log_set_level(cli->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    return command->run(cli);
+}
+
+int cli_main(int argc, char **argv)
+{
+    umask(077);
+    signal(SIGPIPE, SIG_IGN);
+    char **words = xcalloc((size_t)argc + 1, sizeof(*words));
+    struct cli cli = {.file = "cluster.ini", .argv = words};
+    const char *forced = NULL;
+    const char *name = NULL;
+    int done = take_words(&cli, argc, argv, &name, &forced);
+    int status = done != 0 ? done - 1 : run_command(&cli, name, forced);
+    free(words);
+    return status;
 }

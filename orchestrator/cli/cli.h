@@ -18,6 +18,9 @@ struct cli {
     bool check; /* apply --check: plan instead. */
     bool diff;
     bool verify;       /* events --verify */
+    bool watch;        /* status --watch */
+    bool shrink;       /* group detach --shrink */
+    bool no_wait;      /* group: queue only. */
     unsigned parallel; /* 0: the file's. */
     unsigned limit;    /* -n; 0: the command's default. */
     int argc;          /* Words after the command's name. */
@@ -35,6 +38,8 @@ struct cli_command {
 /* The table; ends with a NULL name. */
 extern const struct cli_command cli_commands[];
 const struct cli_command *cli_find(const char *name);
+/* The command whose name is nearest to NAME, or NULL. */
+const char *cli_nearest(const char *name);
 
 int cli_main(int argc, char **argv);
 
@@ -46,6 +51,7 @@ int cmd_plan(const struct cli *cli);
 int cmd_apply(const struct cli *cli);
 int cmd_run(const struct cli *cli);
 int cmd_status(const struct cli *cli);
+int cmd_group(const struct cli *cli);
 int cmd_events(const struct cli *cli);
 int cmd_exec(const struct cli *cli);
 int cmd_ssh(const struct cli *cli);

@@ -14,10 +14,18 @@
 static int verify(struct store *store, struct err *e)
 {
     size_t count;
-    if (record_event_verify(store, &count, e) != 0) {
+    bool found;
+    struct record_event_head head;
+    if (record_event_verify(store, &count, e) != 0 ||
+        record_event_head_read(store, &found, &head, e) != 0) {
         return -1;
     }
     printf("%zu events, every link of the chain holds\n", count);
+    if (count > 0 && !found) {
+        /* Of an older version, or somebody removed it. */
+        printf("the store does not say which event is the newest: it cannot be seen whether newer "
+               "ones were cut off; the next event written ends that\n");
+    }
     return 0;
 }
 

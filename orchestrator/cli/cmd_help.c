@@ -51,7 +51,10 @@ int cmd_help(const struct cli *cli)
     }
     const struct cli_command *c = cli_find(cli->argv[0]);
     if (c == NULL) {
-        return cli_usage("help", "no command '%s'", cli->argv[0]);
+        const char *nearest = cli_nearest(cli->argv[0]);
+        return cli_usage("help", "no command '%s'%s%s%s", cli->argv[0],
+                         nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
+                         nearest == NULL ? "" : "'?");
     }
     printf("usage: lamplighter [-c FILE] %s %s\n\n%s.\n", c->name, c->usage, c->summary);
     if (c->help != NULL) {

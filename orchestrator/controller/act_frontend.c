@@ -1,4 +1,4 @@
-/* What a balancer is asked to do, over its kept link: compare, sync, admit, remove. */
+/* What a balancer is asked to do, over its kept link: look, compare, sync, admit, remove. */
 #include "base/err.h"
 #include "controller/worker.h"
 #include "frontend/frontend.h"
@@ -7,11 +7,12 @@
 #include <string.h>
 
 /* Every answer of a balancer ends with its view of all targets, so that it is never stale. */
-static int send_targets(struct worker *worker, struct ssh_link *link, struct err *e)
+static int send_targets(struct worker *worker, const struct frontend_balancer *balancer,
+                        struct message *result, struct err *e)
 {
     struct frontend_target *targets;
     size_t count;
-    if (frontend_haproxy_targets(link, &targets, &count, e) != 0) {
+    if (frontend_haproxy_targets(balancer, &targets, &count, e) != 0) {
         return -1;
     }
     for (size_t i = 0; i < count; i++) {
@@ -22,10 +23,12 @@ static int send_targets(struct worker *worker, struct ssh_link *link, struct err
         message_put_int(&item, WIRE_STATE, targets[i].state);
         message_put_text(&item, WIRE_TEXT, targets[i].check);
         message_put_int(&item, WIRE_SESSIONS, targets[i].sessions);
+        message_put_int(&item, WIRE_TIME, targets[i].since_s * 1000);
         worker_send(worker, &item);
         message_deinit(&item);
     }
     free(targets);
+    message_put_int(result, WIRE_COUNT, (int64_t)count);
     return 0;
 }
 
@@ -39,8 +42,45 @@ static const struct frontend_pool *find_pool(const struct frontend_config *confi
     return NULL;
 }
 
-static int work(struct worker *worker, struct ssh_link *link, const struct message *request,
-                const struct frontend_config *config, struct message *result, struct err *e)
+/* Too few would be left: it is worth another try when more are up. */
+static void put_refusal(const struct frontend_removal *removal,
+                        const struct frontend_removed *removed, struct message *result)
+{
+    struct err text = ERR_NULL;
+    err_set(&text,
+            "%s stays: without it pool %s would have %zu up here, and %zu must be (S19); nothing "
+            "was done",
+            removal->id, removal->pool, removed->left_up, removal->minimum);
+    message_init(result, WIRE_RESULT);
+    message_put_int(result, WIRE_OUTCOME, WORK_TRANSIENT);
+    message_put_text(result, WIRE_TEXT, text.text);
+}
+
+static int take_out(const struct frontend_balancer *balancer, const struct message *request,
+                    const struct frontend_config *config, struct message *result, struct err *e)
+{
+    int64_t minimum = message_int(request, WIRE_MINIMUM, 0);
+    const struct frontend_removal removal = {
+        .pool = message_text(request, WIRE_POOL, ""),
+        .id = message_text(request, WIRE_INSTANCE, ""),
+        .minimum = minimum < 0 ? 0 : (size_t)minimum,
+        .deadline_ms = message_int(request, WIRE_DEADLINE, 0),
+    };
+    struct frontend_removed removed = {.refused = false};
+    if (frontend_haproxy_remove(balancer, config, &removal, &removed, e) != 0) {
+        return -1;
+    }
+    if (removed.refused) {
+        put_refusal(&removal, &removed, result);
+    } else {
+        message_put_int(result, WIRE_CHANGED, removed.cut_sessions);
+    }
+    return 0;
+}
+
+static int work(struct worker *worker, const struct frontend_balancer *balancer,
+                const struct message *request, const struct frontend_config *config,
+                struct message *result, struct err *e)
 {
     int64_t deadline_ms = message_int(request, WIRE_DEADLINE, 0);
     const char *pool = message_text(request, WIRE_POOL, "");
@@ -54,8 +94,8 @@ static int work(struct worker *worker, struct ssh_link *link, const struct messa
     case WIRE_SYNC: {
         struct frontend_sync sync = {.changed = false};
         worker_progress(worker, "frontend %s: configuration", config->name);
-        if (frontend_haproxy_sync(link, config, message_kind(request) == WIRE_COMPARE, &sync, e) !=
-            0) {
+        if (frontend_haproxy_sync(balancer, config, message_kind(request) == WIRE_COMPARE, &sync,
+                                  e) != 0) {
             return -1;
         }
         message_put_int(result, WIRE_CHANGED, sync.changed);
@@ -64,19 +104,13 @@ static int work(struct worker *worker, struct ssh_link *link, const struct messa
     }
     case WIRE_ADMIT:
         worker_progress(worker, "into pool %s: waiting for its first passed check", pool);
-        return frontend_haproxy_admit(link, config, pool, &member, deadline_ms, e);
-    default: {
-        int64_t cut = 0;
+        return frontend_haproxy_admit(balancer, config, pool, &member, deadline_ms, e);
+    default:
         worker_progress(worker, "out of pool %s: draining", pool);
         if (find_pool(config, pool) == NULL) {
             return err_set(e, "no pool %s in its configuration", pool);
         }
-        if (frontend_haproxy_remove(link, config, pool, member.id, deadline_ms, &cut, e) != 0) {
-            return -1;
-        }
-        message_put_int(result, WIRE_CHANGED, cut);
-        return 0;
-    }
+        return take_out(balancer, request, config, result, e);
     }
 }
 
@@ -97,27 +131,41 @@ static struct frontend_config *decode_config(const struct message *request, stru
     return config;
 }
 
+/* CONFIG is NULL for a look: then the targets are all there is to tell. */
+static void work_over_link(struct worker *worker, const struct message *request,
+                           const struct frontend_config *config)
+{
+    const struct frontend_balancer balancer = {.link = worker_link(worker, request),
+                                               .epoch = message_int(request, WIRE_EPOCH, 0)};
+    if (balancer.link == NULL) {
+        return;
+    }
+    struct err e = ERR_NULL;
+    struct message result = MESSAGE_NULL;
+    message_init(&result, WIRE_RESULT);
+    message_put_int(&result, WIRE_OUTCOME, WORK_DONE);
+    if ((config != NULL && work(worker, &balancer, request, config, &result, &e) != 0) ||
+        send_targets(worker, &balancer, &result, &e) != 0) {
+        worker_drop_link(worker);
+        worker_result(worker, WORK_TRANSIENT, e.text);
+    } else {
+        worker_send(worker, &result);
+    }
+    message_deinit(&result);
+}
+
 void act_frontend_work(struct worker *worker, const struct message *request)
 {
     struct err e = ERR_NULL;
+    if (message_kind(request) == WIRE_LOOK) {
+        work_over_link(worker, request, NULL);
+        return;
+    }
     struct frontend_config *config = decode_config(request, &e);
     if (config == NULL) {
         worker_result(worker, WORK_PERMANENT, e.text);
         return;
     }
-    struct ssh_link *link = worker_link(worker, request);
-    if (link != NULL) {
-        struct message result = MESSAGE_NULL;
-        message_init(&result, WIRE_RESULT);
-        message_put_int(&result, WIRE_OUTCOME, WORK_DONE);
-        if (work(worker, link, request, config, &result, &e) != 0 ||
-            send_targets(worker, link, &e) != 0) {
-            worker_drop_link(worker);
-            worker_result(worker, WORK_TRANSIENT, e.text);
-        } else {
-            worker_send(worker, &result);
-        }
-        message_deinit(&result);
-    }
+    work_over_link(worker, request, config);
     frontend_config_free(config);
 }

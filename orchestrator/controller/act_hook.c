@@ -36,7 +36,7 @@ struct hook {
 /* What the hook is told, by environment. */
 static const struct {
     const char *name;
-    enum wire_tag tag;
+    uint16_t tag; /* enum wire_tag. */
 } facts[] = {
     {"LAMPLIGHTER_CLUSTER", WIRE_CLUSTER},   {"LAMPLIGHTER_GROUP", WIRE_GROUP},
     {"LAMPLIGHTER_INSTANCE", WIRE_INSTANCE}, {"LAMPLIGHTER_ADDRESS", WIRE_ADDRESS},

@@ -349,7 +349,8 @@ static bool health_unseen(const struct controller *c, int64_t since_ms)
         return false;
     }
     for (size_t i = 0; i < c->world.instance_count; i++) {
-        if (probes_want(c, i) && c->world.instances[i].health.health == WORLD_HEALTH_UNKNOWN) {
+        if (probes_want(c, i, CHECK_READINESS) &&
+            c->world.instances[i].health.health == WORLD_HEALTH_UNKNOWN) {
             return true;
         }
     }

@@ -40,6 +40,8 @@ void members_free(struct controller *c)
     free(c->world.balancers);
     free(c->world.targets);
     free(c->world.room);
+    free(c->answered);
+    machines_free(c);
     free(c->world.groups);
     free(c->world.zones);
     free(c->decision.actions);
@@ -163,6 +165,7 @@ static void world_from_record(struct controller *c, size_t index)
         it->ready_ms = it->in_service_ms;
     }
     text_copy(it->id, sizeof(it->id), r->id);
+    it->rebuilds = machines_rebuilds(c, r->machine);
     it->power_witnessed = !member_is_static(c, index);
     if (!it->power_witnessed) {
         it->power = WORLD_POWER_RUNNING;
@@ -193,10 +196,11 @@ int members_load(struct controller *c, struct err *e)
     }
     c->world.groups = xcalloc(c->spec->group_count + 1, sizeof(*c->world.groups));
     c->world.zones = xcalloc(c->spec->zone_count + 1, sizeof(*c->world.zones));
-    if (groups_load(c, e) != 0) {
+    if (groups_load(c, e) != 0 || machines_load(c, e) != 0) {
         record_instance_list_free(records, count);
         return -1;
     }
+    c->answered = xcalloc(c->spec->provider_count + 1, sizeof(*c->answered));
     size_t wanted = count + 16;
     for (size_t g = 0; g < c->spec->group_count; g++) {
         wanted += (size_t)c->spec->groups[g].max + c->spec->groups[g].desired;
@@ -249,16 +253,22 @@ static size_t free_host(const struct controller *c, size_t group, size_t zone, s
     for (size_t h = 0; h < c->spec->host_count; h++) {
         const struct spec_host *host = &c->spec->hosts[h];
         /* A host without a provider is a bastion. */
-        bool fits =
-            host->provider != SPEC_NONE && c->spec->providers[host->provider].zone == zone &&
-            (host->group == group || host->group == SPEC_NONE) && !machine_taken(c, host->name);
+        bool fits = !machines_quarantined(c, host->name) && host->provider != SPEC_NONE &&
+                    c->spec->providers[host->provider].zone == zone &&
+                    (host->group == group || host->group == SPEC_NONE) &&
+                    !machine_taken(c, host->name);
         if (!fits) {
             continue;
         }
         (*ret_count)++;
-        if (best == SPEC_NONE || (c->spec->hosts[best].group != group && host->group == group)) {
-            best = h;
-        }
+        /* Those reserved for the group first, and of those the ones that were made anew least. */
+        bool reserved = host->group == group;
+        bool best_reserved = best != SPEC_NONE && c->spec->hosts[best].group == group;
+        bool better =
+            best == SPEC_NONE || (reserved && !best_reserved) ||
+            (reserved == best_reserved &&
+             machines_rebuilds(c, host->name) < machines_rebuilds(c, c->spec->hosts[best].name));
+        best = better ? h : best;
     }
     return best;
 }
@@ -301,7 +311,9 @@ void members_count_room(struct controller *c)
             size_t hosts = 0;
             size_t addresses = 0;
             free_host(c, g, z, &hosts);
-            if (libvirt_provider(c, z) != SPEC_NONE) {
+            /* S21: who has not answered may have hosts that the records do not know. */
+            size_t provider = libvirt_provider(c, z);
+            if (provider != SPEC_NONE && (c->answered[provider] || c->journal == NULL)) {
                 free_address(c, z, &addresses);
             }
             c->world.room[g * c->spec->zone_count + z] = hosts + addresses;
@@ -388,7 +400,8 @@ void members_compact(struct controller *c)
     size_t *moved = xcalloc(w->instance_count, sizeof(*moved));
     size_t kept = 0;
     for (size_t i = 0; i < w->instance_count; i++) {
-        bool gone = w->instances[i].lifecycle == LIFECYCLE_TERMINATED && !c->members[i].probed;
+        bool gone = w->instances[i].lifecycle == LIFECYCLE_TERMINATED &&
+                    !c->members[i].probed[CHECK_READINESS] && !c->members[i].probed[CHECK_LIVENESS];
         moved[i] = gone ? WORLD_NONE : kept;
         if (gone) {
             member_deinit(&c->members[i]);
@@ -440,6 +453,10 @@ size_t member_add(struct controller *c, const struct action *action, struct err 
     if (!it->power_witnessed) {
         it->power = WORLD_POWER_RUNNING;
     }
+    if (c->journal != NULL && !c->looking_only && c->members[index].record.machine != NULL) {
+        machines_note_placed(c, c->members[index].record.machine);
+    }
+    it->rebuilds = machines_rebuilds(c, c->members[index].record.machine);
     member_to_record(c, index);
     c->context_version++;
     return index;

@@ -65,6 +65,8 @@ static void on_transition(void *context, const struct check_transition *transiti
     struct child *c = context;
     struct message *m = enqueue(c, PROBER_TRANSITION);
     message_put_text(m, PROBER_ID, transition->id);
+    message_put_int(m, PROBER_ROLE, transition->role);
+    message_put_int(m, PROBER_TIME, transition->at_ms);
     message_put_int(m, PROBER_HEALTH, transition->health);
     message_put_int(m, PROBER_RESULT, transition->result);
     message_put_int(m, PROBER_DETAIL, transition->detail);
@@ -78,10 +80,17 @@ static unsigned small(const struct message *m, uint16_t tag)
     return number < 0 || number > 0xffffff ? 0 : (unsigned)number;
 }
 
+static enum check_role role_of(const struct message *m)
+{
+    return message_int(m, PROBER_ROLE, CHECK_READINESS) == CHECK_LIVENESS ? CHECK_LIVENESS
+                                                                          : CHECK_READINESS;
+}
+
 static void set_target(struct child *c, const struct message *m)
 {
     const struct check_target target = {
         .id = message_text(m, PROBER_ID, NULL),
+        .role = role_of(m),
         .address = message_text(m, PROBER_ADDRESS, NULL),
         .port = small(m, PROBER_PORT),
         .tcp_only = message_int(m, PROBER_TCP_ONLY, 0) != 0,
@@ -99,6 +108,8 @@ static void set_target(struct child *c, const struct message *m)
     if (checker_set(c->checker, &target, &e) != 0) {
         struct message *refused = enqueue(c, PROBER_REFUSED);
         message_put_text(refused, PROBER_ID, target.id);
+        message_put_int(refused, PROBER_ROLE, target.role);
+        message_put_int(refused, PROBER_TIME, clock_now_ms());
         message_put_text(refused, PROBER_TEXT, e.text);
     }
 }
@@ -114,7 +125,7 @@ static void receive(struct child *c)
             if (message_kind(&m) == PROBER_SET) {
                 set_target(c, &m);
             } else if (message_kind(&m) == PROBER_REMOVE) {
-                checker_remove(c->checker, message_text(&m, PROBER_ID, ""));
+                checker_remove(c->checker, message_text(&m, PROBER_ID, ""), role_of(&m));
             }
         }
         message_deinit(&m);
@@ -222,6 +233,7 @@ int prober_set_target(struct prober *prober, const struct check_target *target, 
     struct message m = MESSAGE_NULL;
     message_init(&m, PROBER_SET);
     message_put_text(&m, PROBER_ID, target->id);
+    message_put_int(&m, PROBER_ROLE, target->role);
     message_put_text(&m, PROBER_ADDRESS, target->address);
     message_put_int(&m, PROBER_PORT, target->port);
     message_put_int(&m, PROBER_TCP_ONLY, target->tcp_only);
@@ -239,11 +251,12 @@ int prober_set_target(struct prober *prober, const struct check_target *target, 
     return result;
 }
 
-int prober_remove(struct prober *prober, const char *id, struct err *e)
+int prober_remove(struct prober *prober, const char *id, enum check_role role, struct err *e)
 {
     struct message m = MESSAGE_NULL;
     message_init(&m, PROBER_REMOVE);
     message_put_text(&m, PROBER_ID, id);
+    message_put_int(&m, PROBER_ROLE, role);
     int result = send_message(prober, &m, e);
     message_deinit(&m);
     return result;
@@ -272,7 +285,8 @@ static int take_message(const struct message *m, struct check_transition *ret_tr
     if (id == NULL || (kind != PROBER_TRANSITION && kind != PROBER_REFUSED)) {
         return err_set(e, "the prober talks nonsense (message 0x%04x)", (unsigned)kind);
     }
-    *ret_transition = (struct check_transition){.id = id};
+    *ret_transition = (struct check_transition){
+        .id = id, .role = role_of(m), .at_ms = message_int(m, PROBER_TIME, 0)};
     if (kind == PROBER_TRANSITION) {
         ret_transition->health = health_of(m);
         ret_transition->result = result_of(m);

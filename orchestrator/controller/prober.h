@@ -23,10 +23,10 @@ struct spawner;
 
 /* What travels over the socket (base/message.h). */
 enum prober_message {
-    PROBER_SET = 0x0701, /* Down: a target; all tags from ID to FALL. */
-    PROBER_REMOVE,       /* Down: ID. */
-    PROBER_TRANSITION,   /* Up: ID, HEALTH, RESULT, DETAIL, TEXT. */
-    PROBER_REFUSED,      /* Up: ID, TEXT: a target that cannot be checked, and why. */
+    PROBER_SET = 0x0701, /* Down: a target; ROLE, all tags from ID to FALL. */
+    PROBER_REMOVE,       /* Down: ID, ROLE. */
+    PROBER_TRANSITION,   /* Up: ID, ROLE, TIME, HEALTH, RESULT, DETAIL, TEXT. */
+    PROBER_REFUSED,      /* Up: ID, ROLE, TIME, TEXT: a target that cannot be checked, and why. */
 };
 enum prober_tag {
     PROBER_ID = 1, /* Text. */
@@ -46,6 +46,8 @@ enum prober_tag {
     PROBER_RESULT, /* enum check_result. */
     PROBER_DETAIL,
     PROBER_TEXT,
+    PROBER_ROLE, /* enum check_role. */
+    PROBER_TIME, /* Monotonic milliseconds. */
 };
 
 /* The child's main: works until the parent closes the socket. */
@@ -63,7 +65,7 @@ int prober_socket(const struct prober *prober);
 
 /* Adds or replaces a target; one that is as before keeps its history. What is passed is copied. */
 int prober_set_target(struct prober *prober, const struct check_target *target, struct err *e);
-int prober_remove(struct prober *prober, const char *id, struct err *e);
+int prober_remove(struct prober *prober, const char *id, enum check_role role, struct err *e);
 
 /*
  * Takes the next change of health without waiting. *ret_found is false when there is none;

@@ -1,26 +1,63 @@
-/* Health: which instances the prober follows, and what it says of them. */
+/*
+ * Health: which instances the prober follows, and what it says of them. Two checks each: readiness
+ * is the pool's check, liveness that its SSH port accepts (S12). Both stop while what is known of
+ * the host is about to change, and begin anew after: the prober tells changes, not every result.
+ */
 #include "controller/state.h"
 
 #include "base/err.h"
 #include "base/log.h"
 
-/* The prober follows whatever is in a pool, runs and was configured. */
+/* Liveness: a host that is up accepts at once; three failures in a row are believed. */
+#define ALIVE_INTERVAL_MS 1000
+#define ALIVE_TIMEOUT_MS  1000
+#define ALIVE_RISE        1
+#define ALIVE_FALL        3
 
-bool probes_want(const struct controller *c, size_t index)
+/* One in service is followed whatever its provider says: somebody must be there to contradict. */
+static bool runs(const struct world_instance *it)
 {
-    const struct world_instance *it = &c->world.instances[index];
-    return it->group != WORLD_NONE && c->spec->groups[it->group].pool != SPEC_NONE &&
-           it->configured && it->power == WORLD_POWER_RUNNING &&
-           it->lifecycle != LIFECYCLE_TERMINATED;
+    bool up = it->power == WORLD_POWER_RUNNING || it->lifecycle == LIFECYCLE_IN_SERVICE;
+    return it->group != WORLD_NONE && up && it->lifecycle != LIFECYCLE_TERMINATED &&
+           it->lifecycle != LIFECYCLE_DETACHED;
 }
 
-static int probe(struct controller *c, size_t index, struct err *e)
+bool probes_want(const struct controller *c, size_t index, enum check_role role)
+{
+    const struct world_instance *it = &c->world.instances[index];
+    if (!runs(it)) {
+        return false;
+    }
+    bool pool = c->spec->groups[it->group].pool != SPEC_NONE;
+    if (role == CHECK_READINESS) {
+        return it->configured && pool;
+    }
+    /* An apply that ends judges nobody whom no balancer stands before. */
+    return it->greeted && (pool || c->world.tireless) && controller_is_direct(c, index);
+}
+
+static struct check_target liveness_of(const struct controller *c, size_t index)
+{
+    const struct record_instance *r = &c->members[index].record;
+    return (struct check_target){.id = r->id,
+                                 .role = CHECK_LIVENESS,
+                                 .address = r->address,
+                                 .port = r->port,
+                                 .tcp_only = true,
+                                 .interval_ms = ALIVE_INTERVAL_MS,
+                                 .timeout_ms = ALIVE_TIMEOUT_MS,
+                                 .rise = ALIVE_RISE,
+                                 .fall = ALIVE_FALL};
+}
+
+static struct check_target readiness_of(const struct controller *c, size_t index)
 {
     const struct world_instance *it = &c->world.instances[index];
     const struct spec_pool *pool = &c->spec->pools[c->spec->groups[it->group].pool];
     const struct spec_check *check = &pool->check;
-    const struct check_target target = {
+    return (struct check_target){
         .id = it->id,
+        .role = CHECK_READINESS,
         .address = c->members[index].record.address,
         .port = check->port == 0 ? pool->port : check->port,
         .tcp_only = check->tcp_only,
@@ -34,7 +71,12 @@ static int probe(struct controller *c, size_t index, struct err *e)
         .rise = check->rise,
         .fall = check->fall,
     };
-    return prober_set_target(c->prober, &target, e);
+}
+
+static struct world_witness *witness_of(struct controller *c, size_t index, enum check_role role)
+{
+    struct world_instance *it = &c->world.instances[index];
+    return role == CHECK_LIVENESS ? &it->alive : &it->health;
 }
 
 /* A prober that died is started anew; what it knew is unknown again. */
@@ -43,31 +85,54 @@ static void drop_prober(struct controller *c)
     prober_free(c->prober);
     c->prober = NULL;
     for (size_t i = 0; i < c->world.instance_count; i++) {
-        c->members[i].probed = false;
-        c->world.instances[i].health = (struct world_witness){.since_ms = c->world.now_ms};
+        for (enum check_role role = CHECK_READINESS; role <= CHECK_LIVENESS; role++) {
+            c->members[i].probed[role] = false;
+            *witness_of(c, i, role) = (struct world_witness){.since_ms = c->world.now_ms};
+        }
     }
+}
+
+/* -1: the prober did not take it. */
+static int set_probe(struct controller *c, size_t index, enum check_role role, bool wanted,
+                     struct err *e)
+{
+    const char *id = c->world.instances[index].id;
+    if (c->prober == NULL && prober_start(&c->prober, crew_spawner(c->crew), CREW_PROBER, e) != 0) {
+        return -1;
+    }
+    *witness_of(c, index, role) = (struct world_witness){.since_ms = c->world.now_ms};
+    c->members[index].probed[role] = wanted;
+    if (!wanted) {
+        return prober_remove(c->prober, id, role, e);
+    }
+    const struct check_target target =
+        role == CHECK_LIVENESS ? liveness_of(c, index) : readiness_of(c, index);
+    return prober_set_target(c->prober, &target, e);
+}
+
+static int update(struct controller *c, size_t index, enum check_role role, struct err *e)
+{
+    struct member *m = &c->members[index];
+    if (m->probe_anew && m->probed[role] && set_probe(c, index, role, false, e) != 0) {
+        return -1;
+    }
+    bool wanted = probes_want(c, index, role);
+    return wanted == m->probed[role] ? 0 : set_probe(c, index, role, wanted, e);
 }
 
 int probes_update(struct controller *c, struct err *e)
 {
     for (size_t i = 0; i < c->world.instance_count; i++) {
-        bool wanted = probes_want(c, i);
-        if (wanted == c->members[i].probed) {
-            continue;
-        }
-        if (c->prober == NULL &&
-            prober_start(&c->prober, crew_spawner(c->crew), CREW_PROBER, e) != 0) {
-            return err_wrap(e, "start the prober");
-        }
-        int result =
-            wanted ? probe(c, i, e) : prober_remove(c->prober, c->world.instances[i].id, e);
-        if (result != 0) {
-            log_warning("the prober did not answer (%s); starting another", e->text);
+        struct err why = ERR_NULL;
+        if (update(c, i, CHECK_READINESS, &why) != 0 || update(c, i, CHECK_LIVENESS, &why) != 0) {
+            if (c->prober == NULL) {
+                return err_set(e, "start the prober: %s", why.text);
+            }
+            log_warning("the prober did not answer (%s); starting another", why.text);
             drop_prober(c);
             return 0;
         }
-        c->members[i].probed = wanted;
-        c->world.instances[i].health = (struct world_witness){.since_ms = c->world.now_ms};
+        c->members[i].probe_anew = false;
     }
     return 0;
 }
@@ -79,10 +144,7 @@ void probes_hear(struct controller *c)
     struct err e = ERR_NULL;
     int result;
     while ((result = prober_receive(c->prober, &t, &found, &e)) == 0 && found) {
-        enum world_health health = t.health == CHECK_HEALTHY     ? WORLD_HEALTHY
-                                   : t.health == CHECK_UNHEALTHY ? WORLD_UNHEALTHY
-                                                                 : WORLD_HEALTH_UNKNOWN;
-        result_transition(c, t.id, health, t.text);
+        result_transition(c, &t);
     }
     if (result != 0) {
         log_warning("the prober ended (%s); starting another", e.text);

@@ -52,6 +52,12 @@ size_t controller_bastions(const struct controller *c, size_t index, size_t ret_
     return count;
 }
 
+bool controller_is_direct(const struct controller *c, size_t index)
+{
+    size_t bastions[SSH_JUMP_MAX];
+    return controller_bastions(c, index, bastions) == 0;
+}
+
 void request_target(const struct controller *c, size_t index, struct message *request)
 {
     const struct record_instance *r = &c->members[index].record;
@@ -335,7 +341,16 @@ void request_look(const struct controller *c, size_t balancer, struct message *r
     message_init(ret_request, WIRE_LOOK);
     message_put_int(ret_request, WIRE_DEADLINE, clock_now_ms() + COMPARE_LIMIT_MS);
     request_target(c, b->instance, ret_request);
-    put_config(c, b->frontend, WORLD_NONE, ret_request);
+}
+
+/* S19: asked again by the worker, of the balancer itself, right before the drain. */
+static int64_t minimum_left(const struct controller *c, const struct action *action)
+{
+    const struct survey *s = &c->decision.survey;
+    bool serves = s->serving != NULL && s->serving[action->instance];
+    return action->kind == ACTION_REMOVE && serves
+               ? (int64_t)world_healthy_minimum(c->spec, &c->world, action->group)
+               : 0;
 }
 
 static void put_balancer(const struct controller *c, const struct action *action,
@@ -343,6 +358,7 @@ static void put_balancer(const struct controller *c, const struct action *action
 {
     const struct world_balancer *b = &c->world.balancers[action->balancer];
     request_target(c, b->instance, request);
+    message_put_int(request, WIRE_EPOCH, c->journal == NULL ? 0 : journal_epoch(c->journal));
     put_config(c, b->frontend, action->kind == ACTION_ADMIT ? action->instance : WORLD_NONE,
                request);
     if (action->kind == ACTION_ADMIT || action->kind == ACTION_REMOVE) {
@@ -352,6 +368,7 @@ static void put_balancer(const struct controller *c, const struct action *action
         message_put_text(request, WIRE_INSTANCE, r->id);
         message_put_text(request, WIRE_ADDRESS, r->address);
         message_put_int(request, WIRE_PORT, pool->port);
+        message_put_int(request, WIRE_MINIMUM, minimum_left(c, action));
     }
 }
 

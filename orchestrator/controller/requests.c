@@ -194,7 +194,15 @@ static void retry_instance(struct taking *t)
 static void retry(struct taking *t)
 {
     if (t->instance != WORLD_NONE) {
+        const char *machine = t->c->members[t->instance].record.machine;
+        if (machine != NULL) {
+            machines_retry(t->c, machine);
+        }
         retry_instance(t);
+        return;
+    }
+    if (t->group == WORLD_NONE && t->request->subject != NULL &&
+        machines_retry(t->c, t->request->subject)) {
         return;
     }
     struct world_group *g = group_of(t);

@@ -361,6 +361,9 @@ static void apply_result(struct controller *c, const struct running *running,
     const struct action *action = &running->action;
     size_t index = action->instance;
     world_end(c->spec, &c->world, action, OUTCOME_DONE);
+    c->members[index].probe_anew = c->members[index].probe_anew || action->kind == ACTION_LAUNCH ||
+                                   action->kind == ACTION_RESTART ||
+                                   action->kind == ACTION_REBOOT || action->kind == ACTION_CYCLE;
     switch (action->kind) {
     case ACTION_LAUNCH: done_launch(c, index, result); break;
     case ACTION_GREET:
@@ -485,6 +488,7 @@ static void end_list(struct controller *c, struct running *running, enum work_ou
             set_power(c, i, outcome == WORK_DONE ? WORLD_POWER_ABSENT : WORLD_POWER_UNKNOWN);
         }
     }
+    c->answered[running->provider] = c->answered[running->provider] || outcome == WORK_DONE;
     c->list_failures = outcome == WORK_DONE ? 0 : c->list_failures + 1;
     if (outcome != WORK_DONE) {
         c->blind = true;
@@ -571,22 +575,68 @@ void result_unstarted(struct controller *c, struct running *running, const char 
     running_free(running);
 }
 
-void result_transition(void *context, const char *id, enum world_health health, const char *text)
+static enum world_health health_of(enum check_health health)
 {
-    struct controller *c = context;
-    size_t index = find_id(c, id);
-    if (index == WORLD_NONE) {
+    return health == CHECK_HEALTHY     ? WORLD_HEALTHY
+           : health == CHECK_UNHEALTHY ? WORLD_UNHEALTHY
+                                       : WORLD_HEALTH_UNKNOWN;
+}
+
+/* Something went wrong: the provider and the balancers may know more, and are asked now. */
+static void note_trouble(struct controller *c, const char *id, const char *what, const char *text)
+{
+    c->list_soon = true;
+    c->looked_ms = 0;
+    char *line = xasprintf("%s (%s)", what, text);
+    note(c, id, line);
+    free(line);
+}
+
+static void hear_liveness(struct controller *c, size_t index, enum world_health health,
+                          const char *text)
+{
+    struct world_instance *it = &c->world.instances[index];
+    enum world_health before = it->alive.health;
+    it->alive = (struct world_witness){.health = health, .since_ms = c->world.now_ms};
+    if (before == WORLD_HEALTHY && health == WORLD_UNHEALTHY) {
+        note_trouble(c, it->id, "its SSH port no longer accepts", text);
+    } else if (before == WORLD_UNHEALTHY && health == WORLD_HEALTHY && !it->busy) {
+        /* It may be back as it was before: it is greeted and compared again. */
+        it->greeted = false;
+        it->drift = WORLD_DRIFT_UNKNOWN;
+        note(c, it->id, "its SSH port accepts again");
+    }
+}
+
+static void hear_readiness(struct controller *c, size_t index, enum world_health health,
+                           const char *text)
+{
+    struct world_instance *it = &c->world.instances[index];
+    enum world_health before = it->health.health;
+    it->health = (struct world_witness){.health = health, .since_ms = c->world.now_ms};
+    if (before != WORLD_HEALTH_UNKNOWN && it->group != WORLD_NONE &&
+        c->spec->groups[it->group].pool != SPEC_NONE) {
+        const struct spec_check *check = &c->spec->pools[c->spec->groups[it->group].pool].check;
+        unsigned results = check->rise > check->fall ? check->rise : check->fall;
+        damping_on_transition(&it->damping, c->world.now_ms, check->interval_ms * results);
+    }
+    replace_text(&c->members[index].probe_text, text);
+    if (before == WORLD_HEALTHY && health == WORLD_UNHEALTHY) {
+        note_trouble(c, it->id, "probe healthy -> unhealthy", text);
+    }
+}
+
+void result_transition(struct controller *c, const struct check_transition *t)
+{
+    size_t index = find_id(c, t->id);
+    if (index == WORLD_NONE || !c->members[index].probed[t->role]) {
         return;
     }
-    struct world_witness *witness = &c->world.instances[index].health;
-    enum world_health before = witness->health;
-    *witness = (struct world_witness){.health = health, .since_ms = c->world.now_ms};
-    free(c->members[index].probe_text);
-    c->members[index].probe_text = clean_text(text == NULL ? "" : text);
-    if (before == WORLD_HEALTHY && health == WORLD_UNHEALTHY) {
-        c->list_soon = true;
-        char *line = xasprintf("probe healthy -> unhealthy (%s)", c->members[index].probe_text);
-        note(c, id, line);
-        free(line);
+    char *text = clean_text(t->text);
+    if (t->role == CHECK_LIVENESS) {
+        hear_liveness(c, index, health_of(t->health), text);
+    } else {
+        hear_readiness(c, index, health_of(t->health), text);
     }
+    free(text);
 }

@@ -22,7 +22,8 @@ struct member {
     struct controller_item *items; /* Owned. */
     size_t item_count;
     size_t item_capacity;
-    bool probed;                /* The prober was given it. */
+    bool probed[2];             /* By enum check_role: the prober was given it. */
+    bool probe_anew;            /* What the prober said was of the host as it was before. */
     bool listed;                /* Named in the answer its provider is giving. */
     int64_t acted_ms;           /* When an action on it last began or ended. */
     enum action_kind last_kind; /* Of the action that ended last. */
@@ -57,14 +58,17 @@ struct controller {
     struct controller_options options;
     struct world world; /* Arrays owned. */
     struct member *members;
-    struct decision decision; /* Arrays owned. */
-    int64_t judge_again_ms;   /* The core's other deadline; INT64_MAX for none. */
-    struct prober *prober;    /* NULL until something is to be probed. */
-    uint64_t context_version; /* Rises whenever what roles see of other instances changes. */
-    size_t lists_open;        /* Provider lists still awaited. */
-    bool all_listed;          /* Every provider has answered once, one way or the other. */
-    size_t looks_open;        /* Looks at balancers still awaited. */
-    int64_t listed_ms;        /* When providers were last asked; looked_ms: balancers. */
+    struct decision decision;        /* Arrays owned. */
+    int64_t judge_again_ms;          /* The core's other deadline; INT64_MAX for none. */
+    struct prober *prober;           /* NULL until something is to be probed. */
+    uint64_t context_version;        /* Rises whenever what roles see of other instances changes. */
+    size_t lists_open;               /* Provider lists still awaited. */
+    struct record_machine *machines; /* Owned; the ledger. */
+    size_t machine_count;
+    bool *answered;    /* Beside spec->providers: it has answered once. */
+    bool all_listed;   /* Every provider has answered once, one way or the other. */
+    size_t looks_open; /* Looks at balancers still awaited. */
+    int64_t listed_ms; /* When providers were last asked; looked_ms: balancers. */
     int64_t looked_ms;
     unsigned list_failures; /* In a row. */
     bool list_soon;         /* A witness said something that a provider should know more of. */
@@ -94,6 +98,17 @@ void groups_put(struct controller *c, size_t group);
 /* CLEAN: this controller ends in order. */
 void groups_put_cluster(struct controller *c, bool clean);
 
+/* machines.c */
+int machines_load(struct controller *c, struct err *e);
+void machines_free(struct controller *c);
+/* In the last 24 h; 0 for NULL, and for one that has no page yet. */
+unsigned machines_rebuilds(const struct controller *c, const char *name);
+bool machines_quarantined(const struct controller *c, const char *name);
+/* An instance was put on it. */
+void machines_note_placed(struct controller *c, const char *name);
+/* An operator says that it is well. False when there is no page of it. */
+bool machines_retry(struct controller *c, const char *name);
+
 /* requests.c */
 /* Takes in what operators asked for, and commits it. */
 int requests_take(struct controller *c, struct err *e);
@@ -112,7 +127,8 @@ void loop_decide(struct controller *c);
 enum controller_end loop_end(const struct controller *c);
 
 /* probes.c */
-bool probes_want(const struct controller *c, size_t index);
+/* Should the prober follow it now? */
+bool probes_want(const struct controller *c, size_t index, enum check_role role);
 int probes_update(struct controller *c, struct err *e);
 void probes_hear(struct controller *c);
 
@@ -131,6 +147,8 @@ void members_compact(struct controller *c);
 void member_to_record(struct controller *c, size_t index);
 void member_clear_items(struct member *m);
 void members_count_room(struct controller *c);
+/* Reached without a bastion, so that the prober can see it. */
+bool controller_is_direct(const struct controller *c, size_t index);
 bool member_is_static(const struct controller *c, size_t index);
 size_t member_provider(const struct controller *c, size_t index); /* SPEC_NONE when gone. */
 
@@ -161,6 +179,6 @@ void result_unstarted(struct controller *c, struct running *running, const char 
 void result_expect_targets(struct controller *c, size_t balancer);
 void result_fail(struct controller *c, const struct action *action, enum work_outcome outcome,
                  const char *text);
-void result_transition(void *context, const char *id, enum world_health health, const char *text);
+void result_transition(struct controller *c, const struct check_transition *transition);
 
 #endif

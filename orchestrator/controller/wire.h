@@ -14,10 +14,11 @@ enum wire_kind {
     WIRE_COMPARE,   /* Frontend: what would sync change, and the targets. */
     WIRE_SYNC,
     WIRE_ADMIT,
-    WIRE_REMOVE,
-    WIRE_REBOOT,        /* By its own system; DONE when it is back, with its new WIRE_BOOT_ID. */
-    WIRE_CHECK_COMMAND, /* WIRE_COMMAND as root, for WIRE_TIMEOUT at most: WIRE_STATUS 0 is healthy.
-                         */
+    WIRE_REMOVE, /* TRANSIENT, with nothing done, when WIRE_MINIMUM would not be left. */
+    WIRE_LOOK,   /* Frontend: only the targets, as after each of these four. */
+    WIRE_REBOOT, /* By its own system; DONE when it is back, with its new WIRE_BOOT_ID. */
+    /* WIRE_COMMAND as root, for WIRE_TIMEOUT at most: WIRE_STATUS 0 is healthy. */
+    WIRE_CHECK_COMMAND,
     /*
      * A lifecycle hook, on the host; without WIRE_TARGET on this machine, asked of a "hook" worker.
      * WIRE_COMMAND as words, WIRE_HEARTBEAT, WIRE_TIMEOUT for the whole, and what it is told:
@@ -25,7 +26,6 @@ enum wire_kind {
      * abandon, and WIRE_TEXT its last line.
      */
     WIRE_HOOK,
-    WIRE_LOOK,
     /* Requests to the "provider" worker. */
     WIRE_LIST = 32,
     WIRE_ENSURE,
@@ -54,6 +54,7 @@ enum wire_tag {
     WIRE_COMMAND,
     WIRE_CONFIG, /* Message: frontend_config. */
     WIRE_POOL,
+    WIRE_MINIMUM, /* REMOVE: targets of the pool that must be UP on this balancer without it. */
     WIRE_ADDRESS,
     WIRE_PORT,
     WIRE_PROVIDER,
@@ -82,13 +83,13 @@ enum wire_tag {
     WIRE_OUTCOME, /* enum work_outcome. */
     WIRE_STATUS,  /* EXEC, CHECK_COMMAND, HOOK: exit status. Role items: enum role_result_status. */
     WIRE_CHANGED, /* ROLE: resources changed. SYNC: the file was. REMOVE: sessions cut. */
-    WIRE_COUNT,   /* ROLE: resources in all. */
+    WIRE_COUNT,   /* ROLE: resources in all. Balancers: targets. */
     WIRE_FACTS,   /* JSON text. */
     WIRE_HOST_KEY, /* GREET: the host's, then its bastions', the nearest to it first. */
     WIRE_ROLE_NAME,
     WIRE_TYPE,
     WIRE_NAME,
-    WIRE_TIME,  /* Milliseconds. */
+    WIRE_TIME,  /* Milliseconds. Targets: in this state. */
     WIRE_POWER, /* enum provider_power. */
     WIRE_STATE, /* enum frontend_target_state. */
     WIRE_SESSIONS,

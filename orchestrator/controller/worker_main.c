@@ -19,7 +19,8 @@ static void dispatch(struct worker *worker, const struct message *request)
     case WIRE_COMPARE:
     case WIRE_SYNC:
     case WIRE_ADMIT:
-    case WIRE_REMOVE: act_frontend_work(worker, request); return;
+    case WIRE_REMOVE:
+    case WIRE_LOOK: act_frontend_work(worker, request); return;
     case WIRE_LIST:
     case WIRE_ENSURE:
     case WIRE_STOP:

@@ -11,6 +11,8 @@
 
 /* S19: what an effect on a pool rests on was told by its balancers no longer ago than this. */
 #define FRESH_MS 5000
+/* An open breaker that has not closed by then needs a human. */
+#define BREAKER_STUCK_MS 300000
 
 static bool paused(const struct step *s, size_t group, struct reason *ret_reason)
 {
@@ -80,6 +82,12 @@ static struct reason breaker_reason(const struct world_breaker *b, const char *n
                            .c = share > 1 ? share : 1};
 }
 
+/* It may close by itself; when it has not for long, a human must look. */
+static enum hold_kind breaker_hold(const struct step *s, const struct world_breaker *b)
+{
+    return s->world->now_ms - b->open.since_ms >= BREAKER_STUCK_MS ? HOLD_STUCK : HOLD_WAIT;
+}
+
 bool budget_is_calm(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
@@ -94,13 +102,13 @@ bool budget_is_calm(struct step *s, size_t instance)
         return false;
     }
     if (group->open.on) {
-        step_hold(s, HOLD_WAIT, instance,
+        step_hold(s, breaker_hold(s, group), instance,
                   breaker_reason(group, s->spec->groups[it->group].name,
                                  s->spec->groups[it->group].breaker_percent));
         return false;
     }
     if (zone != NULL && zone->breaker.open.on) {
-        step_hold(s, HOLD_WAIT, instance,
+        step_hold(s, breaker_hold(s, &zone->breaker), instance,
                   breaker_reason(&zone->breaker, s->spec->zones[it->zone].name,
                                  s->spec->groups[it->group].breaker_percent));
         return false;
@@ -128,9 +136,12 @@ static bool has_turn(struct step *s, size_t instance)
                   (struct reason){.code = REASON_WAITS_FOR_OTHER, .name = other});
         return false;
     }
+    /* Who gives nothing any more takes nothing from the cluster: mending it does not wait for
+     * others. */
     size_t most = s->survey->instances * s->spec->max_disruption_percent / 100;
     most = most > 1 ? most : 1;
-    if (s->survey->disrupted >= most + self && !GUARDED(GUARD_S7_CLUSTER, false)) {
+    if (!s->survey->known_out[instance] && s->survey->disrupted >= most + self &&
+        !GUARDED(GUARD_S7_CLUSTER, false)) {
         step_hold(s, HOLD_WAIT, instance,
                   (struct reason){.code = REASON_WAITS_FOR_CLUSTER,
                                   .a = (int64_t)s->survey->disrupted,
@@ -158,6 +169,13 @@ static bool has_baked(struct step *s, size_t instance)
     return false;
 }
 
+static bool is_bad(const struct step *s, size_t instance)
+{
+    enum world_verdict verdict = s->world->instances[instance].verdict;
+    return verdict == WORLD_VERDICT_UNREADY || verdict == WORLD_VERDICT_LOST ||
+           verdict == WORLD_VERDICT_DEAD;
+}
+
 /* S19: every balancer in front of it has told its targets just now; one that has not is asked. */
 static bool is_fresh(struct step *s, size_t instance)
 {
@@ -166,13 +184,15 @@ static bool is_fresh(struct step *s, size_t instance)
         size_t balancer = s->world->targets[t].balancer;
         const struct world_balancer *b = &s->world->balancers[balancer];
         bool fresh = b->seen_ms != INT64_MIN && s->world->now_ms - b->seen_ms <= FRESH_MS;
-        if (fresh || !step_balancer_usable(s, balancer) || GUARDED(GUARD_S19_FRESH, false)) {
+        if (fresh || survey_balancer_gone(s->survey, balancer) || GUARDED(GUARD_S19_FRESH, false)) {
             continue;
         }
         struct reason reason = {.code = REASON_FRONTEND_STALE,
                                 .name = step_frontend_name(s, balancer),
                                 .a = b->seen_ms == INT64_MIN ? -1 : s->world->now_ms - b->seen_ms};
-        if (step_balancer_free(s, balancer)) {
+        /* One that is bad is mended, not asked again and again: that would keep it from it. */
+        if (step_balancer_free(s, balancer) && step_balancer_usable(s, balancer) &&
+            !is_bad(s, b->instance) && !mend_held_by_failure(s, b->instance)) {
             step_act_at(s, ACTION_COMPARE, b->instance, balancer, reason);
         }
         reason.code = REASON_WAITS_FOR_FRONTEND;

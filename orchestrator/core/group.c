@@ -100,13 +100,13 @@ static void shrink(struct step *s, size_t group, size_t have)
     if (s->world->instances[victim].busy) {
         return;
     }
-    /* S2: the one that stays in its place serves first. */
-    if (s->survey->serving[victim] && g->ready < desired + 1 &&
+    /* S2: the one that stays in its place serves first, or is in standby and has its place. */
+    if (s->survey->serving[victim] && g->ready + g->standby < desired + 1 &&
         !GUARDED(GUARD_S2_NEW_FIRST, false)) {
         step_hold_group(s, HOLD_WAIT, group,
                         (struct reason){.code = REASON_WAITS_FOR_NEW,
                                         .name = s->spec->groups[group].name,
-                                        .a = (int64_t)g->ready,
+                                        .a = (int64_t)(g->ready + g->standby),
                                         .b = (int64_t)desired + 1});
         return;
     }

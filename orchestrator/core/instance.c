@@ -43,25 +43,6 @@ static bool hook_is_owed(const struct step *s, size_t instance, enum spec_hook_o
     return hook->where == SPEC_HOOK_CONTROLLER || it->power == WORLD_POWER_RUNNING;
 }
 
-/* In pending:wait or terminating:wait, with NEXT after it. */
-static void wait_for_hook(struct step *s, size_t instance, enum spec_hook_on on,
-                          enum lifecycle next)
-{
-    const struct world_instance *it = &s->world->instances[instance];
-    const struct spec_hook *hook = hook_of(s, it->group, on);
-    bool over =
-        hook != NULL && it->hook_ms != 0 && s->world->now_ms - it->hook_ms >= hook->limit_ms;
-    bool abandon = it->hook_abandon || (over && hook->result == SPEC_HOOK_ABANDON);
-    if (it->hook_done || over || hook == NULL || !hook_is_owed(s, instance, on)) {
-        bool ends = abandon && on == SPEC_HOOK_LAUNCH;
-        step_mark(s, instance, ends ? LIFECYCLE_TERMINATING : next,
-                  (struct reason){.code = ends ? REASON_HOOK_ABANDON : REASON_HOOK_DONE,
-                                  .name = hook == NULL ? NULL : hook->name});
-        return;
-    }
-    step_act_on(s, ACTION_HOOK, instance, (struct reason){.code = REASON_HOOK, .name = hook->name});
-}
-
 /* The links of the chain. */
 
 static void serve(struct step *s, size_t instance)
@@ -125,15 +106,21 @@ static void launch(struct step *s, size_t instance)
                   (struct reason){.code = REASON_SUSPENDED, .name = "health-check"});
         return;
     }
-    bool made = it->lifecycle != LIFECYCLE_PENDING || it->greeted;
+    bool made = it->lifecycle != LIFECYCLE_PENDING || it->greeted || it->configured;
     step_act_on(s, ACTION_LAUNCH, instance,
                 (struct reason){.code = made ? REASON_NOT_RUNNING : REASON_NOT_MADE});
 }
 
 static void configure_first(struct step *s, size_t instance)
 {
-    size_t needed = needed_group(s, s->world->instances[instance].group);
+    size_t group = s->world->instances[instance].group;
+    size_t needed = needed_group(s, group);
     if (needed == SPEC_NONE) {
+        /* An older record than the balancers' may say that it is new, and it serves (S20). */
+        if (s->spec->groups[group].pool != SPEC_NONE &&
+            !pool_taken_out(s, instance, (struct reason){.code = REASON_NEVER_CONFIGURED})) {
+            return;
+        }
         step_act_on(s, ACTION_CONFIGURE, instance,
                     (struct reason){.code = REASON_NEVER_CONFIGURED});
         return;
@@ -164,6 +151,62 @@ static void advance(struct step *s, size_t instance)
         change(s, instance);
     } else {
         serve(s, instance);
+    }
+}
+
+/* Waiting for hooks. */
+
+/* True when its time is over; else the end of that time is one to look again. */
+static bool hook_is_over(struct step *s, const struct world_instance *it,
+                         const struct spec_hook *hook)
+{
+    if (it->hook_ms == 0) {
+        return false;
+    }
+    int64_t over_ms = it->hook_ms + hook->limit_ms;
+    if (s->world->now_ms < over_ms) {
+        step_wake_at(s, over_ms);
+        return false;
+    }
+    return true;
+}
+
+/* In pending:wait. A host that went down in it comes up again first. */
+static void wait_for_launch_hook(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    const struct spec_hook *hook = hook_of(s, it->group, SPEC_HOOK_LAUNCH);
+    bool over = hook != NULL && hook_is_over(s, it, hook);
+    bool up = it->power == WORLD_POWER_RUNNING && it->greeted;
+    if (hook == NULL || over || it->hook_done) {
+        bool ends =
+            it->hook_abandon || (over && !it->hook_done && hook->result == SPEC_HOOK_ABANDON);
+        step_mark(s, instance, ends ? LIFECYCLE_TERMINATING : LIFECYCLE_PENDING,
+                  (struct reason){.code = ends ? REASON_HOOK_ABANDON : REASON_HOOK_DONE,
+                                  .name = hook == NULL ? NULL : hook->name});
+    } else if (mend_held_by_failure(s, instance)) {
+        return;
+    } else if (!up) {
+        advance(s, instance);
+    } else {
+        step_act_on(s, ACTION_HOOK, instance,
+                    (struct reason){.code = REASON_HOOK, .name = hook->name});
+    }
+}
+
+/* In terminating:wait. However it ends, the instance does. */
+static void wait_for_terminate_hook(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    const struct spec_hook *hook = hook_of(s, it->group, SPEC_HOOK_TERMINATE);
+    bool over = hook != NULL && hook_is_over(s, it, hook);
+    if (over || !hook_is_owed(s, instance, SPEC_HOOK_TERMINATE)) {
+        step_mark(
+            s, instance, LIFECYCLE_TERMINATING,
+            (struct reason){.code = REASON_HOOK_DONE, .name = hook == NULL ? NULL : hook->name});
+    } else if (!mend_held_by_failure(s, instance)) {
+        step_act_on(s, ACTION_HOOK, instance,
+                    (struct reason){.code = REASON_HOOK, .name = hook->name});
     }
 }
 
@@ -308,9 +351,10 @@ static bool is_too_old(struct step *s, size_t instance)
 
 static void step_member(struct step *s, size_t instance)
 {
-    if (mend_launch(s, instance) || mend_instance(s, instance) ||
-        mend_held_by_failure(s, instance) || follow_wish(s, instance) || is_too_old(s, instance) ||
-        check(s, instance)) {
+    /* The check comes first: it alone can say that what it found bad is well again. A failure is
+       about the host as it is; what is wished of it begins anew. */
+    if (check(s, instance) || mend_launch(s, instance) || mend_instance(s, instance) ||
+        follow_wish(s, instance) || mend_held_by_failure(s, instance) || is_too_old(s, instance)) {
         return;
     }
     advance(s, instance);
@@ -334,25 +378,18 @@ void instance_step(struct step *s, size_t instance)
     case LIFECYCLE_PENDING:
     case LIFECYCLE_IN_SERVICE: step_member(s, instance); return;
     case LIFECYCLE_DRAINING:
-        if (!mend_held_by_failure(s, instance)) {
+        /* What could not be changed may still be replaced. */
+        if (it->wish == WORLD_WISH_REPLACE || !mend_held_by_failure(s, instance)) {
             drain(s, instance);
         }
         return;
-    case LIFECYCLE_PENDING_WAIT:
-        if (!mend_held_by_failure(s, instance)) {
-            wait_for_hook(s, instance, SPEC_HOOK_LAUNCH, LIFECYCLE_PENDING);
-        }
-        return;
+    case LIFECYCLE_PENDING_WAIT: wait_for_launch_hook(s, instance); return;
     case LIFECYCLE_TERMINATING:
         if (!mend_held_by_failure(s, instance)) {
             leave(s, instance);
         }
         return;
-    case LIFECYCLE_TERMINATING_WAIT:
-        if (!mend_held_by_failure(s, instance)) {
-            wait_for_hook(s, instance, SPEC_HOOK_TERMINATE, LIFECYCLE_TERMINATING);
-        }
-        return;
+    case LIFECYCLE_TERMINATING_WAIT: wait_for_terminate_hook(s, instance); return;
     case LIFECYCLE_STANDBY:
         if (it->wish != WORLD_WISH_STANDBY) {
             step_mark(s, instance, LIFECYCLE_PENDING, (struct reason){.code = REASON_WISH_BACK});

@@ -39,8 +39,11 @@ static void wake_at(struct bench *b, int64_t at_ms)
 
 /* The witnesses of one instance. */
 
+/* One that is gone, or that nobody reaches, is no witness: what the others agree on is believed
+   without it. */
 struct balancers {
     bool up, down, unknown;
+    bool silent; /* There are some, and none of them can be asked. */
 };
 
 static struct balancers ask_balancers(const struct bench *b, size_t instance)
@@ -50,12 +53,18 @@ static struct balancers ask_balancers(const struct bench *b, size_t instance)
          t = b->survey.next_target[t]) {
         const struct world_target *target = &b->world->targets[t];
         const struct world_balancer *from = &b->world->balancers[target->balancer];
+        if (survey_balancer_silent(&b->survey, target->balancer)) {
+            continue;
+        }
         bool believed =
             from->seen_ms != INT64_MIN && b->world->now_ms - from->seen_ms <= BALANCER_BELIEVED_MS;
-        said.up = said.up || (believed && target->state == WORLD_TARGET_UP);
-        said.unknown = said.unknown || !believed || target->state == WORLD_TARGET_UNKNOWN;
-        said.down = said.down || (believed && target->state != WORLD_TARGET_UP);
+        bool unknown = !believed || target->state == WORLD_TARGET_UNKNOWN;
+        said.up = said.up || (!unknown && target->state == WORLD_TARGET_UP);
+        said.down = said.down || (!unknown && target->state != WORLD_TARGET_UP);
+        said.unknown = said.unknown || unknown;
     }
+    bool asked = said.up || said.down || said.unknown;
+    said.silent = !asked && b->survey.first_target[instance] != WORLD_NONE;
     return said;
 }
 
@@ -66,7 +75,7 @@ static bool off(const struct world_instance *it)
 
 static bool is_judged(const struct bench *b, const struct world_instance *it)
 {
-    if (it->group == WORLD_NONE || !it->configured || it->busy) {
+    if (it->group == WORLD_NONE || !it->configured || (it->busy && it->changing)) {
         return false;
     }
     if ((b->world->groups[it->group].suspended & WORLD_PROCESS_HEALTH_CHECK) != 0) {
@@ -107,7 +116,7 @@ static enum world_verdict unready(const struct world_instance *it, struct balanc
     if (said.up && !GUARDED(GUARD_DISPUTED, false)) {
         return WORLD_VERDICT_DISPUTED;
     }
-    bool unknown = it->alive.health == WORLD_HEALTH_UNKNOWN || said.unknown;
+    bool unknown = it->alive.health == WORLD_HEALTH_UNKNOWN || said.unknown || said.silent;
     return unknown && !GUARDED(GUARD_S10_UNKNOWN, false) ? WORLD_VERDICT_UNKNOWN
                                                          : WORLD_VERDICT_UNREADY;
 }
@@ -119,6 +128,10 @@ static enum world_verdict verdict_of(struct bench *b, size_t instance)
         return WORLD_VERDICT_NONE;
     }
     if (off(it)) {
+        /* Its provider alone says so, and its SSH port answers: somebody errs. */
+        if (it->alive.health == WORLD_HEALTHY && !GUARDED(GUARD_DISPUTED, false)) {
+            return WORLD_VERDICT_DISPUTED;
+        }
         return it->lifecycle == LIFECYCLE_IN_SERVICE ? WORLD_VERDICT_DEAD : WORLD_VERDICT_NONE;
     }
     if (in_grace(b, it)) {

@@ -24,21 +24,28 @@ static int64_t retry_ms(const struct world_instance *it)
     return base_ms + (int64_t)(hash % 256) * base_ms / 1024;
 }
 
+/* When it may be tried again; INT64_MAX: not by itself. */
+static int64_t again_at_ms(const struct step *s, const struct world_instance *it)
+{
+    if (it->failure == WORLD_FAILURE_NONE) {
+        return s->world->now_ms;
+    }
+    bool given_up = it->failure == WORLD_FAILURE_PERMANENT ||
+                    (it->failures >= TRIES_MAX && !s->world->tireless);
+    return given_up ? INT64_MAX : it->failed_ms + retry_ms(it);
+}
+
 bool mend_held_by_failure(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    if (it->failure == WORLD_FAILURE_NONE) {
+    int64_t again_ms = again_at_ms(s, it);
+    if (s->world->now_ms >= again_ms) {
         return false;
     }
-    if (it->failure == WORLD_FAILURE_PERMANENT ||
-        (it->failures >= TRIES_MAX && !s->world->tireless)) {
+    if (again_ms == INT64_MAX) {
         step_hold(s, HOLD_STUCK, instance,
                   (struct reason){.code = REASON_FAILED, .a = it->failures});
         return true;
-    }
-    int64_t again_ms = it->failed_ms + retry_ms(it);
-    if (s->world->now_ms >= again_ms) {
-        return false;
     }
     step_hold(s, HOLD_WAIT, instance,
               (struct reason){.code = REASON_WAITS_TO_RETRY,
@@ -108,6 +115,18 @@ static void stuck(struct step *s, size_t instance)
               (struct reason){.code = no_power ? REASON_NO_POWER : REASON_UNHEALTHY});
 }
 
+/* A balancer still sends it some: only its check-command says that it is bad. */
+static bool has_traffic(const struct step *s, size_t instance)
+{
+    for (size_t t = s->survey->first_target[instance]; t != WORLD_NONE;
+         t = s->survey->next_target[t]) {
+        if (s->world->targets[t].state == WORLD_TARGET_UP) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void climb(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
@@ -121,7 +140,8 @@ static void climb(struct step *s, size_t instance)
     case WORLD_RUNG_CYCLE:
     case WORLD_RUNG_QUARANTINE: break;
     }
-    if (!budget_allows(s, instance)) {
+    if (!budget_allows(s, instance) ||
+        (has_traffic(s, instance) && !pool_taken_out(s, instance, reason))) {
         return;
     }
     if (rung == WORLD_RUNG_QUARANTINE) {
@@ -203,7 +223,8 @@ bool mend_instance(struct step *s, size_t instance)
     case WORLD_VERDICT_OK:
     case WORLD_VERDICT_UNKNOWN: return false;
     case WORLD_VERDICT_DISPUTED:
-        if (it->health.health == WORLD_HEALTHY && it->alive.health == WORLD_HEALTHY) {
+        if (it->health.health == WORLD_HEALTHY && it->alive.health == WORLD_HEALTHY &&
+            it->power != WORLD_POWER_OFF && it->power != WORLD_POWER_ABSENT) {
             return false; /* Only a balancer differs: whether it is let in is seen to there. */
         }
         step_hold(s, HOLD_WAIT, instance,

@@ -99,6 +99,11 @@ static void configured(struct world *world, size_t instance)
     it->configured = true;
     it->drift = WORLD_DRIFT_NONE;
     it->ready_ms = world->now_ms;
+    if (it->lifecycle == LIFECYCLE_IN_SERVICE) {
+        /* In place, without leaving service: this was its disruption. */
+        it->in_service_ms = world->now_ms;
+        world->groups[it->group].disrupted_ms = world->now_ms;
+    }
     for (size_t b = 0; b < world->balancer_count; b++) {
         if (world->balancers[b].instance == instance) {
             world->balancers[b].sync = WORLD_SYNC_UNKNOWN;
@@ -117,6 +122,14 @@ static void set_target(struct world *world, const struct action *action,
     }
 }
 
+/* S9: it is ended for never having come into service, not because it is one too many. */
+static bool launch_failed(const struct world_instance *it, enum lifecycle before)
+{
+    bool bad = it->failure != WORLD_FAILURE_NONE || it->verdict == WORLD_VERDICT_UNREADY ||
+               it->verdict == WORLD_VERDICT_LOST;
+    return it->in_service_ms == 0 && (bad || before == LIFECYCLE_PENDING_WAIT);
+}
+
 static void mark(struct world *world, const struct action *action)
 {
     struct world_instance *it = &world->instances[action->instance];
@@ -127,6 +140,10 @@ static void mark(struct world *world, const struct action *action)
     if (before == it->lifecycle) {
         return;
     }
+    bool failed = launch_failed(it, before);
+    /* It begins anew: what failed before is not in the way of what comes now. */
+    it->failure = WORLD_FAILURE_NONE;
+    it->failures = 0;
     switch (it->lifecycle) {
     case LIFECYCLE_IN_SERVICE:
         if (it->in_service_ms != 0) {
@@ -140,7 +157,7 @@ static void mark(struct world *world, const struct action *action)
             it->hook_done = true;
             return;
         }
-        g->failed_launches += it->in_service_ms == 0 && it->configured ? 1 : 0;
+        g->failed_launches += failed ? 1 : 0;
         it->hook_done = false;
         it->hook_abandon = false;
         it->hook_ms = 0;

@@ -10,16 +10,35 @@ static void hold_for_frontend(struct step *s, size_t instance, size_t balancer)
                               .name = step_frontend_name(s, balancer)});
 }
 
+/* Nothing is known of it there: the balancer says so when it is compared anyway, or is asked. */
+static void ask(struct step *s, size_t instance, size_t balancer)
+{
+    const struct world_balancer *b = &s->world->balancers[balancer];
+    if (b->sync == WORLD_SYNC_DONE) {
+        step_act_at(s, ACTION_COMPARE, b->instance, balancer,
+                    (struct reason){.code = REASON_FRONTEND_UNSEEN,
+                                    .name = step_frontend_name(s, balancer)});
+    }
+    hold_for_frontend(s, instance, balancer);
+}
+
 bool pool_taken_out(struct step *s, size_t instance, struct reason reason)
 {
     for (size_t t = s->survey->first_target[instance]; t != WORLD_NONE;
          t = s->survey->next_target[t]) {
         const struct world_target *target = &s->world->targets[t];
-        if (target->state == WORLD_TARGET_ABSENT || !step_balancer_usable(s, target->balancer)) {
+        if (target->state == WORLD_TARGET_ABSENT ||
+            survey_balancer_gone(s->survey, target->balancer)) {
             continue;
         }
-        if (target->state == WORLD_TARGET_UNKNOWN || !step_balancer_free(s, target->balancer)) {
+        /* One that may pass traffic and cannot be told is waited for. */
+        bool ready = step_balancer_usable(s, target->balancer) &&
+                     !survey_balancer_silent(s->survey, target->balancer) &&
+                     step_balancer_free(s, target->balancer);
+        if (!ready) {
             hold_for_frontend(s, instance, target->balancer);
+        } else if (target->state == WORLD_TARGET_UNKNOWN) {
+            ask(s, instance, target->balancer);
         } else if (budget_keeps_minimum(s, instance)) {
             step_act_at(s, ACTION_REMOVE, instance, target->balancer, reason);
         }
@@ -51,10 +70,18 @@ static bool may_enter(const struct world_instance *it, const struct world_target
 bool pool_let_in(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
+    size_t silent = WORLD_NONE;
+    size_t up = 0;
     for (size_t t = s->survey->first_target[instance]; t != WORLD_NONE;
          t = s->survey->next_target[t]) {
         const struct world_target *target = &s->world->targets[t];
+        /* A balancer that is gone keeps nobody out of the others. */
+        if (survey_balancer_silent(s->survey, target->balancer)) {
+            silent = target->balancer;
+            continue;
+        }
         if (target->state == WORLD_TARGET_UP) {
+            up++;
             continue;
         }
         const struct world_balancer *b = &s->world->balancers[target->balancer];
@@ -75,6 +102,10 @@ bool pool_let_in(struct step *s, size_t instance)
         }
         return false;
     }
+    if (up == 0 && silent != WORLD_NONE) {
+        hold_for_frontend(s, instance, silent);
+        return false;
+    }
     if (it->health.health != WORLD_HEALTHY) {
         hold_for_health(s, instance);
         return false;
@@ -93,9 +124,10 @@ void pool_step_balancer(struct step *s, size_t balancer)
 {
     const struct world_balancer *b = &s->world->balancers[balancer];
     const struct world_instance *it = &s->world->instances[b->instance];
-    bool quiet = !it->busy && it->failure == WORLD_FAILURE_NONE && !s->survey->acted[b->instance];
+    bool quiet = !it->busy && !s->survey->acted[b->instance];
     if (!quiet || !step_balancer_free(s, balancer) || !step_balancer_usable(s, balancer) ||
-        it->drift != WORLD_DRIFT_NONE || it->group == WORLD_NONE) {
+        it->drift == WORLD_DRIFT_UNKNOWN || it->group == WORLD_NONE || b->sync == WORLD_SYNC_DONE ||
+        mend_held_by_failure(s, b->instance)) {
         return;
     }
     const char *name = step_frontend_name(s, balancer);

@@ -299,8 +299,8 @@ const char *reason_remedy(enum reason_code code)
     case REASON_FLAPPING: return "Quiet: a state that no longer changes.";
     case REASON_SHARED: return "Mend what is shared; the hosts are left alone.";
     case REASON_BREAKER:
-        return "It closes when enough are well again, or the missing ones are made up; `group "
-               "replace ID` and `breaker` are yours.";
+        return "It closes when enough are well again or made up for; what stays bad needs a human: "
+               "mend it by hand, or raise `breaker`.";
     case REASON_ZONE_LOST: return "The zone's hosts answering again.";
     case REASON_FROZEN: return "Hosts answering again; check this controller's own network.";
     case REASON_PAUSED: return "`group unpause`.";

@@ -99,7 +99,8 @@ bool step_balancer_free(const struct step *s, size_t balancer)
 bool step_balancer_usable(const struct step *s, size_t balancer)
 {
     const struct world_instance *it = &s->world->instances[s->world->balancers[balancer].instance];
-    return it->configured && it->power == WORLD_POWER_RUNNING &&
+    /* S10: a provider that is silent does not make a balancer silent, nor its traffic end. */
+    return it->configured && it->power != WORLD_POWER_OFF && it->power != WORLD_POWER_ABSENT &&
            it->lifecycle != LIFECYCLE_TERMINATED && it->lifecycle != LIFECYCLE_DETACHED;
 }
 

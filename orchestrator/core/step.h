@@ -53,7 +53,8 @@ bool budget_group_stands_still(struct step *s, size_t group);
 /* pool.c: in and out of the balancers. */
 /* True when it is out of all of them; else an action or a hold was said. */
 bool pool_taken_out(struct step *s, size_t instance, struct reason reason);
-/* True when every balancer sends it traffic; else an action or a hold was said. */
+/* True when every balancer that can be told sends it traffic, one at least; else an action or a
+   hold was said. */
 bool pool_let_in(struct step *s, size_t instance);
 void pool_step_balancer(struct step *s, size_t balancer);
 

@@ -52,6 +52,13 @@ static void carve(struct survey *s, char *memory, const struct layout *l)
     s->balancer_taken = (bool *)(memory + l->taken);
 }
 
+/* A balancer that is gone, or was detached, is not in front of anybody any more. */
+static bool stands_in_front(const struct world *world, size_t balancer)
+{
+    enum lifecycle lifecycle = world->instances[world->balancers[balancer].instance].lifecycle;
+    return lifecycle != LIFECYCLE_TERMINATED && lifecycle != LIFECYCLE_DETACHED;
+}
+
 static void link_targets(struct survey *s)
 {
     for (size_t i = 0; i < s->world->instance_count; i++) {
@@ -60,6 +67,9 @@ static void link_targets(struct survey *s)
     /* Backwards, so that each list is in the world's order. */
     for (size_t t = s->world->target_count; t-- > 0;) {
         size_t member = s->world->targets[t].member;
+        if (!stands_in_front(s->world, s->world->targets[t].balancer)) {
+            continue;
+        }
         s->next_target[t] = s->first_target[member];
         s->first_target[member] = t;
     }
@@ -76,42 +86,67 @@ static bool runs(const struct world_instance *it)
     return it->power == WORLD_POWER_RUNNING && it->configured;
 }
 
+bool survey_balancer_gone(const struct survey *s, size_t balancer)
+{
+    const struct world_instance *it = &s->world->instances[s->world->balancers[balancer].instance];
+    return !it->configured || it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT ||
+           it->lifecycle == LIFECYCLE_TERMINATED || it->lifecycle == LIFECYCLE_DETACHED;
+}
+
+bool survey_balancer_silent(const struct survey *s, size_t balancer)
+{
+    size_t instance = s->world->balancers[balancer].instance;
+    return survey_balancer_gone(s, balancer) ||
+           s->world->instances[instance].alive.health == WORLD_UNHEALTHY;
+}
+
 static bool is_serving(const struct survey *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    if (!runs(it) || is_bad(it->verdict)) {
+    if (!runs(it)) {
         return false;
     }
     if (s->spec->groups[it->group].pool == SPEC_NONE) {
-        return it->lifecycle == LIFECYCLE_IN_SERVICE;
+        return it->lifecycle == LIFECYCLE_IN_SERVICE && !is_bad(it->verdict);
     }
+    size_t up = 0;
     for (size_t t = s->first_target[instance]; t != WORLD_NONE; t = s->next_target[t]) {
+        if (survey_balancer_gone(s, s->world->targets[t].balancer)) {
+            continue;
+        }
         if (s->world->targets[t].state != WORLD_TARGET_UP) {
             return false;
         }
+        up++;
     }
-    return it->health.health == WORLD_HEALTHY;
+    bool served = up > 0 || s->first_target[instance] == WORLD_NONE;
+    return served && it->health.health == WORLD_HEALTHY;
 }
 
+/*
+ * A balancer that sends it traffic outweighs all else: a record that says it was never configured
+ * may be an old one, and a check-command that fails does not keep it from serving.
+ */
 static bool is_known_out(const struct survey *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    if (!it->configured || it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT ||
-        is_bad(it->verdict)) {
-        return true;
-    }
+    bool off = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT;
     if (s->spec->groups[it->group].pool == SPEC_NONE) {
-        return false;
+        return !it->configured || is_bad(it->verdict) ||
+               (off && it->verdict != WORLD_VERDICT_DISPUTED);
     }
     size_t balancers = 0;
     for (size_t t = s->first_target[instance]; t != WORLD_NONE; t = s->next_target[t]) {
         enum world_target_state state = s->world->targets[t].state;
+        if (survey_balancer_gone(s, s->world->targets[t].balancer)) {
+            continue;
+        }
         balancers++;
-        if (state == WORLD_TARGET_UP || state == WORLD_TARGET_UNKNOWN) {
+        if (state == WORLD_TARGET_UP || (state == WORLD_TARGET_UNKNOWN && !off)) {
             return false;
         }
     }
-    return balancers > 0 || it->health.health == WORLD_UNHEALTHY;
+    return balancers > 0 || off || !it->configured || it->health.health == WORLD_UNHEALTHY;
 }
 
 bool survey_given_up(const struct survey *s, size_t instance)
@@ -154,7 +189,7 @@ static bool is_baked(const struct survey *s, const struct world_instance *it)
 }
 
 /* Being changed, repaired or removed, after it had been in service once. */
-static bool is_changing(const struct world_instance *it)
+static bool is_changing(const struct spec *spec, const struct world_instance *it)
 {
     switch (it->lifecycle) {
     case LIFECYCLE_DRAINING:
@@ -162,7 +197,11 @@ static bool is_changing(const struct world_instance *it)
     case LIFECYCLE_TERMINATING_WAIT: return true;
     case LIFECYCLE_PENDING:
     case LIFECYCLE_PENDING_WAIT: return it->in_service_ms != 0;
-    case LIFECYCLE_IN_SERVICE: return it->busy && it->changing;
+    case LIFECYCLE_IN_SERVICE:
+        /* Changed in place, and that failed: what broke it must not break the next (S7). */
+        return (it->busy && it->changing) ||
+               (spec->groups[it->group].pool == SPEC_NONE && it->drift == WORLD_DRIFT_PENDING &&
+                it->failure != WORLD_FAILURE_NONE);
     case LIFECYCLE_STANDBY:
     case LIFECYCLE_QUARANTINED:
     case LIFECYCLE_DETACHED:
@@ -220,7 +259,7 @@ static void count_instance(struct survey *s, size_t i)
     } else {
         count_member(s, i);
     }
-    if (is_changing(it)) {
+    if (is_changing(s->spec, it)) {
         g->changing++;
         g->change = g->change == WORLD_NONE ? i : g->change;
         s->disrupted++;

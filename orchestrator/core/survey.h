@@ -61,7 +61,14 @@ void survey_make(struct survey *ret_survey, const struct spec *spec, const struc
  * service. Unknown counts as not serving.
  * Known out: it gives nothing for certain: it does not run, was never configured, or every balancer
  * has it out of traffic. Not the opposite of serving: between the two lies what is unknown.
+ * A balancer that is gone is in front of nobody.
  */
+
+/* True when the balancer passes no traffic for certain: its host is off, is not configured yet, or
+   has left. */
+bool survey_balancer_gone(const struct survey *s, size_t balancer);
+/* True when it cannot be asked or told anything: gone, or nobody reaches its host. */
+bool survey_balancer_silent(const struct survey *s, size_t balancer);
 
 /* True when it is given up: it is known to be dead, its whole zone is lost, or it is in quarantine,
    so others are made in its place before it is seen to. */

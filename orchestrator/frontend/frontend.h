@@ -87,6 +87,13 @@ struct frontend_target {
     int64_t since_s;  /* Seconds in this state. */
 };
 
+/* A balancer's host, and who acts on it. */
+struct frontend_balancer {
+    struct ssh_link *link; /* Borrowed. */
+    int64_t epoch;         /* The leader's (S18): a host that has seen a higher one changes nothing
+                              for us, and the call faults with a line that says so. */
+};
+
 struct frontend_sync {
     bool changed;  /* The file differed and was replaced. */
     bool reloaded; /* HAProxy was reloaded or started. */
@@ -97,26 +104,44 @@ struct frontend_sync {
  * with `haproxy -c`, swaps atomically, verifies, rolls back when the check after it fails (then
  * faults with what HAProxy said). Members of CONFIG that the runtime lacks are NOT admitted here.
  */
-int frontend_haproxy_sync(struct ssh_link *link, const struct frontend_config *config,
-                          bool check_only, struct frontend_sync *ret_sync, struct err *e);
+int frontend_haproxy_sync(const struct frontend_balancer *balancer,
+                          const struct frontend_config *config, bool check_only,
+                          struct frontend_sync *ret_sync, struct err *e);
 /*
  * Lets MEMBER into POOL: added in drain with checks on, waits for its first passed check (until
  * DEADLINE_MS: then it is removed again and this faults with the check's own words), made ready,
  * file updated. Already UP is a no-op.
  */
-int frontend_haproxy_admit(struct ssh_link *link, const struct frontend_config *config,
-                           const char *pool, const struct frontend_member *member,
-                           int64_t deadline_ms, struct err *e);
+int frontend_haproxy_admit(const struct frontend_balancer *balancer,
+                           const struct frontend_config *config, const char *pool,
+                           const struct frontend_member *member, int64_t deadline_ms,
+                           struct err *e);
+struct frontend_removal {
+    const char *pool;
+    const char *id;
+    /* Targets of the pool that must be UP on this balancer without it; 0: it goes in any case. */
+    size_t minimum;
+    int64_t deadline_ms;
+};
+struct frontend_removed {
+    bool refused;   /* Too few would be left: nothing was done (S19). */
+    size_t left_up; /* Others that are UP; only counted with a minimum. */
+    int64_t cut_sessions;
+};
 /*
  * Takes it out: drain, wait until no session is left or the pool's drain time is over, maintenance,
- * removed, file updated. Absent is a no-op. *ret_cut: sessions that were cut off.
+ * removed, file updated. Absent is a no-op. Right before the drain the others are counted: one that
+ * is UP stays when fewer than the minimum are. (One that is not UP takes no traffic, and goes.)
  */
-int frontend_haproxy_remove(struct ssh_link *link, const struct frontend_config *config,
-                            const char *pool, const char *id, int64_t deadline_ms, int64_t *ret_cut,
-                            struct err *e);
-/* All targets as HAProxy sees them, none when it does not run; the caller frees *ret_targets. */
-int frontend_haproxy_targets(struct ssh_link *link, struct frontend_target **ret_targets,
-                             size_t *ret_count, struct err *e);
+int frontend_haproxy_remove(const struct frontend_balancer *balancer,
+                            const struct frontend_config *config,
+                            const struct frontend_removal *removal,
+                            struct frontend_removed *ret_removed, struct err *e);
+/* All targets as HAProxy sees them, none when it does not run; the caller frees *ret_targets. One
+   exchange that changes nothing: cheap enough for every second. */
+int frontend_haproxy_targets(const struct frontend_balancer *balancer,
+                             struct frontend_target **ret_targets, size_t *ret_count,
+                             struct err *e);
 
 const char *frontend_target_state_to_string(enum frontend_target_state state);
 

@@ -150,8 +150,11 @@ static int run_install(const struct haproxy_host *host, const struct haproxy_ins
     add_variable(&script, "trusted", install->trusted ? "yes" : "");
     add_variable(&script, "only_check", only_check ? "yes" : "");
     str_add(&script, install_script);
-    int result = haproxy_host_script(host, str_text(&script), install->text,
-                                     clock_now_ms() + FILE_DEADLINE_MS, &output, e);
+    int (*const run)(const struct haproxy_host *, const char *, const struct str *, int64_t,
+                     struct haproxy_output *, struct err *) =
+        only_check ? haproxy_host_script : haproxy_host_write;
+    int result =
+        run(host, str_text(&script), install->text, clock_now_ms() + FILE_DEADLINE_MS, &output, e);
     if (result == 0) {
         result = judge_install(host, &output, ret_raced, e);
     }

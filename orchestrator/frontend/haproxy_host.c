@@ -1,14 +1,18 @@
 #include "frontend/haproxy_host.h"
 
 #include "base/err.h"
+#include "frontend/frontend.h"
 #include "net/ssh_link.h"
+#include "role/prelude.h"
 
 #include <poll.h>
 
 /* Status of `flock` when the lock was not had in time. */
 #define LOCK_STATUS 73
 #define LOCK_WAIT_S 20
-#define OUTPUT_MAX  (8u * 1024 * 1024)
+/* Of a script that the guard did not let begin. */
+#define EPOCH_STATUS 77
+#define OUTPUT_MAX   (8u * 1024 * 1024)
 
 const struct haproxy_paths haproxy_paths_debian = {
     .config = "/etc/haproxy/haproxy.cfg",
@@ -18,6 +22,7 @@ const struct haproxy_paths haproxy_paths_debian = {
     .log = "/dev/log",
     .reload = "if systemctl is-active -q haproxy; then systemctl reload haproxy; "
               "else systemctl reset-failed haproxy 2>/dev/null; systemctl start haproxy; fi",
+    .state = "/var/lib/lamplighter",
     .words = "journalctl -u haproxy -o cat --no-pager -n 80 --since \"@$since\" 2>/dev/null",
 };
 
@@ -51,10 +56,12 @@ static int run_over_link(void *context, const char *command, const struct str *i
     return outcome == SSH_OK ? 0 : -1;
 }
 
-struct haproxy_host haproxy_host_of_link(struct ssh_link *link)
+struct haproxy_host haproxy_host_of(const struct frontend_balancer *balancer)
 {
-    return (struct haproxy_host){
-        .run = run_over_link, .context = link, .paths = &haproxy_paths_debian};
+    return (struct haproxy_host){.run = run_over_link,
+                                 .context = balancer->link,
+                                 .paths = &haproxy_paths_debian,
+                                 .epoch = balancer->epoch};
 }
 
 void haproxy_host_add_lock(const struct haproxy_host *host, struct str *command)
@@ -83,6 +90,33 @@ int haproxy_host_script(const struct haproxy_host *host, const char *script,
     if (result == 0 && ret_output->status == LOCK_STATUS) {
         result =
             err_set(e, "another client holds HAProxy's configuration for over %d s", LOCK_WAIT_S);
+    }
+    return result;
+}
+
+/* The shell function that role scripts take the epoch with, and its call. */
+static void add_guard(const struct haproxy_host *host, struct str *script)
+{
+    prelude_add_section(script, "epoch");
+    str_add(script, "ll_take_epoch ");
+    str_add_shell(script, host->paths->state);
+    str_addf(script, " %lld || { printf '%%s\\n' \"$ll_why\" >&2; exit %d; }\n",
+             (long long)host->epoch, EPOCH_STATUS);
+}
+
+int haproxy_host_write(const struct haproxy_host *host, const char *script, const struct str *input,
+                       int64_t deadline_ms, struct haproxy_output *ret_output, struct err *e)
+{
+    struct str whole = STR_NULL;
+    add_guard(host, &whole);
+    str_add(&whole, script);
+    int result = haproxy_host_script(host, str_text(&whole), input, deadline_ms, ret_output, e);
+    str_deinit(&whole);
+    if (result == 0 && ret_output->status == EPOCH_STATUS) {
+        struct str why = STR_NULL;
+        haproxy_add_last_line(&why, &ret_output->err);
+        result = err_set(e, "%s", str_text(&why));
+        str_deinit(&why);
     }
     return result;
 }

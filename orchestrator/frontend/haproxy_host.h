@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct err;
-struct ssh_link;
+struct frontend_balancer;
 
 /* What tests put elsewhere. All borrowed; paths are absolute. */
 struct haproxy_paths {
@@ -24,6 +24,7 @@ struct haproxy_paths {
     const char *reload;
     /* Shell text: what HAProxy said since $since (seconds of the host's clock). */
     const char *words;
+    const char *state; /* Ours on the host: who may change it (S18). */
 };
 
 /* As Debian's package and role haproxy have it. */
@@ -45,10 +46,11 @@ struct haproxy_host {
                struct haproxy_output *ret_output, struct err *e);
     void *context; /* Borrowed. */
     const struct haproxy_paths *paths;
+    int64_t epoch; /* Of the controller that acts; a host that has seen a higher one refuses. */
 };
 
-/* A host reached over LINK (borrowed). */
-struct haproxy_host haproxy_host_of_link(struct ssh_link *link);
+/* A host reached over its link (borrowed). */
+struct haproxy_host haproxy_host_of(const struct frontend_balancer *balancer);
 
 /*
  * Runs SCRIPT (POSIX shell) on the host, holding the lock that every client of the socket and every
@@ -57,6 +59,13 @@ struct haproxy_host haproxy_host_of_link(struct ssh_link *link);
 int haproxy_host_script(const struct haproxy_host *host, const char *script,
                         const struct str *input, int64_t deadline_ms,
                         struct haproxy_output *ret_output, struct err *e);
+
+/*
+ * The same for a script that changes something: not before the host has taken our epoch, under the
+ * same lock. Faults, with nothing changed, when it has seen a higher one.
+ */
+int haproxy_host_write(const struct haproxy_host *host, const char *script, const struct str *input,
+                       int64_t deadline_ms, struct haproxy_output *ret_output, struct err *e);
 
 /* Adds the `flock DIRECTORY` words that a command starts with to hold that lock. */
 void haproxy_host_add_lock(const struct haproxy_host *host, struct str *command);

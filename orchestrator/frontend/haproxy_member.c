@@ -12,6 +12,7 @@
  *
  * And goes out:
  *
+ *   ... are enough others up? Asked once more, right before: else it stays (S19) ...
  *   state drain              No new requests; those under way end.
  *   ... until none is left, or the pool's drain time is over ...
  *   state maint              Checks end too.
@@ -271,22 +272,62 @@ int haproxy_admit(const struct haproxy_host *host, const struct frontend_config 
     return result == 0 ? 0 : err_wrap(e, "admit %s to pool %s", member->id, pool);
 }
 
+/* How many of the pool's targets are up, and whether this one is. */
+static int count_up(const struct place *place, bool *ret_itself, size_t *ret_others, struct err *e)
+{
+    struct haproxy_state state = HAPROXY_STATE_NULL;
+    if (haproxy_runtime_look(place->host, &state, e) != 0) {
+        return -1;
+    }
+    *ret_itself = false;
+    *ret_others = 0;
+    for (size_t i = 0; i < state.count; i++) {
+        const struct haproxy_view *view = &state.views[i];
+        if (!text_equal(view->pool, place->pool->name) ||
+            haproxy_view_state(view) != FRONTEND_TARGET_UP) {
+            continue;
+        }
+        if (text_equal(view->id, place->id)) {
+            *ret_itself = true;
+        } else {
+            (*ret_others)++;
+        }
+    }
+    haproxy_state_deinit(&state);
+    return 0;
+}
+
+static int remove_member(const struct place *place, const struct frontend_removal *removal,
+                         struct frontend_removed *ret_removed, struct err *e)
+{
+    bool is_up = false;
+    struct frontend_removed removed = {.refused = false};
+    if (removal->minimum > 0 && count_up(place, &is_up, &removed.left_up, e) != 0) {
+        return -1;
+    }
+    removed.refused = is_up && removed.left_up < removal->minimum;
+    if (!removed.refused &&
+        (take_out(place, removal->deadline_ms, &removed.cut_sessions, e) != 0 ||
+         haproxy_file_set_member(place->host, place->pool->name, place->id, NULL, e) != 0)) {
+        return -1;
+    }
+    *ret_removed = removed;
+    return 0;
+}
+
 int haproxy_remove(const struct haproxy_host *host, const struct frontend_config *config,
-                   const char *pool, const char *id, int64_t deadline_ms, int64_t *ret_cut,
+                   const struct frontend_removal *removal, struct frontend_removed *ret_removed,
                    struct err *e)
 {
-    const struct place place = {.host = host, .pool = haproxy_find_pool(config, pool), .id = id};
-    if (haproxy_config_check(config, e) != 0 || haproxy_name_check(id, e) != 0) {
+    const struct place place = {
+        .host = host, .pool = haproxy_find_pool(config, removal->pool), .id = removal->id};
+    if (haproxy_config_check(config, e) != 0 || haproxy_name_check(removal->id, e) != 0) {
         return -1;
     }
     if (place.pool == NULL) {
-        return err_set(e, "frontend %s has no pool %s", config->name, pool);
+        return err_set(e, "frontend %s has no pool %s", config->name, removal->pool);
     }
-    int64_t cut;
-    if (take_out(&place, deadline_ms, &cut, e) != 0 ||
-        haproxy_file_set_member(host, pool, id, NULL, e) != 0) {
-        return err_wrap(e, "remove %s from pool %s", id, pool);
-    }
-    *ret_cut = cut;
-    return 0;
+    return remove_member(&place, removal, ret_removed, e) == 0
+               ? 0
+               : err_wrap(e, "remove %s from pool %s", removal->id, removal->pool);
 }

@@ -9,6 +9,8 @@ struct err;
 struct frontend_config;
 struct frontend_member;
 struct frontend_pool;
+struct frontend_removal;
+struct frontend_removed;
 struct haproxy_host;
 
 const struct frontend_pool *haproxy_find_pool(const struct frontend_config *config,
@@ -18,7 +20,7 @@ int haproxy_admit(const struct haproxy_host *host, const struct frontend_config 
                   const char *pool, const struct frontend_member *member, int64_t deadline_ms,
                   struct err *e);
 int haproxy_remove(const struct haproxy_host *host, const struct frontend_config *config,
-                   const char *pool, const char *id, int64_t deadline_ms, int64_t *ret_cut,
+                   const struct frontend_removal *removal, struct frontend_removed *ret_removed,
                    struct err *e);
 
 #endif

@@ -46,7 +46,6 @@ static bool split_answers(const char *text, size_t count, struct haproxy_answers
 
 static void add_socat(const struct haproxy_host *host, struct str *command)
 {
-    haproxy_host_add_lock(host, command);
     str_addf(command, "socat -t %d -T %d - ", ANSWER_WAIT_S, ANSWER_WAIT_S);
     struct str address = STR_NULL;
     str_addf(&address, "UNIX-CONNECT:%s", host->paths->socket);
@@ -73,21 +72,38 @@ static bool nobody_listens(const struct str *words)
             strstr(str_text(words), "No such file or directory") != NULL);
 }
 
-int haproxy_runtime_ask(const struct haproxy_host *host, const char *const *commands, size_t count,
-                        struct haproxy_answers *ret_answers, bool *ret_running, struct err *e)
+/* Without a shell of its own, as long as nothing is changed: there is one on the way already. */
+static int exchange(const struct haproxy_host *host, const struct str *input, bool writes,
+                    struct haproxy_output *ret_output, struct err *e)
+{
+    struct str command = STR_NULL;
+    int64_t deadline_ms = clock_now_ms() + 3 * ANSWER_WAIT_S * 1000;
+    int result;
+    if (writes) {
+        str_add(&command, "exec ");
+        add_socat(host, &command);
+        result = haproxy_host_write(host, str_text(&command), input, deadline_ms, ret_output, e);
+    } else {
+        haproxy_host_add_lock(host, &command);
+        add_socat(host, &command);
+        result = host->run(host->context, str_text(&command), input, deadline_ms, ret_output, e);
+    }
+    str_deinit(&command);
+    return result;
+}
+
+static int ask(const struct haproxy_host *host, const char *const *commands, size_t count,
+               bool writes, struct haproxy_answers *ret_answers, bool *ret_running, struct err *e)
 {
     assert(count <= HAPROXY_BATCH_MAX);
-    struct str command = STR_NULL;
     struct str input = STR_NULL;
     struct haproxy_output output = HAPROXY_OUTPUT_NULL;
-    add_socat(host, &command);
     for (size_t i = 0; i < count; i++) {
         str_addf(&input, "%s%s", i == 0 ? "" : "; ", commands[i]);
     }
     str_add_char(&input, '\n');
     assert(input.length < LINE_MAX_BYTES);
-    int64_t deadline_ms = clock_now_ms() + 3 * ANSWER_WAIT_S * 1000;
-    int result = host->run(host->context, str_text(&command), &input, deadline_ms, &output, e);
+    int result = exchange(host, &input, writes, &output, e);
     bool running = true;
     struct haproxy_answers answers = HAPROXY_ANSWERS_NULL;
     if (result == 0 && output.status != 0) {
@@ -103,10 +119,15 @@ int haproxy_runtime_ask(const struct haproxy_host *host, const char *const *comm
         *ret_running = running;
         *ret_answers = answers;
     }
-    str_deinit(&command);
     str_deinit(&input);
     haproxy_output_deinit(&output);
     return result;
+}
+
+int haproxy_runtime_ask(const struct haproxy_host *host, const char *const *commands, size_t count,
+                        struct haproxy_answers *ret_answers, bool *ret_running, struct err *e)
+{
+    return ask(host, commands, count, false, ret_answers, ret_running, e);
 }
 
 int haproxy_runtime_tell(const struct haproxy_host *host, const char *expected, struct err *e,
@@ -121,7 +142,7 @@ int haproxy_runtime_tell(const struct haproxy_host *host, const char *expected, 
     const char *const commands[] = {command};
     struct haproxy_answers answers = HAPROXY_ANSWERS_NULL;
     bool running = false;
-    if (haproxy_runtime_ask(host, commands, 1, &answers, &running, e) != 0 || !running) {
+    if (ask(host, commands, 1, true, &answers, &running, e) != 0 || !running) {
         return -1;
     }
     int result = 0;
@@ -173,22 +194,25 @@ static void take_description(const char *text, struct haproxy_state *state)
     }
 }
 
-int haproxy_runtime_state(const struct haproxy_host *host, struct haproxy_state *ret_state,
-                          struct err *e)
+/* The servers, and with WHOLE what the process is. */
+static int read_state(const struct haproxy_host *host, bool whole, struct haproxy_state *ret_state,
+                      struct err *e)
 {
-    static const char *const commands[] = {"show info", "show stat -1 4 -1", "show servers state"};
+    static const char *const commands[] = {"show stat -1 4 -1", "show servers state", "show info"};
     struct haproxy_answers answers = HAPROXY_ANSWERS_NULL;
     struct haproxy_state state = HAPROXY_STATE_NULL;
-    if (haproxy_runtime_ask(host, commands, 3, &answers, &state.running, e) != 0) {
+    if (haproxy_runtime_ask(host, commands, whole ? 3 : 2, &answers, &state.running, e) != 0) {
         return -1;
     }
     int result = 0;
     if (state.running) {
-        take_description(answers.items[0], &state);
-        result = haproxy_parse_stat(answers.items[1], &state, e) != 0 ||
-                         haproxy_parse_servers(answers.items[2], &state, e) != 0
+        result = haproxy_parse_stat(answers.items[0], &state, e) != 0 ||
+                         haproxy_parse_servers(answers.items[1], &state, e) != 0
                      ? -1
                      : 0;
+    }
+    if (state.running && whole && result == 0) {
+        take_description(answers.items[2], &state);
     }
     haproxy_answers_deinit(&answers);
     if (result != 0) {
@@ -197,6 +221,18 @@ int haproxy_runtime_state(const struct haproxy_host *host, struct haproxy_state 
     }
     *ret_state = state;
     return 0;
+}
+
+int haproxy_runtime_state(const struct haproxy_host *host, struct haproxy_state *ret_state,
+                          struct err *e)
+{
+    return read_state(host, true, ret_state, e);
+}
+
+int haproxy_runtime_look(const struct haproxy_host *host, struct haproxy_state *ret_state,
+                         struct err *e)
+{
+    return read_state(host, false, ret_state, e);
 }
 
 enum frontend_target_state haproxy_view_state(const struct haproxy_view *view)

@@ -28,14 +28,16 @@ struct haproxy_answers {
 void haproxy_answers_deinit(struct haproxy_answers *answers);
 
 /*
- * Sends COMMANDS (at most HAPROXY_BATCH_MAX) in one go. *ret_running is false, and the answers are
- * empty, when nobody listens at the socket; E then has the words for it. -1 on anything else.
+ * Sends COMMANDS (at most HAPROXY_BATCH_MAX), which must change nothing, in one go. *ret_running is
+ * false, and the answers are empty, when nobody listens at the socket; E then has the words for it.
+ * -1 on anything else.
  */
 int haproxy_runtime_ask(const struct haproxy_host *host, const char *const *commands, size_t count,
                         struct haproxy_answers *ret_answers, bool *ret_running, struct err *e);
 
-/* One command, formatted, whose answer must be EXPECTED to the letter; faults with what it was
-   else. HAProxy that does not run is a fault too. */
+/* One command that changes something, formatted, whose answer must be EXPECTED to the letter;
+   faults with what it was else. HAProxy that does not run is a fault too, and so is a host that a
+   newer controller has (S18). */
 int haproxy_runtime_tell(const struct haproxy_host *host, const char *expected, struct err *e,
                          const char *format, ...) __attribute__((format(printf, 4, 5)));
 
@@ -71,6 +73,10 @@ const struct haproxy_view *haproxy_state_find(const struct haproxy_state *state,
 /* All there is to know, in one exchange. HAProxy that does not run is no fault here. */
 int haproxy_runtime_state(const struct haproxy_host *host, struct haproxy_state *ret_state,
                           struct err *e);
+
+/* Only the servers: what is cheap enough to be asked every second. */
+int haproxy_runtime_look(const struct haproxy_host *host, struct haproxy_state *ret_state,
+                         struct err *e);
 
 /* The parts of it, for tests: what `show stat -1 4 -1` and `show servers state` said. */
 int haproxy_parse_stat(const char *text, struct haproxy_state *state, struct err *e);

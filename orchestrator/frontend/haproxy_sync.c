@@ -177,8 +177,8 @@ static int reload(const struct haproxy_host *host, int64_t *ret_since, struct er
     struct str words = STR_NULL;
     struct haproxy_output output = HAPROXY_OUTPUT_NULL;
     str_addf(&script, "date +%%s; %s", host->paths->reload);
-    int result = haproxy_host_script(host, str_text(&script), NULL,
-                                     clock_now_ms() + COMMAND_WAIT_MS, &output, e);
+    int result = haproxy_host_write(host, str_text(&script), NULL, clock_now_ms() + COMMAND_WAIT_MS,
+                                    &output, e);
     if (result == 0) {
         char *end;
         *ret_since = strtoll(str_text(&output.out), &end, 10);

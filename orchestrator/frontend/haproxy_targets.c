@@ -10,7 +10,7 @@ int haproxy_targets(const struct haproxy_host *host, struct frontend_target **re
                     size_t *ret_count, struct err *e)
 {
     struct haproxy_state state = HAPROXY_STATE_NULL;
-    if (haproxy_runtime_state(host, &state, e) != 0) {
+    if (haproxy_runtime_look(host, &state, e) != 0) {
         return -1;
     }
     struct frontend_target *targets = xcalloc(state.count, sizeof(*targets));

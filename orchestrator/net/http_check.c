@@ -5,7 +5,9 @@
  * kept.
  *
  * What is our own doing is no result: a check that we could not start (no descriptors, no local
- * ports), and a timeout in which this process was not running itself. Those are made again.
+ * ports), a timeout in which this process was not running itself, and whatever failed while this
+ * machine has no way to the target at all (its address or its network is gone). Those are made
+ * again.
  */
 #include "net/http_check.h"
 
@@ -263,10 +265,10 @@ static size_t bucket_of(const char *id)
     return hash % BUCKETS;
 }
 
-static struct target **find_link(struct checker *c, const char *id)
+static struct target **find_link(struct checker *c, const char *id, enum check_role role)
 {
     struct target **link = &c->buckets[bucket_of(id)];
-    while (*link != NULL && strcmp((*link)->spec.id, id) != 0) {
+    while (*link != NULL && ((*link)->spec.role != role || strcmp((*link)->spec.id, id) != 0)) {
         link = &(*link)->next;
     }
     return link;
@@ -408,11 +410,11 @@ int checker_set(struct checker *checker, const struct check_target *target, stru
     if (check_spec(target, e) != 0) {
         return -1;
     }
-    struct target **link = find_link(checker, target->id);
+    struct target **link = find_link(checker, target->id, target->role);
     if (*link != NULL && same_spec(&(*link)->spec, target)) {
         return 0;
     }
-    checker_remove(checker, target->id);
+    checker_remove(checker, target->id, target->role);
     struct target *t = xcalloc(1, sizeof(*t));
     t->spec = *target;
     t->spec.id = xstrdup(target->id);
@@ -426,15 +428,15 @@ int checker_set(struct checker *checker, const struct check_target *target, stru
     t->easy = curl_easy_init();
     assert(t->easy != NULL);
     set_easy(t);
-    link = find_link(checker, target->id);
+    link = find_link(checker, target->id, target->role);
     *link = t;
     heap_add(checker, t, first_due_ms(checker, target));
     return 0;
 }
 
-void checker_remove(struct checker *checker, const char *id)
+void checker_remove(struct checker *checker, const char *id, enum check_role role)
 {
-    struct target **link = find_link(checker, id);
+    struct target **link = find_link(checker, id, role);
     struct target *t = *link;
     if (t != NULL) {
         *link = t->next;
@@ -457,6 +459,30 @@ static bool is_ours(const struct target *t, CURLcode code, long os_error)
            (code == CURLE_COULDNT_CONNECT &&
             (os_error == ENOBUFS || os_error == ENOMEM || os_error == EADDRNOTAVAIL ||
              os_error == EAGAIN || os_error == EPERM || os_error == EACCES));
+}
+
+/*
+ * Asked after a failure: does this machine have a way to ADDRESS? A datagram socket is connected
+ * without a packet being sent, so what it says is of our own network, not of the target's.
+ */
+static bool is_cut_off(const char *address)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(9)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(9)};
+    bool is_v4 = inet_pton(AF_INET, address, &v4.sin_addr) == 1;
+    if (!is_v4 && inet_pton(AF_INET6, address, &v6.sin6_addr) != 1) {
+        return false;
+    }
+    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return true;
+    }
+    int result = is_v4 ? connect(fd, (const struct sockaddr *)&v4, sizeof(v4))
+                       : connect(fd, (const struct sockaddr *)&v6, sizeof(v6));
+    bool cut_off = result != 0 && (errno == ENETUNREACH || errno == ENETDOWN ||
+                                   errno == EHOSTUNREACH || errno == EADDRNOTAVAIL);
+    close(fd);
+    return cut_off;
 }
 
 static void find_status(const struct target *t, struct finding *f)
@@ -510,6 +536,10 @@ static struct finding judge(const struct target *t, CURLcode code)
         f.result = CHECK_PROTOCOL;
         text_copy(f.text, sizeof(f.text), curl_easy_strerror(code));
     }
+    bool answered = f.result == CHECK_OK || f.result == CHECK_STATUS;
+    if (!answered && is_cut_off(t->spec.address)) {
+        f.result = CHECK_NONE;
+    }
     return f;
 }
 
@@ -517,6 +547,8 @@ static void tell(struct checker *c, const struct target *t, const struct finding
                  enum check_health health)
 {
     struct check_transition transition = {.id = t->spec.id,
+                                          .role = t->spec.role,
+                                          .at_ms = clock_now_ms(),
                                           .health = health,
                                           .result = f->result,
                                           .detail = f->result == CHECK_STATUS ? f->detail : 0};
@@ -720,7 +752,8 @@ void checker_free(struct checker *checker)
     }
     for (size_t i = 0; i < BUCKETS; i++) {
         while (checker->buckets[i] != NULL) {
-            checker_remove(checker, checker->buckets[i]->spec.id);
+            const struct check_target *spec = &checker->buckets[i]->spec;
+            checker_remove(checker, spec->id, spec->role);
         }
     }
     for (size_t i = 0; i < checker->shard_count; i++) {

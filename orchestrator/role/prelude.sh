@@ -392,7 +392,7 @@ ll_take_epoch() {
         }
     fi
     if [ "$ll_had_epoch" -gt "$2" ]; then
-        ll_why="a newer controller (epoch $ll_had_epoch) has this host; ours is $2; if our store was lost or restored, look who else acts, then remove $1/epoch on the host"
+        ll_why="a newer controller (epoch $ll_had_epoch) has this host; ours is $2 (S18); if our store was lost or restored, look who else acts, then remove $1/epoch on the host"
         return 1
     fi
 }

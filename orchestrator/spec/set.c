@@ -26,8 +26,9 @@ static char *suggest(const struct key *key, const char *text)
     bool digits = *text != '\0' && strspn(text, "0123456789") == strlen(text);
     switch (key->type) {
     case KEY_PERCENT: return digits ? xasprintf("%.20s%%", text) : NULL;
-    case KEY_DURATION: return digits ? xasprintf("%.20ss", text) : NULL;
-    case KEY_SIZE: return digits ? xasprintf("%.20sM", text) : NULL;
+    /* 0 needs no unit. */
+    case KEY_DURATION: return digits && *text != '0' ? xasprintf("%.20ss", text) : NULL;
+    case KEY_SIZE: return digits && *text != '0' ? xasprintf("%.20sM", text) : NULL;
     case KEY_YESNO:
         for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
             word = text_equal(text, yes[i]) ? "yes" : word;

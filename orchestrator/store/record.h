@@ -7,9 +7,9 @@
  *   group/NAME                struct record_group
  *   instance/ID               struct record_instance
  *   machine/NAME              struct record_machine
- *   action/ID                 struct record_action: an intent, written before the effect, gone
- * after request/NNNNNNNNNNNNNNNN  struct record_request, 16 hex digits, ascending, gone once taken
- * in event/NNNNNNNNNNNNNNNN    struct record_event, 16 hex digits, ascending, append-only
+ *   action/ID                 struct record_action, an intent: gone after its effect
+ *   request/NNNNNNNNNNNNNNNN  struct record_request, 16 hex digits, ascending: gone once taken in
+ *   event/NNNNNNNNNNNNNNNN    struct record_event, 16 hex digits, ascending, append-only
  *   event-head                struct record_event_head, which event is the newest
  *
  * Every record but requests is written through the journal by who holds the lock. Requests are how

@@ -133,13 +133,21 @@ static void admit(int web)
     setup.members[setup.pools[0].member_count++] = member_of(web);
 }
 
+static int remove_by(int web, size_t minimum, struct frontend_removed *ret_removed, struct err *e)
+{
+    const struct frontend_removal removal = {.pool = "web",
+                                             .id = member_of(web).id,
+                                             .minimum = minimum,
+                                             .deadline_ms = clock_now_ms() + LONG_MS};
+    return haproxy_remove(&stage.host, &setup.config, &removal, ret_removed, e);
+}
+
 static int64_t remove_web(int web)
 {
     struct err e = ERR_NULL;
-    int64_t cut = -1;
-    must(haproxy_remove(&stage.host, &setup.config, "web", member_of(web).id,
-                        clock_now_ms() + LONG_MS, &cut, &e),
-         &e);
+    struct frontend_removed removed = {.refused = true};
+    must(remove_by(web, 0, &removed, &e), &e);
+    assert_false(removed.refused);
     size_t count = 0;
     for (size_t i = 0; i < setup.pools[0].member_count; i++) {
         if (strcmp(setup.members[i].id, member_of(web).id) != 0) {
@@ -147,7 +155,7 @@ static int64_t remove_web(int web)
         }
     }
     setup.pools[0].member_count = count;
-    return cut;
+    return removed.cut_sessions;
 }
 
 static struct frontend_target target_of(int web)
@@ -596,6 +604,138 @@ static void a_dead_target_can_be_removed(void **state)
     assert_int_equal(stage_get("GET", "/", NULL, 0), 200);
 }
 
+static void assert_stays(int web, size_t minimum, size_t left_up)
+{
+    struct frontend_removed removed = {.refused = false};
+    struct err e = ERR_NULL;
+    char *before = stage_file(&stage);
+    must(remove_by(web, minimum, &removed, &e), &e);
+    assert_true(removed.refused);
+    assert_int_equal(removed.left_up, left_up);
+    char *after = stage_file(&stage);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    assert_int_equal(target_of(web).state, FRONTEND_TARGET_UP);
+}
+
+static void removal_leaves_the_minimum_up(void **state)
+{
+    (void)state;
+    struct frontend_removed removed = {.refused = true};
+    struct err e = ERR_NULL;
+    sync_now(false);
+    for (int i = 0; i < STAGE_WEBS; i++) {
+        admit(i);
+    }
+    stage_load_start(&stage);
+    must(remove_by(3, 3, &removed, &e), &e);
+    assert_false(removed.refused);
+    assert_int_equal(removed.left_up, 3);
+    setup.pools[0].member_count--;
+    assert_stays(0, 3, 2);
+    /* What drains takes nothing new. */
+    free(stage_ask(&stage, "set server web/web-2 state drain"));
+    assert_stays(0, 2, 1);
+    /* It has changed since whoever asks has looked. */
+    stage.webs[2].check_status = 500;
+    await_state(2, FRONTEND_TARGET_DOWN);
+    assert_stays(0, 1, 0);
+    /* One that takes no traffic makes it no worse. */
+    must(remove_by(2, 2, &removed, &e), &e);
+    assert_false(removed.refused);
+    assert_int_equal(target_of(2).state, FRONTEND_TARGET_ABSENT);
+    free(stage_ask(&stage, "set server web/web-2 state ready"));
+    await_state(1, FRONTEND_TARGET_UP);
+    must(remove_by(0, 1, &removed, &e), &e);
+    assert_false(removed.refused);
+    must(remove_by(0, 1, &removed, &e), &e); /* Gone already. */
+    assert_false(removed.refused);
+    assert_stays(1, 1, 0);
+    assert_no_loss();
+}
+
+/* ---- looking ---- */
+
+static void a_look_is_one_exchange(void **state)
+{
+    (void)state;
+    struct frontend_target *targets;
+    size_t count;
+    struct err e = ERR_NULL;
+    sync_now(false);
+    admit(0);
+    admit(1);
+    stage.webs[1].check_status = 500;
+    await_state(1, FRONTEND_TARGET_DOWN);
+    stage.webs[0].slow_ms = 1500;
+    int slow = ask_slowly();
+    stage.runs_left = 1;
+    must(haproxy_targets(&stage.host, &targets, &count, &e), &e);
+    assert_int_equal(stage.runs_left, 0);
+    stage.runs_left = -1;
+    assert_int_equal(count, 2);
+    assert_string_equal(targets[0].id, "web-1");
+    assert_int_equal(targets[0].state, FRONTEND_TARGET_UP);
+    assert_int_equal(targets[0].sessions, 1);
+    assert_true(strncmp(targets[0].check, "L7OK/200", 8) == 0);
+    assert_int_equal(targets[1].state, FRONTEND_TARGET_DOWN);
+    assert_true(strncmp(targets[1].check, "L7STS/500", 9) == 0);
+    free(targets);
+    assert_int_equal(slow_status(slow), 200);
+}
+
+/* ---- who acts ---- */
+
+static void assert_too_old(int result, struct err *e)
+{
+    assert_int_equal(result, -1);
+    assert_says(e, "a newer controller (epoch 4) has this host; ours is 3 (S18)");
+    assert_null(strchr(e->text, '\n'));
+    *e = ERR_NULL;
+}
+
+static void a_lower_epoch_changes_nothing(void **state)
+{
+    (void)state;
+    struct frontend_removed removed;
+    struct frontend_sync sync;
+    struct err e = ERR_NULL;
+    sync_now(false);
+    admit(0);
+    stage.host.epoch = 4;
+    admit(1);
+    setup.config.idle_timeout_ms = 41000;
+    assert_true(sync_now(false).reloaded);
+    char *before = stage_file(&stage);
+    stage.host.epoch = 3;
+    assert_too_old(remove_by(0, 1, &removed, &e), &e);
+    assert_too_old(admit_by(2, LONG_MS, &e), &e);
+    setup.members[0].port++;
+    assert_too_old(haproxy_sync(&stage.host, &setup.config, false, &sync, &e), &e);
+    setup.members[0].port--;
+    setup.config.idle_timeout_ms = 42000;
+    assert_too_old(haproxy_sync(&stage.host, &setup.config, false, &sync, &e), &e);
+    /* To look and to compare is no effect. */
+    assert_true(sync_now(true).reloaded);
+    assert_int_equal(target_of(0).state, FRONTEND_TARGET_UP);
+    assert_int_equal(target_of(1).state, FRONTEND_TARGET_UP);
+    assert_int_equal(target_of(2).state, FRONTEND_TARGET_ABSENT);
+    char *after = stage_file(&stage);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    stage.host.epoch = 5;
+    assert_true(sync_now(false).reloaded);
+    assert_int_equal(remove_web(0), 0);
+    char *path = xasprintf("%s/epoch", stage.state);
+    struct str epoch = STR_NULL;
+    must(str_read_file(&epoch, path, 64, &e), &e);
+    assert_string_equal(str_text(&epoch), "5\n");
+    str_deinit(&epoch);
+    free(path);
+}
+
 /* ---- the line drops after any number of commands ---- */
 
 static void every_interruption_is_mended_by_a_repetition(void **state)
@@ -616,12 +756,10 @@ static void every_interruption_is_mended_by_a_repetition(void **state)
         assert_int_equal(target_of(1).state, FRONTEND_TARGET_UP);
         assert_true(file_lists(1));
         drops += done ? 0 : 1;
-        int64_t cut = 0;
+        struct frontend_removed removed;
         stage.runs_left = commands;
         struct err removal = ERR_NULL;
-        done = haproxy_remove(&stage.host, &setup.config, "web", "web-2", clock_now_ms() + LONG_MS,
-                              &cut, &removal) == 0 &&
-               done;
+        done = remove_by(1, 1, &removed, &removal) == 0 && done;
         stage.runs_left = -1;
         remove_web(1);
         assert_int_equal(target_of(1).state, FRONTEND_TARGET_ABSENT);
@@ -770,6 +908,9 @@ int main(void)
         STAGED(removal_under_load_loses_nothing),
         STAGED(removal_cuts_what_outlasts_the_drain_time),
         STAGED(a_dead_target_can_be_removed),
+        STAGED(removal_leaves_the_minimum_up),
+        STAGED(a_look_is_one_exchange),
+        STAGED(a_lower_epoch_changes_nothing),
         STAGED(every_interruption_is_mended_by_a_repetition),
         STAGED(every_interruption_of_a_reload_is_mended),
         STAGED(only_what_may_be_repeated_is),

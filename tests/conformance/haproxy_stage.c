@@ -564,7 +564,10 @@ void stage_start(struct stage *stage)
     stage->paths.socket = stage->socket_path;
     stage->paths.reload = stage->reload;
     stage->paths.words = stage->words;
-    stage->host = (struct haproxy_host){.run = run_here, .context = stage, .paths = &stage->paths};
+    snprintf(stage->state, sizeof(stage->state), "%s/state", stage->directory);
+    stage->paths.state = stage->state;
+    stage->host = (struct haproxy_host){
+        .run = run_here, .context = stage, .paths = &stage->paths, .epoch = 3};
     stage->webs = map_shared(sizeof(*stage->webs) * STAGE_WEBS);
     stage->load = map_shared(sizeof(*stage->load));
     for (int i = 0; i < STAGE_WEBS; i++) {

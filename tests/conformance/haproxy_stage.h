@@ -43,6 +43,7 @@ struct stage {
     char socket_path[96];
     char reload[768];
     char words[256];
+    char state[96]; /* Where the epoch is. */
     struct haproxy_paths paths;
     struct haproxy_host host;
     struct stage_web *webs; /* STAGE_WEBS of them, in shared memory. */

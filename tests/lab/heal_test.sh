@@ -8,17 +8,20 @@ test_name=heal
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 kills=${KILLS:-4}
 cut=${CUT:-40}
-run_pid=
 
+# Cases run in subshells, so who runs is kept in a file.
 start_run() {
     "$lab" run -- "$program" -c "$file" run >>"$work/run" 2>&1 &
-    run_pid=$!
+    until lamplighter status | sed -n 's/^acting now: run on .*, pid \([0-9]*\),.*/\1/p' >"$work/pid" && [[ -s $work/pid ]]; do
+        sleep 0.2
+    done
 }
-# The program itself: below the shell that entered the lab for it.
-run_program() { pgrep -f -P "$(pgrep -P "$run_pid" | head -n 1)" "$program" || pgrep -P "$run_pid" | tail -n 1; }
-kill_run() {
-    kill_tree "$run_pid"
-    wait "$run_pid" 2>/dev/null || true
+run_program() { cat "$work/pid"; }
+# Its workers end with it.
+kill_run() { end_run KILL; }
+end_run() {
+    kill "-$1" "$(run_program)"
+    until_true 60 sh -c "! kill -0 $(run_program)"
 }
 # until SECONDS CMD...: CMD succeeds within that time.
 until_true() {
@@ -47,9 +50,9 @@ from_nothing() {
     until_true 240 serving_is 3
 }
 killed_and_replaced() {
-    local n id
+    local id
     load 4 uploads
-    for n in $(seq 1 "$kills"); do
+    for _ in $(seq 1 "$kills"); do
         until_true 60 serving_is 3
         id=$(web_ids | head -n 1)
         inside virsh -q -c lxc:/// destroy "shop.$id"
@@ -59,7 +62,7 @@ killed_and_replaced() {
         until_true 90 nothing_left_of "$id"
     done
     until_true 60 serving_is 3
-    end_load 500
+    end_load 500 lost
 }
 many_at_once() {
     local first second
@@ -104,11 +107,16 @@ cut_off() {
     local before after
     until_true 60 serving_is 3
     before=$(newest_event)
-    inside nft -f - <<'NFT'
-table inet cut { chain out { type filter hook output priority 0; oif != "lo" drop; } }
+    inside /usr/sbin/nft -f - <<'NFT'
+table inet cut {
+    chain out {
+        type filter hook output priority 0;
+        oif != "lo" drop
+    }
+}
 NFT
     sleep "$cut"
-    inside nft delete table inet cut
+    inside /usr/sbin/nft delete table inet cut
     grep -q 'cut off' "$work/run" || { tail -n 20 "$work/run" && echo 'did not say that it is cut off' && return 1; }
     until_true 90 serving_is 3
     after=$(newest_event)
@@ -162,8 +170,7 @@ worse_files() {
 }
 events_hold() { lamplighter events --verify; }
 ends_in_order() {
-    kill -TERM "$(run_program)"
-    wait "$run_pid"
+    end_run TERM
     grep -q 'stopped in order' "$work/run"
     lamplighter plan >"$work/said"
     says 'nothing to change'

@@ -2,9 +2,10 @@
  * A steady load for the lab tests and the demo: load URL STOP-FILE OUT-FILE CLIENTS
  *
  * Each client is a process with connections it keeps: pages with a cookie, one after the other, and
- * every so often an upload that takes a few seconds. It ends when STOP-FILE is there, and after
- * 2,000,000 requests or an hour at the latest. OUT-FILE gets one line: requests, failed, uploads;
- * and before it a line for each failure, with the time and the reason.
+ * every so often an upload that takes a few seconds (a POST, that no balancer may repeat). It ends
+ * when STOP-FILE is there, and after 2,000,000 requests or an hour at the latest. OUT-FILE gets one
+ * line: requests, failed, uploads; and before it a line for each failure, with the time and the
+ * reason.
  */
 #include <curl/curl.h>
 
@@ -28,7 +29,7 @@
 
 /* Shared by all clients. */
 struct counts {
-    uint64_t requests[CLIENTS_MAX], failed[CLIENTS_MAX], uploads[CLIENTS_MAX];
+    uint64_t asked[CLIENTS_MAX][2], failed[CLIENTS_MAX][2]; /* Pages, uploads. */
 };
 
 static size_t swallow(char *data, size_t size, size_t count, void *context)
@@ -51,7 +52,7 @@ static void tell(FILE *out, const char *what, CURLcode code, long status)
     fflush(out);
 }
 
-/* True when the page came whole, with 200. */
+/* True when the page came whole; an upload ends with a redirect to it. */
 static bool request(CURL *curl, const char *url, const char *upload, FILE *out)
 {
     curl_easy_reset(curl);
@@ -68,7 +69,7 @@ static bool request(CURL *curl, const char *url, const char *upload, FILE *out)
     CURLcode code = curl_easy_perform(curl);
     long status = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    if (code == CURLE_OK && status == 200) {
+    if (code == CURLE_OK && (status == 200 || (upload != NULL && status == 303))) {
         return true;
     }
     tell(out, upload == NULL ? "page" : "upload", code, status);
@@ -83,14 +84,15 @@ static void client(struct counts *counts, unsigned number, char **argv, bool upl
     if (curl == NULL || out == NULL || body == NULL) {
         _exit(2);
     }
+    static const char form[] = "name=load&text=upload&pad=";
     memset(body, 'x', UPLOAD_SIZE);
+    memcpy(body, form, sizeof(form) - 1);
     time_t end = time(NULL) + SECONDS_MAX;
     for (unsigned i = 0; i < REQUESTS_MAX && access(argv[2], F_OK) != 0 && time(NULL) < end; i++) {
         bool upload = uploads && i % UPLOAD_EVERY == number * 7 % UPLOAD_EVERY;
         bool good = request(curl, argv[1], upload ? body : NULL, out);
-        counts->requests[number]++;
-        counts->uploads[number] += upload ? 1 : 0;
-        counts->failed[number] += good ? 0 : 1;
+        counts->asked[number][upload]++;
+        counts->failed[number][upload] += good ? 0 : 1;
     }
     curl_easy_cleanup(curl);
     _exit(0);
@@ -115,21 +117,22 @@ int main(int argc, char **argv)
         }
     }
     int result = 0;
-    uint64_t requests = 0;
-    uint64_t failed = 0;
-    uint64_t uploads = 0;
+    uint64_t asked[2] = {0};
+    uint64_t failed[2] = {0};
     for (unsigned i = 0; i < clients; i++) {
         int status = 1;
         result |= pids[i] < 0 || waitpid(pids[i], &status, 0) < 0 || status != 0;
-        requests += counts->requests[i];
-        failed += counts->failed[i];
-        uploads += counts->uploads[i];
+        for (int kind = 0; kind < 2; kind++) {
+            asked[kind] += counts->asked[i][kind];
+            failed[kind] += counts->failed[i][kind];
+        }
     }
     FILE *out = fopen(argv[3], "a");
     if (out == NULL || result != 0) {
         return 2;
     }
-    fprintf(out, "total %llu %llu %llu\n", (unsigned long long)requests, (unsigned long long)failed,
-            (unsigned long long)uploads);
+    fprintf(out, "total %llu %llu %llu %llu\n", (unsigned long long)asked[0],
+            (unsigned long long)failed[0], (unsigned long long)asked[1],
+            (unsigned long long)failed[1]);
     return fclose(out) == 0 ? 0 : 2;
 }

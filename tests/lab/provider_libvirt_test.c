@@ -13,6 +13,9 @@
 #include "base/process.h"
 #include "base/str.h"
 #include "conformance/provider_suite.h"
+#include "controller/crew.h"
+#include "net/ssh_link.h"
+#include "spec/spec.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -41,6 +44,7 @@ static char *instance_dir;
 static char *work_dir;
 static char *login_key;
 static virConnectPtr connection;
+static struct crew *crew;
 
 static char *text_of(const char *path)
 {
@@ -648,6 +652,169 @@ static void test_busy_root(void **state)
     suite.ops->close(context);
 }
 
+/* ---- by workers, as the controller asks them ---- */
+
+struct want {
+    bool ended;
+    enum work_outcome outcome;
+    char text[600];
+    char boot[100];
+    char power[100]; /* "ID ADDRESS POWER" of each item. */
+};
+
+static void on_message(void *opaque, struct job *job, const struct message *message)
+{
+    (void)opaque;
+    struct want *want = job_data(job);
+    if (message_kind(message) == WIRE_ITEM) {
+        size_t used = strlen(want->power);
+        snprintf(want->power + used, sizeof(want->power) - used, "%s %s %d\n",
+                 message_text(message, WIRE_INSTANCE, ""), message_text(message, WIRE_ADDRESS, ""),
+                 (int)message_int(message, WIRE_POWER, -1));
+    }
+}
+
+static void on_end(void *opaque, struct job *job, enum work_outcome outcome,
+                   const struct message *result, const char *text)
+{
+    (void)opaque;
+    struct want *want = job_data(job);
+    want->ended = true;
+    want->outcome = outcome;
+    text_copy(want->text, sizeof(want->text), text == NULL ? "" : text);
+    if (result != NULL) {
+        text_copy(want->boot, sizeof(want->boot), message_text(result, WIRE_BOOT_ID, ""));
+    }
+}
+
+/* Sends REQUEST, with its deadline, and waits for its end. */
+static struct want ask(enum crew_kind kind, struct message *request)
+{
+    const struct crew_callbacks callbacks = {.on_message = on_message, .on_end = on_end};
+    struct want want = {.ended = false};
+    struct err e = ERR_NULL;
+    int64_t deadline_ms = clock_now_ms() + CALL_MS;
+    message_put_int(request, WIRE_DEADLINE, deadline_ms);
+    const struct crew_request asked = {
+        .kind = kind, .message = request, .deadline_ms = deadline_ms, .data = &want};
+    crew_set_callbacks(crew, &callbacks);
+    if (crew_start(crew, &asked, &e) != 0) {
+        fail_msg("%s", e.text);
+    }
+    while (!want.ended && clock_now_ms() < deadline_ms + CALL_MS) {
+        assert_int_equal(crew_wait(crew, NULL, 0, clock_now_ms() + 100, &e), 0);
+    }
+    message_deinit(request);
+    return want;
+}
+
+static struct want ask_host(uint16_t kind, const char *address, const char *host_key)
+{
+    char *key = xasprintf("%s/login", work_dir);
+    const struct ssh_target target = {.name = "boot-1",
+                                      .address = address,
+                                      .port = 22,
+                                      .user = "root",
+                                      .host_key = host_key,
+                                      .key_file = key,
+                                      .connect_timeout_ms = 10000,
+                                      .read_timeout_ms = 10000};
+    struct message request = MESSAGE_NULL;
+    struct message encoded = MESSAGE_NULL;
+    message_init(&request, kind);
+    ssh_target_encode(&target, &encoded);
+    message_put_message(&request, WIRE_TARGET, &encoded);
+    message_put_int(&request, WIRE_PATIENCE, CALL_MS);
+    message_deinit(&encoded);
+    free(key);
+    return ask(CREW_SSH, &request);
+}
+
+static struct want ask_provider(uint16_t kind)
+{
+    struct provider_suite suite = new_suite();
+    struct message request = MESSAGE_NULL;
+    message_init(&request, kind);
+    message_put_int(&request, WIRE_PROVIDER_TYPE, SPEC_PROVIDER_LIBVIRT);
+    message_put_text(&request, WIRE_CLUSTER, suite.config.cluster);
+    message_put_text(&request, WIRE_PROVIDER, suite.config.name);
+    message_put_text(&request, WIRE_ZONE, suite.config.zone);
+    message_put_text(&request, WIRE_URI, suite.config.uri);
+    message_put_text(&request, WIRE_BRIDGE, suite.config.bridge);
+    message_put_text(&request, WIRE_IMAGE_DIR, suite.config.image_dir);
+    message_put_text(&request, WIRE_INSTANCE_DIR, suite.config.instance_dir);
+    message_put_text(&request, WIRE_INSTANCE, "boot-1");
+    message_put_int(&request, WIRE_EPOCH, 1);
+    return ask(CREW_PROVIDER, &request);
+}
+
+static void assert_power(enum provider_power power)
+{
+    struct want list = ask_provider(WIRE_LIST);
+    char expected[64];
+    snprintf(expected, sizeof(expected), "boot-1 10.77.1.201 %d\n", (int)power);
+    assert_string_equal(list.power, expected);
+}
+
+/* The rungs above a restart, on a real host: it reboots itself, it is switched off. */
+static void test_rebooted_and_switched_off(void **state)
+{
+    (void)state;
+    struct provider_suite suite = new_suite();
+    void *context = NULL;
+    struct err e = ERR_NULL;
+    assert_int_equal(suite.ops->open(&suite.config, &context, &e), 0);
+    struct provider_instance_config config = suite.instance;
+    config.id = "boot-1";
+    config.group = "boot";
+    config.address = suite.addresses[0];
+    config.deadline_ms = clock_now_ms() + CALL_MS;
+    struct provider_view view = {.id = NULL};
+    if (suite.ops->ensure(context, &config, &view, &e) < 0) {
+        fail_msg("%s", e.text);
+    }
+    struct want before = ask_host(WIRE_GREET, config.address, view.host_key);
+    assert_int_equal(before.outcome, WORK_DONE);
+    assert_true(before.boot[0] != '\0');
+    int64_t start_ms = clock_now_ms();
+    struct want done = ask_host(WIRE_REBOOT, config.address, view.host_key);
+    int64_t rebooted_ms = clock_now_ms() - start_ms;
+    if (done.outcome != WORK_DONE) {
+        fail_msg("%s", done.text);
+    }
+    assert_string_not_equal(done.boot, before.boot);
+    struct want after = ask_host(WIRE_GREET, config.address, view.host_key);
+    assert_string_equal(after.boot, done.boot);
+    assert_power(PROVIDER_RUNNING);
+    start_ms = clock_now_ms();
+    struct want off = ask_provider(WIRE_STOP);
+    int64_t stopped_ms = clock_now_ms() - start_ms;
+    if (off.outcome != WORK_DONE) {
+        fail_msg("%s", off.text);
+    }
+    assert_power(PROVIDER_OFF);
+    provider_view_deinit(&view);
+    /* The suite's own epoch is 0: that one is too old by now. */
+    assert_int_equal(suite.ops->ensure(context, &config, &view, &e), -1);
+    assert_non_null(strstr(e.text, "a newer controller (epoch 1)"));
+    suite.ops->close(context);
+    suite.config.epoch = 2;
+    assert_int_equal(suite.ops->open(&suite.config, &context, &e), 0);
+    config.deadline_ms = clock_now_ms() + CALL_MS;
+    if (suite.ops->ensure(context, &config, &view, &e) < 0) {
+        fail_msg("%s", e.text);
+    }
+    struct want again = ask_host(WIRE_GREET, config.address, view.host_key);
+    assert_int_equal(again.outcome, WORK_DONE);
+    assert_string_not_equal(again.boot, after.boot);
+    assert_int_equal(suite.ops->destroy(context, "boot-1", clock_now_ms() + CALL_MS, &e), 0);
+    assert_false(has_remains(&suite, "boot-1"));
+    print_message("          rebooted %lld ms, switched off %lld ms\n", (long long)rebooted_ms,
+                  (long long)stopped_ms);
+    provider_view_deinit(&view);
+    suite.ops->close(context);
+}
+
 static void test_no_libvirt(void **state)
 {
     (void)state;
@@ -684,6 +851,12 @@ int main(int count, char **arguments)
     if (count == 4) {
         _exit(make_one_call(arguments[1], arguments[2], arguments[3]));
     }
+    /* Before there are threads. */
+    struct err e = ERR_NULL;
+    if (crew_new(&crew, &e) != 0) {
+        fprintf(stderr, "%s\n", e.text);
+        return 1;
+    }
     connection = virConnectOpen("lxc:///");
     if (connection == NULL) {
         return 1;
@@ -696,15 +869,22 @@ int main(int count, char **arguments)
     suite.has_remains = has_remains;
     suite.cut_short = cut_short;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_login_and_who_it_is), cmocka_unit_test(test_many_processes_at_once),
-        cmocka_unit_test(test_hostile_root),        cmocka_unit_test(test_late_definition),
-        cmocka_unit_test(test_no_such_bridge),      cmocka_unit_test(test_in_a_workers_sandbox),
-        cmocka_unit_test(test_odd_directory),       cmocka_unit_test(test_busy_root),
-        cmocka_unit_test(test_no_libvirt),          cmocka_unit_test(test_libvirt_hangs),
+        cmocka_unit_test(test_login_and_who_it_is),
+        cmocka_unit_test(test_many_processes_at_once),
+        cmocka_unit_test(test_hostile_root),
+        cmocka_unit_test(test_late_definition),
+        cmocka_unit_test(test_no_such_bridge),
+        cmocka_unit_test(test_in_a_workers_sandbox),
+        cmocka_unit_test(test_odd_directory),
+        cmocka_unit_test(test_busy_root),
+        cmocka_unit_test(test_rebooted_and_switched_off),
+        cmocka_unit_test(test_no_libvirt),
+        cmocka_unit_test(test_libvirt_hangs),
     };
     int failed = cmocka_run_group_tests_name("libvirt, in a lab", tests, NULL, NULL);
     failed += provider_suite_run(&suite);
     virConnectClose(connection);
+    crew_free(crew);
     free(login_key);
     free(work_dir);
     free(instance_dir);

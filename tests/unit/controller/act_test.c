@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "controller/crew.h"
+#include "frontend/frontend.h"
 #include "role/role.h"
 
 #include <sched.h>
@@ -28,12 +29,24 @@ struct want {
     char boot[100];
     char facts[1000];
     char progress[2000];
+    char items[2000]; /* "POOL/ID STATE SESSIONS WORDS" of each target. */
+    int64_t count;
 };
 
 static void on_message(void *context, struct job *job, const struct message *message)
 {
     (void)context;
     struct want *want = job_data(job);
+    if (message_kind(message) == WIRE_ITEM) {
+        size_t begun = strlen(want->items);
+        snprintf(want->items + begun, sizeof(want->items) - begun, "%s/%s %s %d %s\n",
+                 message_text(message, WIRE_POOL, ""), message_text(message, WIRE_INSTANCE, ""),
+                 frontend_target_state_to_string(
+                     (enum frontend_target_state)message_int(message, WIRE_STATE, 0)),
+                 (int)message_int(message, WIRE_SESSIONS, -1),
+                 message_text(message, WIRE_TEXT, ""));
+        return;
+    }
     size_t used = strlen(want->progress);
     snprintf(want->progress + used, sizeof(want->progress) - used, "%s\n",
              message_text(message, WIRE_TEXT, ""));
@@ -50,6 +63,7 @@ static void on_end(void *context, struct job *job, enum work_outcome outcome,
     want->status = result == NULL ? -1 : message_int(result, WIRE_STATUS, -1);
     text_copy(want->text, sizeof(want->text), text == NULL ? "" : text);
     if (result != NULL) {
+        want->count = message_int(result, WIRE_COUNT, -1);
         text_copy(want->boot, sizeof(want->boot), message_text(result, WIRE_BOOT_ID, ""));
         text_copy(want->facts, sizeof(want->facts), message_text(result, WIRE_FACTS, ""));
     }
@@ -544,6 +558,94 @@ static void test_bad_hooks(void **state)
     assert_says(&want, "refuses connections");
 }
 
+/* ---- balancers ---- */
+
+/* HAProxy as it answers over socat: three targets of pool web, of which web-2 is down. */
+static const char haproxy_answers[] =
+    "# pxname,svname,status,scur,qcur,lastchg,addr,check_status,check_code,check_duration,"
+    "last_chk,\n"
+    "web,web-1,UP,3,1,17,10.0.0.1:80,L7OK,200,2,,\n"
+    "web,web-2,DOWN,0,0,4,10.0.0.2:80,L4CON,,0,,\n"
+    "web,web-3,UP,0,0,9,10.0.0.3:80,L7OK,200,1,,\n\n"
+    "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state\n"
+    "3 web 1 web-1 10.0.0.1 2 0\n3 web 2 web-2 10.0.0.2 0 0\n3 web 3 web-3 10.0.0.3 2 0\n\n";
+
+static struct want ask_balancer(uint16_t kind, const char *id, int64_t minimum)
+{
+    struct frontend_pool pool = {
+        .name = "web",
+        .check = {.tcp_only = true, .interval_ms = 1000, .timeout_ms = 1000, .rise = 1, .fall = 2},
+        .drain_ms = 1000};
+    const struct frontend_listener listener = {.port = 80};
+    const struct frontend_route route = {.path = "/", .pool = "web"};
+    const struct frontend_config config = {.name = "my-lb",
+                                           .listeners = &listener,
+                                           .listener_count = 1,
+                                           .routes = &route,
+                                           .route_count = 1,
+                                           .pools = &pool,
+                                           .pool_count = 1,
+                                           .idle_timeout_ms = 30000};
+    struct want want;
+    struct message request = MESSAGE_NULL;
+    struct message encoded = MESSAGE_NULL;
+    message_init(&request, kind);
+    put_target(&request, host_port, NULL);
+    if (kind != WIRE_LOOK) {
+        frontend_config_encode(&config, &encoded);
+        message_put_message(&request, WIRE_CONFIG, &encoded);
+        message_put_text(&request, WIRE_POOL, "web");
+        message_put_text(&request, WIRE_INSTANCE, id);
+        message_put_int(&request, WIRE_MINIMUM, minimum);
+    }
+    message_deinit(&encoded);
+    begin(&want, &request, CREW_SSH, PATIENCE_MS);
+    await(&want.ended);
+    return want;
+}
+
+static const char targets[] = "web/web-1 up 4 L7OK/200 in 2 ms\n"
+                              "web/web-2 down 0 L4CON in 0 ms\n"
+                              "web/web-3 up 0 L7OK/200 in 1 ms\n";
+
+static void assert_asked(const char *expected)
+{
+    struct str asked = STR_NULL;
+    struct err e = ERR_NULL;
+    assert_int_equal(str_read_file(&asked, ssh_path("asked"), 4096, &e), 0);
+    assert_string_equal(str_text(&asked), expected);
+    str_deinit(&asked);
+    unlink(ssh_path("asked"));
+}
+
+static void test_balancer_look(void **state)
+{
+    (void)state;
+    struct want want = ask_balancer(WIRE_LOOK, NULL, 0);
+    assert_int_equal(want.outcome, WORK_DONE);
+    assert_int_equal(want.count, 3);
+    assert_string_equal(want.items, targets);
+    assert_asked("show stat -1 4 -1; show servers state\n");
+    write_file("no-haproxy", "", 0600);
+    want = ask_balancer(WIRE_LOOK, NULL, 0);
+    assert_int_equal(want.outcome, WORK_DONE);
+    assert_int_equal(want.count, 0);
+    unlink(ssh_path("no-haproxy"));
+    unlink(ssh_path("asked"));
+}
+
+/* Refused: said with its numbers, with the targets, and with nothing asked that changes them. */
+static void test_balancer_keeps_the_minimum(void **state)
+{
+    (void)state;
+    struct want want = ask_balancer(WIRE_REMOVE, "web-1", 2);
+    assert_int_equal(want.outcome, WORK_TRANSIENT);
+    assert_string_equal(want.text, "web-1 stays: without it pool web would have 1 up here, and 2 "
+                                   "must be (S19); nothing was done");
+    assert_string_equal(want.items, targets);
+    assert_asked("show stat -1 4 -1; show servers state\nshow stat -1 4 -1; show servers state\n");
+}
+
 static void make_stubs(void)
 {
     mkdir(ssh_path("bin"), 0755);
@@ -551,6 +653,11 @@ static void make_stubs(void)
                             "[ ! -e $T/no-systemd ] || exit 1\n"
                             "[ -e $T/stay-up ] || kill -TERM 1");
     write_stub("reboot", "echo reboot \"$@\" >>$T/calls\nkill -TERM 1");
+    write_file("answers", haproxy_answers, 0600);
+    write_stub("flock", "shift 6\nexec \"$@\"");
+    write_stub("socat", "cat >>$T/asked\n"
+                        "[ ! -e $T/no-haproxy ] || { echo 'E connect: Connection refused' >&2; "
+                        "exit 1; }\ncat $T/answers");
     write_stub("sudo", "echo sudo >>$T/sudos\nshift 2\nexec \"$@\"");
 }
 
@@ -572,6 +679,8 @@ int main(void)
         TEST(test_hook_heartbeat),
         TEST(test_hooks_leave_nothing),
         TEST(test_bad_hooks),
+        TEST(test_balancer_look),
+        TEST(test_balancer_keeps_the_minimum),
     };
     if (!ssh_server_possible()) {
         print_message("[  SKIPPED ] acts: no root, or no sshd\n");

@@ -168,7 +168,7 @@ static void changes_come_from_the_sandbox(void **state)
     assert_string_equal(t.text, "no connection: Connection refused (2/2)");
     set(prober, &good);
     assert_silent(prober, 300);
-    assert_int_equal(prober_remove(prober, "web-2", &e), 0);
+    assert_int_equal(prober_remove(prober, "web-2", CHECK_READINESS, &e), 0);
     bad.id = "web-1";
     set(prober, &bad);
     t = hear(prober);
@@ -177,6 +177,44 @@ static void changes_come_from_the_sandbox(void **state)
     assert_silent(prober, 300);
     prober_free(prober);
     prober_free(NULL);
+}
+
+static void both_roles_of_an_instance_are_told(void **state)
+{
+    (void)state;
+    struct prober *prober = make_prober();
+    struct err e = ERR_NULL;
+    struct check_target ready = target_of("web-1", server_port);
+    struct check_target alive = target_of("web-1", closed_port);
+    alive.role = CHECK_LIVENESS;
+    alive.tcp_only = true;
+    int64_t begin_ms = clock_now_ms();
+    set(prober, &alive);
+    struct check_transition t = hear(prober);
+    assert_string_equal(t.id, "web-1");
+    assert_int_equal(t.role, CHECK_LIVENESS);
+    assert_int_equal(t.health, CHECK_UNHEALTHY);
+    assert_string_equal(t.text, "no connection: Connection refused (2/2)");
+    assert_in_range(t.at_ms, begin_ms, clock_now_ms());
+    set(prober, &ready);
+    t = hear(prober);
+    assert_string_equal(t.id, "web-1");
+    assert_int_equal(t.role, CHECK_READINESS);
+    assert_int_equal(t.health, CHECK_HEALTHY);
+    /* The other goes on. */
+    assert_int_equal(prober_remove(prober, "web-1", CHECK_READINESS, &e), 0);
+    alive.port = server_port;
+    set(prober, &alive);
+    t = hear(prober);
+    assert_int_equal(t.role, CHECK_LIVENESS);
+    assert_int_equal(t.health, CHECK_HEALTHY);
+    assert_int_equal(prober_remove(prober, "web-1", CHECK_LIVENESS, &e), 0);
+    alive.address = "nowhere";
+    set(prober, &alive);
+    t = hear(prober);
+    assert_int_equal(t.role, CHECK_LIVENESS);
+    assert_int_equal(t.health, CHECK_HEALTH_UNKNOWN);
+    prober_free(prober);
 }
 
 static void a_target_that_cannot_be_checked_is_told(void **state)
@@ -322,6 +360,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_come_from_the_sandbox),
+        cmocka_unit_test(both_roles_of_an_instance_are_told),
         cmocka_unit_test(a_target_that_cannot_be_checked_is_told),
         cmocka_unit_test(many_targets_do_not_lock_up),
         cmocka_unit_test(a_dead_prober_is_told_and_replaced),

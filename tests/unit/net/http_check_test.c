@@ -7,11 +7,13 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/process.h"
 #include "net/http_check.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -181,6 +183,8 @@ struct heard {
     size_t count;
     struct {
         char id[32];
+        enum check_role role;
+        int64_t decided_ms;
         enum check_health health;
         enum check_result result;
         long detail;
@@ -195,6 +199,8 @@ static void hear(void *context, const struct check_transition *transition)
     assert_true(heard->count < HEARD_MAX);
     size_t i = heard->count++;
     snprintf(heard->items[i].id, sizeof(heard->items[i].id), "%s", transition->id);
+    heard->items[i].role = transition->role;
+    heard->items[i].decided_ms = transition->at_ms;
     heard->items[i].health = transition->health;
     heard->items[i].result = transition->result;
     heard->items[i].detail = transition->detail;
@@ -306,7 +312,7 @@ static void no_connection_is_told(void **state)
     run_until(checker, &heard, 1);
     assert_int_equal(heard.items[0].result, CHECK_REFUSED);
     assert_string_equal(heard.items[0].text, "no connection: Connection refused (2/2)");
-    checker_remove(checker, "refused");
+    checker_remove(checker, "refused", CHECK_READINESS);
     /* A queue that is full takes no connection: it is as if the packets were lost. */
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)},
@@ -450,9 +456,9 @@ static void an_unchanged_target_keeps_its_history(void **state)
     set(checker, &target);
     run_until(checker, &heard, 2);
     assert_int_equal(heard.items[1].health, CHECK_UNHEALTHY);
-    checker_remove(checker, "web-1");
-    checker_remove(checker, "web-1");
-    checker_remove(checker, "never-there");
+    checker_remove(checker, "web-1", CHECK_READINESS);
+    checker_remove(checker, "web-1", CHECK_READINESS);
+    checker_remove(checker, "never-there", CHECK_READINESS);
     int requests = server->requests;
     run(checker, 200);
     assert_int_equal(server->requests, requests);
@@ -460,7 +466,7 @@ static void an_unchanged_target_keeps_its_history(void **state)
     struct check_target silent = target_of("web-2", "/silent");
     set(checker, &silent);
     run(checker, 100);
-    checker_remove(checker, "web-2");
+    checker_remove(checker, "web-2", CHECK_READINESS);
     run(checker, 400);
     assert_int_equal(heard.count, 2);
     checker_free(checker);
@@ -504,7 +510,7 @@ static void our_own_trouble_is_no_result(void **state)
     for (size_t i = 0; i < heard.count; i++) {
         assert_int_not_equal(heard.items[i].health, CHECK_UNHEALTHY);
     }
-    checker_remove(checker, "late");
+    checker_remove(checker, "late", CHECK_READINESS);
     /* No descriptor left. */
     heard.count = 0;
     struct rlimit before;
@@ -520,6 +526,131 @@ static void our_own_trouble_is_no_result(void **state)
     run_until(checker, &heard, 1);
     assert_int_equal(heard.items[0].health, CHECK_HEALTHY);
     checker_free(checker);
+}
+
+/* One id, two questions: they have histories of their own. */
+static void roles_are_told_apart(void **state)
+{
+    (void)state;
+    struct heard heard;
+    struct checker *checker = make_checker(&heard);
+    struct check_target ready = target_of("web-1", "/500");
+    struct check_target alive = target_of("web-1", NULL);
+    alive.role = CHECK_LIVENESS;
+    alive.tcp_only = true;
+    int64_t begin_ms = clock_now_ms();
+    set(checker, &ready);
+    set(checker, &alive);
+    run_until(checker, &heard, 2);
+    for (size_t i = 0; i < 2; i++) {
+        bool is_alive = heard.items[i].role == CHECK_LIVENESS;
+        assert_string_equal(heard.items[i].id, "web-1");
+        assert_int_equal(heard.items[i].health, is_alive ? CHECK_HEALTHY : CHECK_UNHEALTHY);
+        assert_in_range(heard.items[i].decided_ms, begin_ms, clock_now_ms());
+    }
+    assert_int_not_equal(heard.items[0].role, heard.items[1].role);
+    /* Each is replaced and removed by itself. */
+    ready.path = "/ok";
+    set(checker, &ready);
+    set(checker, &alive);
+    run_until(checker, &heard, 3);
+    assert_int_equal(heard.items[2].role, CHECK_READINESS);
+    assert_int_equal(heard.items[2].health, CHECK_HEALTHY);
+    checker_remove(checker, "web-1", CHECK_READINESS);
+    int connections = server->connections;
+    int requests = server->requests;
+    run(checker, 400);
+    assert_int_equal(server->requests, requests);
+    assert_true(server->connections > connections);
+    checker_remove(checker, "web-1", CHECK_LIVENESS);
+    run(checker, 100);
+    connections = server->connections;
+    run(checker, 300);
+    assert_int_equal(server->connections, connections);
+    checker_free(checker);
+}
+
+static void must_run_ip(const char *const *words)
+{
+    const char *argv[8] = {"/usr/sbin/ip"};
+    struct err e = ERR_NULL;
+    for (size_t i = 0; words[i] != NULL; i++) {
+        argv[i + 1] = words[i];
+    }
+    if (process_run(argv, clock_now_ms() + 20000, NULL, &e) != 0) {
+        fail_msg("%s", e.text);
+    }
+}
+
+/* The way to 127.0.0.1, as that to others comes and goes with our address in their network. */
+static void set_way(bool there)
+{
+    const char *const words[] = {"addr", there ? "add" : "del", "127.0.0.1/8", "dev", "lo", NULL};
+    must_run_ip(words);
+}
+
+/* Our own network goes and comes: nothing is said of the targets, by neither kind of check. */
+static void live_without_a_network(void)
+{
+    struct heard heard;
+    struct checker *checker = make_checker(&heard);
+    assert_int_equal(unshare(CLONE_NEWNET), 0);
+    const char *const up[] = {"link", "set", "lo", "up", NULL};
+    must_run_ip(up);
+    unsigned port;
+    int listener = bind_loopback(&port);
+    assert_int_equal(listen(listener, 64), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        serve(listener);
+    }
+    close(listener);
+    struct check_target ready = target_of("web-1", "/ok");
+    struct check_target alive = target_of("web-1", NULL);
+    ready.port = port;
+    ready.timeout_ms = 300;
+    alive.port = port;
+    alive.role = CHECK_LIVENESS;
+    alive.tcp_only = true;
+    alive.timeout_ms = 300;
+    set(checker, &ready);
+    set(checker, &alive);
+    run_until(checker, &heard, 2);
+    for (int i = 0; i < 2; i++) {
+        set_way(false);
+        run(checker, 1500);
+        set_way(true);
+        run(checker, 200);
+    }
+    assert_int_equal(heard.count, 2);
+    assert_int_equal(heard.items[0].health, CHECK_HEALTHY);
+    assert_int_equal(heard.items[1].health, CHECK_HEALTHY);
+    /* And what is the target's doing is told again. */
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    run_until(checker, &heard, 4);
+    assert_int_equal(heard.items[2].health, CHECK_UNHEALTHY);
+    assert_int_equal(heard.items[3].health, CHECK_UNHEALTHY);
+    checker_free(checker);
+}
+
+static void our_own_network_is_no_result(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        skip(); /* A network of our own needs root. */
+    }
+    /* In a process of its own: it does not come back from there. */
+    pid_t pid = fork();
+    if (pid == 0) {
+        live_without_a_network();
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 static void a_wake_ends_a_run(void **state)
@@ -597,6 +728,8 @@ int main(void)
         cmocka_unit_test(an_unchanged_target_keeps_its_history),
         cmocka_unit_test(many_start_spread),
         cmocka_unit_test(our_own_trouble_is_no_result),
+        cmocka_unit_test(roles_are_told_apart),
+        cmocka_unit_test(our_own_network_is_no_result),
         cmocka_unit_test(a_wake_ends_a_run),
         cmocka_unit_test(bad_targets_are_refused),
     };

@@ -861,6 +861,15 @@ static const struct mistake mistakes[] = {
      "x.ini:3: [cluster c] host-key: unknown key; it belongs to [host]\n"},
     {"control character", CLUSTER "user = ro\033[31mot\n",
      "x.ini:3: a control character at column 10: expected UTF-8 text\n"},
+    /* 0 has no unit, so none is proposed. */
+    {"nothing where there must be something",
+     CLUSTER "connect-timeout = 0\n"
+             "[size s]\ncpus = 1\nmemory = 0\n",
+     "x.ini:3: [cluster c] connect-timeout: expected a duration with its unit (ms, s, min, h), "
+     "from "
+     "100ms to 10min, got '0'\n"
+     "x.ini:6: [size s] memory: expected a size with its unit (K, M, G, T), from 32M to 64T, got "
+     "'0'\n"},
 };
 
 static char folder[512];
