@@ -153,6 +153,36 @@ static void all_of_a_step_is_one_transaction(void **state)
     journal_close(journal);
 }
 
+static void what_the_store_has_is_not_written_again(void **state)
+{
+    struct store *store = &((struct fixture *)*state)->store;
+    struct journal *journal = open_journal(store, "apply");
+    struct record_instance same = instance("web-1", "as it was");
+    struct record_instance other = instance("web-1", "changed");
+    journal_put_instance(journal, &same);
+    must_commit(journal);
+    int64_t before = revision_of(store);
+    journal_put_instance(journal, &same);
+    must_commit(journal);
+    assert_int_equal(revision_of(store), before);
+    journal_delete_instance(journal, "web-1");
+    journal_put_instance(journal, &same);
+    must_commit(journal);
+    assert_int_equal(revision_of(store), before);
+    journal_put_instance(journal, &same);
+    journal_put_instance(journal, &other);
+    must_commit(journal);
+    assert_int_equal(revision_of(store), before + 1);
+    journal_put_instance(journal, &same);
+    journal_delete_instance(journal, "web-1");
+    must_commit(journal);
+    assert_int_equal(revision_of(store), before + 2);
+    journal_put_instance(journal, &other);
+    must_commit(journal);
+    assert_int_equal(revision_of(store), before + 3);
+    journal_close(journal);
+}
+
 static void the_last_write_to_a_key_counts(void **state)
 {
     struct store *store = &((struct fixture *)*state)->store;
@@ -820,6 +850,7 @@ int main(void)
 #define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(all_of_a_step_is_one_transaction),
+        CASE(what_the_store_has_is_not_written_again),
         CASE(the_last_write_to_a_key_counts),
         CASE(events_are_listed_oldest_first),
         CASE(the_chain_goes_on_over_journals),

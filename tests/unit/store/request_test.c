@@ -28,7 +28,7 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define ASKERS       4
 #define ASKED        25
-#define PATIENCE_MS  60000
+#define PATIENCE_MS  60000 /* For a disk that is slow, and other tests beside this one. */
 
 /* The kind and tags as they are in the stores of users: these numbers must never change. */
 enum { KIND_REQUEST = 6, REQUEST_KIND = 1, REQUEST_SUBJECT = 2 };
@@ -346,7 +346,7 @@ static void commands_ask_while_a_controller_writes(void **state)
         children[i] = fork();
         assert_true(children[i] >= 0);
         if (children[i] == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL); /* A test that failed leaves nobody behind. */
+            prctl(PR_SET_PDEATHSIG, SIGKILL); /* When the test fails, none goes on by itself. */
             close(start[1]);
             if (i < ASKERS) {
                 ask(path, start[0], i);
