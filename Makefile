@@ -1,7 +1,9 @@
 # Lamplighter. `make` builds, `make demo` shows the main job, `make test` proves it.
 CC ?= gcc
 PKG_CONFIG ?= pkg-config
-PACKAGES = libssh2 libcurl libvirt sqlite3 jansson libseccomp
+# libcurl and libvirt are loaded by the processes that need them: orchestrator/base/library.h.
+LINKED = libssh2 sqlite3 jansson libseccomp
+LOADED = libcurl libvirt
 VERSION := 0.1.0
 # Tests and the demo call ip, sysctl and haproxy; a plain `su` leaves their directories out.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -13,13 +15,15 @@ CORE_SOURCES := $(sort $(wildcard orchestrator/core/*.c))
 WARNINGS = -Wall -Wextra -Wconversion -Wshadow -Wswitch-enum -Wstrict-prototypes -Wformat=2 -Werror
 CPPFLAGS_ALL = -Iorchestrator -D_GNU_SOURCE -DLAMPLIGHTER_VERSION='"$(VERSION)"' \
 	-include base/banned.h
-CFLAGS_ALL = -std=c11 -g $(WARNINGS) $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+CFLAGS_ALL = -std=c11 -g $(WARNINGS) $(shell $(PKG_CONFIG) --cflags $(LINKED) $(LOADED))
 RELEASE_FLAGS = -O2 -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
 	-fcf-protection -fPIE
 RELEASE_LINK = -pie -Wl,-z,relro,-z,now
 SANITIZE_FLAGS = -O1 -fsanitize=address,undefined -fno-omit-frame-pointer \
 	-fno-sanitize-recover=undefined
-LIBRARIES = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -linih -lmbedtls -lmbedx509 -lmbedcrypto
+LIBRARIES = $(shell $(PKG_CONFIG) --libs $(LINKED)) -linih -lmbedtls -lmbedx509 -lmbedcrypto
+# For tests that call more of them than the program does.
+LOADED_LIBRARIES = -Wl,--as-needed $(shell $(PKG_CONFIG) --libs $(LOADED)) -Wl,--no-as-needed
 
 OBJECTS := $(SOURCES:%.c=build/obj/%.o)
 SAN_OBJECTS := $(SOURCES:%.c=build/san/%.o)
@@ -102,7 +106,7 @@ build/san/libtests.a: $(TEST_SUPPORT:%.c=build/san/%.o)
 
 build/tests/%: build/san/tests/%.o build/san/libtests.a build/san/liblamplighter.a
 	@mkdir -p $(@D)
-	$(CC) $(SANITIZE_FLAGS) -o $@ $^ $(LIBRARIES) -lcmocka
+	$(CC) $(SANITIZE_FLAGS) -o $@ $^ $(LIBRARIES) $(LOADED_LIBRARIES) -lcmocka
 
 # The simulator: the core, the engine of `rehearse` and what of base they need, without sanitizers.
 SIM_SOURCES := $(CORE_SOURCES) $(sort $(wildcard orchestrator/rehearse/*.c)) \

@@ -23,6 +23,7 @@ struct spawner {
     pid_t pid;
     int pidfd;
     int socket;
+    bool ready;                       /* It has said that it is set up. */
     const struct process_kind *kinds; /* Borrowed; static. */
     size_t count;
 };
@@ -50,14 +51,6 @@ static int take_answer(int socket, struct message *answer, int *ret_fd, struct e
     return text == NULL ? 0 : err_set(e, "%s", text);
 }
 
-static int await_ready(struct spawner *spawner, struct err *e)
-{
-    struct message answer = MESSAGE_NULL;
-    int result = take_answer(spawner->socket, &answer, NULL, e);
-    message_deinit(&answer);
-    return result;
-}
-
 int spawner_start(struct spawner **ret_spawner, const struct process_kind *kinds, size_t count,
                   struct err *e)
 {
@@ -77,17 +70,12 @@ int spawner_start(struct spawner **ret_spawner, const struct process_kind *kinds
         close(sockets[0]);
         return err_errno(e, errnum, "fork the spawner");
     }
-    struct spawner *spawner = xcalloc(1, sizeof(*spawner));
-    *spawner = (struct spawner){.pid = pid,
-                                .pidfd = pidfd_open(pid, 0),
-                                .socket = sockets[0],
-                                .kinds = kinds,
-                                .count = count};
-    if (await_ready(spawner, e) != 0) {
-        spawner_free(spawner);
-        return -1;
-    }
-    *ret_spawner = spawner;
+    *ret_spawner = xcalloc(1, sizeof(**ret_spawner));
+    **ret_spawner = (struct spawner){.pid = pid,
+                                     .pidfd = pidfd_open(pid, 0),
+                                     .socket = sockets[0],
+                                     .kinds = kinds,
+                                     .count = count};
     return 0;
 }
 
@@ -106,6 +94,19 @@ void spawner_free(struct spawner *spawner)
         close(spawner->pidfd);
     }
     free(spawner);
+}
+
+/* Its setting up goes on beside ours, so it is waited for only here. */
+static int await_ready(struct spawner *spawner, struct err *e)
+{
+    if (spawner->ready) {
+        return 0;
+    }
+    struct message answer = MESSAGE_NULL;
+    int result = take_answer(spawner->socket, &answer, NULL, e);
+    message_deinit(&answer);
+    spawner->ready = result == 0;
+    return result;
 }
 
 static int ask_for_child(struct spawner *spawner, size_t kind, int child_socket,
@@ -135,6 +136,9 @@ int process_start(struct spawner *spawner, size_t kind, struct process *ret_proc
 {
     const char *name = kind < spawner->count ? spawner->kinds[kind].name : "?";
     int sockets[2];
+    if (await_ready(spawner, e) != 0) {
+        return err_wrap(e, "start a %s process", name);
+    }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
         return err_errno(e, errno, "start a %s process: socket", name);
     }

@@ -40,7 +40,8 @@ struct spawner; /* Opaque; the caller's side. */
 
 /*
  * Forks the spawner. KINDS (COUNT) must stay valid (static table); a child is asked for by index.
- * Call it before opening stores and reading secrets.
+ * Call it early, before opening stores and reading secrets: it sets itself up meanwhile, and the
+ * first process_start() says when it could not.
  */
 int spawner_start(struct spawner **ret_spawner, const struct process_kind *kinds, size_t count,
                   struct err *e);

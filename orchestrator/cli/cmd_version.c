@@ -1,5 +1,9 @@
 /* lamplighter version: what a bug report needs first. */
+#include "base/err.h"
+#include "base/str.h"
 #include "cli/cli.h"
+#include "net/curl_library.h"
+#include "provider/libvirt_library.h"
 
 #include <curl/curl.h>
 #include <jansson.h>
@@ -12,9 +16,13 @@
 
 int cmd_version(const struct cli *cli)
 {
-    char libvirt[32] = "unknown";
+    struct err no_libvirt = ERR_NULL;
+    struct err no_curl = ERR_NULL;
+    char libvirt[sizeof(no_libvirt.text)] = "unknown";
     unsigned long number;
-    if (virGetVersion(&number, NULL, NULL) == 0) {
+    if (libvirt_library_load(&no_libvirt) != 0) {
+        text_copy(libvirt, sizeof(libvirt), no_libvirt.text);
+    } else if (virGetVersion(&number, NULL, NULL) == 0) {
         snprintf(libvirt, sizeof(libvirt), "%lu.%lu.%lu", number / 1000000, number / 1000 % 1000,
                  number % 1000);
     }
@@ -24,7 +32,9 @@ int cmd_version(const struct cli *cli)
     char seccomp_text[32];
     snprintf(seccomp_text, sizeof(seccomp_text), "%u.%u.%u", seccomp->major, seccomp->minor,
              seccomp->micro);
-    const char *curl = curl_version_info(CURLVERSION_NOW)->version;
+    const char *curl = curl_library_load(&no_curl) == 0
+                           ? curl_version_info(CURLVERSION_NOW)->version
+                           : no_curl.text;
     const char *rows[][2] = {{"lamplighter", LAMPLIGHTER_VERSION},
                              {"libssh2", libssh2_version(0)},
                              {"libcurl", curl},

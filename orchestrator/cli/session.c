@@ -71,8 +71,8 @@ static int take_lock(struct session *s, struct err *e)
 static int open_all(struct session *s, const struct cli *cli, enum session_mode mode,
                     const struct controller_watch *watch, struct err *e)
 {
-    if (crew_new(&s->crew, e) != 0 || site_unlock(&s->site, mode == SESSION_ACT, e) != 0 ||
-        open_store(s, mode, e) != 0 || (mode == SESSION_ACT && take_lock(s, e) != 0)) {
+    if (site_unlock(&s->site, mode == SESSION_ACT, e) != 0 || open_store(s, mode, e) != 0 ||
+        (mode == SESSION_ACT && take_lock(s, e) != 0)) {
         return -1;
     }
     const struct controller_options options = {
@@ -88,15 +88,20 @@ int session_open(struct session *ret_session, const struct cli *cli, enum sessio
                  const char *command, const struct controller_watch *watch)
 {
     *ret_session = (struct session){.store = STORE_NULL};
+    struct err e = ERR_NULL;
+    if (crew_new(&ret_session->crew, &e) != 0) {
+        log_error("%s", e.text);
+        return CLI_FAILED;
+    }
     int status = session_load_site(&ret_session->site, cli);
     if (status != CLI_DONE) {
+        session_close(ret_session);
         return status;
     }
     char host[80] = "?";
     gethostname(host, sizeof(host) - 1);
     snprintf(ret_session->owner, sizeof(ret_session->owner), "%s on %s, pid %ld", command, host,
              (long)getpid());
-    struct err e = ERR_NULL;
     if (open_all(ret_session, cli, mode, watch, &e) != 0) {
         log_error("%s", e.text);
         session_close(ret_session);

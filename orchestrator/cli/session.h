@@ -1,5 +1,5 @@
 /*
- * What most commands need, opened in the one right order: files, worker processes, secrets, store,
+ * What most commands need, opened in the one right order: worker processes, files, secrets, store,
  * lock, controller; and closed in the reverse of it.
  */
 #ifndef CLI_SESSION_H

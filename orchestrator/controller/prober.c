@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,7 +29,8 @@
 
 struct child {
     int socket;
-    struct checker *checker;
+    struct checker *checker; /* NULL: there is none, because of... */
+    struct err fault;
     struct message *queue; /* Owned; not yet taken by the parent, oldest first. */
     size_t queue_count;
     size_t queue_capacity;
@@ -104,8 +106,8 @@ static void set_target(struct child *c, const struct message *m)
         .rise = small(m, PROBER_RISE),
         .fall = small(m, PROBER_FALL),
     };
-    struct err e = ERR_NULL;
-    if (checker_set(c->checker, &target, &e) != 0) {
+    struct err e = c->fault;
+    if (c->checker == NULL || checker_set(c->checker, &target, &e) != 0) {
         struct message *refused = enqueue(c, PROBER_REFUSED);
         message_put_text(refused, PROBER_ID, target.id);
         message_put_int(refused, PROBER_ROLE, target.role);
@@ -124,7 +126,7 @@ static void receive(struct child *c)
         if (io == MESSAGE_IO_OK) {
             if (message_kind(&m) == PROBER_SET) {
                 set_target(c, &m);
-            } else if (message_kind(&m) == PROBER_REMOVE) {
+            } else if (message_kind(&m) == PROBER_REMOVE && c->checker != NULL) {
                 checker_remove(c->checker, message_text(&m, PROBER_ID, ""), role_of(&m));
             }
         }
@@ -136,21 +138,35 @@ static void receive(struct child *c)
     }
 }
 
+/* Checks until DEADLINE_MS or until the parent has said something. */
+static int run(struct child *c, int64_t deadline_ms)
+{
+    struct err e;
+    if (c->checker != NULL) {
+        return checker_run(c->checker, c->socket, deadline_ms, &e);
+    }
+    struct pollfd fd = {.fd = c->socket, .events = POLLIN};
+    poll(&fd, 1, (int)(deadline_ms - clock_now_ms()));
+    return 0;
+}
+
 int prober_main(int socket)
 {
-    struct child c = {.socket = socket};
-    struct err e = ERR_NULL;
+    struct child c = {.socket = socket, .fault = ERR_NULL};
     signal(SIGPIPE, SIG_IGN);
-    if (fcntl(socket, F_SETFL, O_NONBLOCK) != 0 ||
-        checker_new(&c.checker, on_transition, &c, &e) != 0) {
+    if (fcntl(socket, F_SETFL, O_NONBLOCK) != 0) {
         return 1;
+    }
+    /* Without libcurl it refuses every target: ending would only have another one started. */
+    if (checker_new(&c.checker, on_transition, &c, &c.fault) != 0) {
+        dprintf(STDERR_FILENO, "lamplighter prober: %s\n", c.fault.text);
     }
     int result = 0;
     while (!c.closed && result == 0) {
         receive(&c);
         flush(&c);
         int64_t deadline_ms = clock_now_ms() + (c.queue_count > 0 ? RETRY_MS : RUN_MS);
-        if (!c.closed && checker_run(c.checker, socket, deadline_ms, &e) != 0) {
+        if (!c.closed && run(&c, deadline_ms) != 0) {
             result = 1;
         }
     }

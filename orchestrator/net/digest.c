@@ -53,10 +53,25 @@ struct digest *digest_new(void)
     return digest;
 }
 
+struct digest *digest_copy(const struct digest *digest)
+{
+    struct digest *copy = digest_new();
+    must(mbedtls_md_clone(&copy->context, &digest->context));
+    return copy;
+}
+
 void digest_add(struct digest *digest, const void *bytes, size_t length)
 {
     if (length > 0) {
         must(mbedtls_md_update(&digest->context, bytes, length));
+    }
+}
+
+void digest_free(struct digest *digest)
+{
+    if (digest != NULL) {
+        mbedtls_md_free(&digest->context);
+        free(digest);
     }
 }
 
@@ -65,8 +80,7 @@ void digest_finish(struct digest *digest, char ret_text[DIGEST_TEXT_SIZE])
     unsigned char bytes[DIGEST_SIZE];
     must(mbedtls_md_finish(&digest->context, bytes));
     to_hex(bytes, ret_text);
-    mbedtls_md_free(&digest->context);
-    free(digest);
+    digest_free(digest);
 }
 
 char *digest_base64(const void *bytes, size_t length)

@@ -14,6 +14,9 @@ void digest_text(const void *bytes, size_t length, char ret_text[DIGEST_TEXT_SIZ
 struct digest; /* Opaque. */
 struct digest *digest_new(void);
 void digest_add(struct digest *digest, const void *bytes, size_t length);
+/* One that has been given the same bytes. */
+struct digest *digest_copy(const struct digest *digest);
+void digest_free(struct digest *digest); /* NULL is fine. */
 /* Finishes and frees. */
 void digest_finish(struct digest *digest, char ret_text[DIGEST_TEXT_SIZE]);
 

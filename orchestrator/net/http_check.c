@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "net/curl_library.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -727,6 +728,9 @@ int checker_new(struct checker **ret_checker,
                 void (*on_transition)(void *context, const struct check_transition *transition),
                 void *context, struct err *e)
 {
+    if (curl_library_load(e) != 0) {
+        return err_wrap(e, "health checks");
+    }
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         return err_set(e, "health checks: libcurl does not start");
     }

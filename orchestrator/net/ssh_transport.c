@@ -33,7 +33,7 @@ static bool agent_ready(const struct ssh_link *link, int fd, short events)
 static ssize_t socket_receive(struct ssh_link *link, void *bytes, size_t length)
 {
     ssize_t got = recv(link->socket, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (got > 0) {
+    if (got > 1) { /* A host's first line is read byte by byte, out of one packet. */
         /* The kernel goes back to delayed acknowledgements by itself; a handshake of many small
            packets each way takes twice as long with them. */
         const int on = 1;

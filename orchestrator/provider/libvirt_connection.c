@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "provider/libvirt_library.h"
 
 #include <errno.h>
 #include <libvirt/virterror.h>
@@ -69,6 +70,9 @@ static int start_events(struct err *e)
     static bool started = false;
     if (started) {
         return 0;
+    }
+    if (libvirt_library_load(e) != 0) {
+        return -1;
     }
     virSetErrorFunc(NULL, ignore_error);
     if (virInitialize() < 0 || virEventRegisterDefaultImpl() < 0) {

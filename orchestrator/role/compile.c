@@ -244,11 +244,15 @@ static void add_gather(struct compiler *c, struct str *text)
     str_add(text, "\n}\n");
 }
 
-/* The digest of all that decides the result; secrets only through it. */
-static void add_digest(struct role_script *script)
+/*
+ * The digest of all that decides the result; secrets only through it. The first HEAD_LENGTH bytes
+ * of the script are the same for every host of these roles, and most of it.
+ */
+static void add_digest(struct role_library *library, struct role_script *script, size_t head_length)
 {
-    struct digest *digest = digest_new();
-    digest_add(digest, str_text(&script->text), script->text.length);
+    const char *text = str_text(&script->text);
+    struct digest *digest = role_library_digest(library, text, head_length);
+    digest_add(digest, text + head_length, script->text.length - head_length);
     for (size_t i = 0; i < script->secret_count; i++) {
         digest_add(digest, "\n", 1);
         digest_add(digest, script->secrets[i].bytes, script->secrets[i].length);
@@ -265,6 +269,7 @@ static void assemble(struct compiler *c)
     }
     str_add(text, ".\n");
     prelude_add(text, str_text(&c->sections));
+    size_t head_length = text->length;
     str_add(text, "\n# --- this host\n");
     add_gather(c, text);
     str_addf(text, "ll_begin %zu\n", c->script->secret_count);
@@ -272,7 +277,7 @@ static void assemble(struct compiler *c)
     str_add(text, "\n# --- handlers\n");
     str_add_bytes(text, str_text(&c->handlers), c->handlers.length);
     str_add(text, "ll_end\n");
-    add_digest(c->script);
+    add_digest(c->library, c->script, head_length);
 }
 
 static void compiler_deinit(struct compiler *c)

@@ -124,34 +124,57 @@ static void check_settings(struct compiler *c, const struct role_setting *settin
     }
 }
 
-/* A copy without control bytes: what a host or a file said cannot pass for a marker. */
-static json_t *clean_copy(const json_t *value)
+/* Whether clean() would leave it as it is; only what is plain ASCII is known to be. */
+static bool is_clean(const json_t *value)
 {
+    const char *key;
+    json_t *member;
+    bool clean = true;
+    json_object_foreach((json_t *)value, key, member)
+    {
+        clean = clean && is_clean(member);
+    }
+    for (size_t i = 0; clean && i < json_array_size(value); i++) {
+        clean = is_clean(json_array_get(value, i));
+    }
+    const char *text = json_string_value(value);
+    for (size_t i = 0; clean && i < json_string_length(value); i++) {
+        clean = text[i] >= ' ' && text[i] <= '~';
+    }
+    return clean;
+}
+
+/*
+ * VALUE without control bytes: what a host or a file said cannot pass for a marker. Shared, not
+ * copied, when it has none: every host's context has all members of all groups.
+ */
+static json_t *clean(const json_t *value)
+{
+    if (is_clean(value)) {
+        return json_incref((json_t *)value);
+    }
     if (json_is_object(value)) {
         json_t *copy = json_object();
         const char *key;
         json_t *member;
         json_object_foreach((json_t *)value, key, member)
         {
-            json_object_set_new(copy, key, clean_copy(member));
+            json_object_set_new(copy, key, clean(member));
         }
         return copy;
     }
     if (json_is_array(value)) {
         json_t *copy = json_array();
         for (size_t i = 0; i < json_array_size(value); i++) {
-            json_array_append_new(copy, clean_copy(json_array_get(value, i)));
+            json_array_append_new(copy, clean(json_array_get(value, i)));
         }
         return copy;
     }
-    if (json_is_string(value)) {
-        struct str text = STR_NULL;
-        str_add_printable(&text, json_string_value(value), json_string_length(value), true);
-        json_t *copy = json_stringn(str_text(&text), text.length);
-        str_deinit(&text);
-        return copy;
-    }
-    return json_deep_copy(value);
+    struct str text = STR_NULL;
+    str_add_printable(&text, json_string_value(value), json_string_length(value), true);
+    json_t *copy = json_stringn(str_text(&text), text.length);
+    str_deinit(&text);
+    return copy;
 }
 
 static void assume(struct compiler *c, json_t *facts, const char *name, json_t *value)
@@ -166,11 +189,9 @@ static void assume(struct compiler *c, json_t *facts, const char *name, json_t *
 
 static void add_facts(struct compiler *c)
 {
-    json_t *facts = json_object_get(c->root, "facts");
-    if (!json_is_object(facts)) {
-        facts = json_object();
-        json_object_set_new(c->root, "facts", facts);
-    }
+    const json_t *said = json_object_get(c->root, "facts");
+    json_t *facts = json_is_object(said) ? json_copy((json_t *)said) : json_object();
+    json_object_set_new(c->root, "facts", facts);
     assume(c, facts, "os", json_string("debian"));
     assume(c, facts, "release", json_string("12"));
     assume(c, facts, "codename", json_string("bookworm"));
@@ -192,7 +213,13 @@ static void add_facts(struct compiler *c)
 
 void compile_context(struct compiler *c, const json_t *context)
 {
-    c->root = json_is_object(context) ? clean_copy(context) : json_object();
+    c->root = json_object();
+    const char *key;
+    json_t *member;
+    json_object_foreach((json_t *)context, key, member)
+    {
+        json_object_set_new(c->root, key, clean(member));
+    }
     add_facts(c);
 }
 

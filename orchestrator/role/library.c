@@ -43,6 +43,8 @@ struct role_library {
     struct cached_source **sources; /* Replaced ones stay: scripts may still refer to them. */
     size_t source_count;
     size_t source_capacity;
+    struct str head; /* What was digested last, and its digest so far; NULL: nothing yet. */
+    struct digest *head_digest;
 };
 
 struct role_library *role_library_new(const char *const *paths, size_t count)
@@ -83,6 +85,8 @@ void role_library_free(struct role_library *library)
         source_free(library->sources[i]);
     }
     role_words_free(library->paths, library->path_count);
+    str_deinit(&library->head);
+    digest_free(library->head_digest);
     free(library->roles);
     free(library->texts);
     free(library->sources);
@@ -339,4 +343,18 @@ const struct role_source *role_library_source(struct role_library *library, cons
                      sizeof(struct cached_source *));
     library->sources[i] = cached;
     return &cached->source;
+}
+
+struct digest *role_library_digest(struct role_library *library, const char *text, size_t length)
+{
+    bool known = library->head_digest != NULL && library->head.length == length &&
+                 memcmp(str_text(&library->head), text, length) == 0;
+    if (!known) {
+        str_clear(&library->head);
+        str_add_bytes(&library->head, text, length);
+        digest_free(library->head_digest);
+        library->head_digest = digest_new();
+        digest_add(library->head_digest, text, length);
+    }
+    return digest_copy(library->head_digest);
 }

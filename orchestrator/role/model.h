@@ -114,6 +114,8 @@ struct role_source {
     char *path;
     int64_t size_bytes;
 };
+/* A digest of TEXT, the caller's to go on with; the last one asked for is kept. */
+struct digest *role_library_digest(struct role_library *library, const char *text, size_t length);
 /* A file as it is, or a directory as a tar archive (ARCHIVE). Borrowed; NULL after a problem. */
 const struct role_source *role_library_source(struct role_library *library, const char *path,
                                               bool archive, const char *file, unsigned line,

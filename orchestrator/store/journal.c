@@ -29,6 +29,7 @@ struct queued {
     char *key;            /* Owned. */
     struct message value; /* Owned; unused when REMOVES. */
     bool removes;
+    bool repeats; /* Often what the store has already: looked up before it is written. */
 };
 
 struct journal {
@@ -53,6 +54,7 @@ static struct queued *queue(struct journal *journal, char *key)
             free(key);
             message_deinit(&write->value);
             write->removes = false;
+            write->repeats = false;
             return write;
         }
     }
@@ -192,9 +194,42 @@ static int write_queue(struct journal *journal, const struct chained *chained,
     return result;
 }
 
+/* A store that cannot say is asked to write: that says why. */
+static bool is_stored(const struct journal *journal, const struct queued *write)
+{
+    bool found = false;
+    struct store_entry entry = {.key = NULL};
+    if (store_get(journal->store, write->key, &found, &entry, NULL) != 0 || !found) {
+        return false;
+    }
+    bool same = entry.length == write->value.bytes.length &&
+                memcmp(entry.value, write->value.bytes.text, entry.length) == 0;
+    store_entry_deinit(&entry);
+    return same;
+}
+
+/* A look that found a host as it was changes nothing, and a transaction costs a sync of the disk.
+ */
+static void drop_repeats(struct journal *journal)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < journal->write_count; i++) {
+        struct queued *write = &journal->writes[i];
+        if (write->repeats && is_stored(journal, write)) {
+            free(write->key);
+            message_deinit(&write->value);
+        } else {
+            write->repeats = false;
+            journal->writes[kept++] = *write;
+        }
+    }
+    journal->write_count = kept;
+}
+
 int journal_commit(struct journal *journal, struct err *e)
 {
     assert(journal->lock.pid == getpid());
+    drop_repeats(journal);
     if (journal->write_count == 0 && journal->event_count == 0) {
         return 0;
     }
@@ -363,6 +398,7 @@ void journal_put_instance(struct journal *journal, const struct record_instance 
 {
     struct queued *write = queue(journal, xasprintf("instance/%s", record->id));
     record_instance_encode(record, &write->value);
+    write->repeats = true;
 }
 
 void journal_delete_instance(struct journal *journal, const char *id)

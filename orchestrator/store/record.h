@@ -282,8 +282,8 @@ void journal_delete_request(struct journal *journal, uint64_t number);
 void journal_add_event(struct journal *journal, const char *subject, const char *what,
                        const char *why, const char *outcome);
 /*
- * Makes all that is queued durable; nothing queued is a no-op. Faults when the lock was lost. After
- * a fault all is still queued, for another try.
+ * Makes all that is queued durable; nothing queued, or only instances as the store has them already,
+ * is a no-op. Faults when the lock was lost. After a fault all is still queued, for another try.
  */
 int journal_commit(struct journal *journal, struct err *e);
 

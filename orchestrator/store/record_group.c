@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "store/record_value.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,8 @@ void record_group_deinit(struct record_group *record)
 
 void record_group_encode(const struct record_group *record, struct message *ret_value)
 {
+    /* What could not be read again must not be written. */
+    assert(record->desired >= -1 && record->next_number >= 1 && record->failed_launches >= 0);
     message_init(ret_value, RECORD_GROUP);
     record_texts_encode(record, texts, TEXT_COUNT, ret_value);
     message_put_int(ret_value, GROUP_DESIRED, record->desired);

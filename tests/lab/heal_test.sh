@@ -178,7 +178,6 @@ ends_in_order() {
 
 make_lab
 set_key 'group web' healthy-min 60%
-sed -i '/^\[group web\]/,/^\[/ s|^healthy-min.*|&\nbake = 2s|' "$file"
 check 'run: from nothing to three serving' from_nothing
 check "killed hard, $kills times: out in 3 s, replaced, nothing left, no request lost" killed_and_replaced
 check 'half of them off at once: started again, none destroyed' many_at_once

@@ -22,7 +22,9 @@
 #include <unistd.h>
 
 static const struct process_kind kinds[] = {
-    {.name = "prober", .main = prober_main, .sandbox = SANDBOX_NETWORK}};
+    {.name = "prober", .main = prober_main, .sandbox = SANDBOX_NETWORK},
+    /* No descriptor is left to open a file with, so libcurl cannot be loaded. */
+    {.name = "prober", .main = prober_main, .sandbox = SANDBOX_NETWORK, .files_max = 4}};
 
 static struct spawner *spawner;
 static pid_t server_pid;
@@ -60,7 +62,7 @@ static int start(void **state)
 {
     (void)state;
     struct err e = ERR_NULL;
-    assert_int_equal(spawner_start(&spawner, kinds, 1, &e), 0);
+    assert_int_equal(spawner_start(&spawner, kinds, 2, &e), 0);
     int listener = bind_loopback(&server_port);
     assert_int_equal(listen(listener, 64), 0);
     bind_loopback(&closed_port); /* Kept bound, so that nobody else listens there. */
@@ -232,6 +234,25 @@ static void a_target_that_cannot_be_checked_is_told(void **state)
     prober_free(prober);
 }
 
+static void without_libcurl_every_target_is_refused(void **state)
+{
+    (void)state;
+    struct prober *prober = NULL;
+    struct err e = ERR_NULL;
+    assert_int_equal(prober_start(&prober, spawner, 1, &e), 0);
+    for (int i = 0; i < 2; i++) {
+        struct check_target target = target_of(i == 0 ? "web-1" : "web-2", server_port);
+        set(prober, &target);
+        struct check_transition t = hear(prober);
+        assert_string_equal(t.id, target.id);
+        assert_int_equal(t.health, CHECK_HEALTH_UNKNOWN);
+        assert_non_null(strstr(t.text, "health checks: is package libcurl4 installed? libcurl.so"));
+        assert_int_equal(prober_remove(prober, target.id, &e), 0);
+    }
+    assert_silent(prober, 100);
+    prober_free(prober);
+}
+
 /* Neither waits for the other when there is more to say than a socket holds. */
 static void many_targets_do_not_lock_up(void **state)
 {
@@ -362,6 +383,7 @@ int main(void)
         cmocka_unit_test(changes_come_from_the_sandbox),
         cmocka_unit_test(both_roles_of_an_instance_are_told),
         cmocka_unit_test(a_target_that_cannot_be_checked_is_told),
+        cmocka_unit_test(without_libcurl_every_target_is_refused),
         cmocka_unit_test(many_targets_do_not_lock_up),
         cmocka_unit_test(a_dead_prober_is_told_and_replaced),
         cmocka_unit_test(nonsense_is_a_fault),

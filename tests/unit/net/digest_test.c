@@ -46,6 +46,27 @@ static void test_in_pieces(void **state)
     }
 }
 
+/* Both go on by themselves from what they had in common. */
+static void test_copy(void **state)
+{
+    (void)state;
+    char text[DIGEST_TEXT_SIZE];
+    char expected[DIGEST_TEXT_SIZE];
+    struct digest *first = digest_new();
+    digest_add(first, "abc", 3);
+    struct digest *second = digest_copy(first);
+    digest_add(first, "def", 3);
+    digest_add(second, "xyz", 3);
+    digest_finish(first, text);
+    digest_text("abcdef", 6, expected);
+    assert_string_equal(text, expected);
+    digest_finish(second, text);
+    digest_text("abcxyz", 6, expected);
+    assert_string_equal(text, expected);
+    digest_free(digest_new());
+    digest_free(NULL);
+}
+
 static void test_base64(void **state)
 {
     (void)state;
@@ -69,6 +90,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_digest),
         cmocka_unit_test(test_in_pieces),
+        cmocka_unit_test(test_copy),
         cmocka_unit_test(test_base64),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* Role folders to scripts: what is refused and where, what goes in, what never does. */
 #include "base/message.h"
 #include "fake_host.h"
+#include "net/digest.h"
 
 static void assert_problem(const struct host *host, unsigned line, const char *part)
 {
@@ -254,6 +255,30 @@ static void test_facts(void **state)
     role_script_deinit(&script);
 }
 
+/* It is shared by all hosts' compilations: none writes to it, with clean values and others. */
+static void test_context_stays_as_it_is(void **state)
+{
+    struct host *host = *state;
+    static const char *const groups[] = {"web", "w\x01"
+                                                "b"};
+    for (size_t i = 0; i < 2; i++) {
+        struct role_script script;
+        json_object_set_new(host->context, "facts", json_pack("{s:i}", "memory_mb", 2048));
+        json_object_set_new(host->context, "groups",
+                            json_pack("{s:{s:[{s:s}]}}", "web", "members", "id", groups[i]));
+        json_t *before = json_deep_copy(host->context);
+        assert_int_equal(host_compile(host,
+                                      "[var port]\ndefault = 80\n[file /a]\ncontent = "
+                                      "{{#groups.web.members}}<{{id}}>{{/groups.web.members}}\n",
+                                      &script),
+                         0);
+        assert_contains(str_text(&script.text), i == 0 ? "<web>" : "<wb>");
+        assert_true(json_equal(host->context, before));
+        json_decref(before);
+        role_script_deinit(&script);
+    }
+}
+
 static void test_facts_of_this_machine(void **state)
 {
     (void)state;
@@ -329,6 +354,16 @@ static void test_roles_in_order(void **state)
     assert_contains(str_text(&script.text), "b '\\''80'\\''");
     assert_int_equal(script.resource_count, 4);
     role_script_deinit(&script);
+    /* Their scripts begin differently; what is kept of one does no harm to the other. */
+    for (size_t i = 0; i < 4; i++) {
+        char digest[DIGEST_TEXT_SIZE];
+        assert_int_equal(role_compile(host->library, names + i % 2, 2 - i % 2, NULL, 0,
+                                      host->context, &script, &host->problems),
+                         0);
+        digest_text(str_text(&script.text), script.text.length, digest);
+        assert_string_equal(script.digest, digest);
+        role_script_deinit(&script);
+    }
     const char *nearest = NULL;
     assert_non_null(role_library_variable(host->library, "a", "port", &nearest));
     assert_null(role_library_variable(host->library, "a", "prt", &nearest));
@@ -392,6 +427,7 @@ int main(void)
                                         host_teardown),
         cmocka_unit_test_setup_teardown(test_settings, host_setup, host_teardown),
         cmocka_unit_test_setup_teardown(test_facts, host_setup, host_teardown),
+        cmocka_unit_test_setup_teardown(test_context_stays_as_it_is, host_setup, host_teardown),
         cmocka_unit_test(test_facts_of_this_machine),
         cmocka_unit_test_setup_teardown(test_roles_in_order, host_setup, host_teardown),
         cmocka_unit_test_setup_teardown(test_roles_in_a_circle, host_setup, host_teardown),

@@ -153,6 +153,36 @@ static void all_of_a_step_is_one_transaction(void **state)
     journal_close(journal);
 }
 
+static void what_the_store_has_is_not_written_again(void **state)
+{
+    struct store *store = &((struct fixture *)*state)->store;
+    struct journal *journal = open_journal(store, "apply");
+    struct record_instance same = instance("web-1", "as it was");
+    struct record_instance other = instance("web-1", "changed");
+    journal_put_instance(journal, &same);
+    must_commit(journal);
+    int64_t before = revision_of(store);
+    journal_put_instance(journal, &same);
+    must_commit(journal);
+    assert_int_equal(revision_of(store), before);
+    journal_delete_instance(journal, "web-1");
+    journal_put_instance(journal, &same);
+    must_commit(journal);
+    assert_int_equal(revision_of(store), before);
+    journal_put_instance(journal, &same);
+    journal_put_instance(journal, &other);
+    must_commit(journal);
+    assert_int_equal(revision_of(store), before + 1);
+    journal_put_instance(journal, &same);
+    journal_delete_instance(journal, "web-1");
+    must_commit(journal);
+    assert_int_equal(revision_of(store), before + 2);
+    journal_put_instance(journal, &other);
+    must_commit(journal);
+    assert_int_equal(revision_of(store), before + 3);
+    journal_close(journal);
+}
+
 static void the_last_write_to_a_key_counts(void **state)
 {
     struct store *store = &((struct fixture *)*state)->store;
@@ -291,6 +321,19 @@ static void move_event(struct store *store, uint64_t number)
     store_entry_deinit(&entry);
 }
 
+/* All events from NUMBER on. */
+static void cut_off(struct store *store, uint64_t number)
+{
+    struct err e = ERR_NULL;
+    struct record_event *events;
+    size_t count;
+    assert_int_equal(record_event_list(store, 0, &events, &count, &e), 0);
+    record_event_list_free(events, count);
+    for (uint64_t i = number; i <= count; i++) {
+        remove_event(store, i);
+    }
+}
+
 static void insert_rubbish(struct store *store, uint64_t number)
 {
     (void)number;
@@ -311,6 +354,11 @@ static void a_changed_log_does_not_verify(void **state)
         {remove_event, 1, "event 1 is missing"},
         {remove_event, 256, "event 256 is missing"},
         {remove_event, 299, "event 299 is missing"},
+        {remove_event, 300, "event 300 is missing (300 was the newest)"},
+        {cut_off, 257, "event 257 is missing (300 was the newest)"},
+        {cut_off, 100, "event 100 is missing (300 was the newest)"},
+        {cut_off, 1, "event 1 is missing (300 was the newest)"},
+        {forge_event, 300, "event 300 is not the one"},
         {move_event, 7, "event/0000000000000008"},
         {insert_rubbish, 0, "event/0"},
     };
@@ -333,6 +381,164 @@ static void a_changed_log_does_not_verify(void **state)
         }
         teardown((void **)&fixture);
     }
+}
+
+static void add_events(struct store *store, int number)
+{
+    struct journal *journal = open_journal(store, "apply");
+    for (int i = 0; i < number; i++) {
+        journal_add_event(journal, "web-1", "configure", NULL, "done");
+        must_commit(journal);
+    }
+    journal_close(journal);
+}
+
+static void the_head_is_the_newest_event(void **state)
+{
+    struct store *store = &((struct fixture *)*state)->store;
+    struct err e = ERR_NULL;
+    bool found = true;
+    struct record_event_head head;
+    assert_int_equal(record_event_head_read(store, &found, &head, &e), 0);
+    assert_false(found);
+    struct journal *journal = open_journal(store, "apply");
+    struct record_instance record = instance("web-1", NULL);
+    journal_put_instance(journal, &record);
+    must_commit(journal); /* Without an event. */
+    assert_int_equal(record_event_head_read(store, &found, &head, &e), 0);
+    assert_false(found);
+    for (uint64_t number = 2; number <= 6; number += 2) {
+        journal_add_event(journal, "web-1", "launch", NULL, "begun");
+        journal_add_event(journal, "web-1", "launch", NULL, "done");
+        int64_t before = revision_of(store);
+        must_commit(journal);
+        assert_int_equal(revision_of(store), before + 1); /* In the one transaction. */
+        assert_int_equal(record_event_head_read(store, &found, &head, &e), 0);
+        assert_true(found);
+        assert_int_equal(head.number, number);
+    }
+    journal_close(journal);
+    struct record_event_head last;
+    assert_int_equal(record_event_last(store, &last, &e), 0);
+    assert_int_equal(last.number, 6);
+    assert_memory_equal(last.digest, head.digest, sizeof(head.digest));
+}
+
+/* Nothing that is done afterwards makes the log whole again. */
+static void a_log_that_was_cut_off_stays_so(void **state)
+{
+    struct store *store = &((struct fixture *)*state)->store;
+    add_events(store, 10);
+    cut_off(store, 8);
+    add_events(store, 2);
+    struct err e = ERR_NULL;
+    size_t count;
+    struct record_event *events;
+    assert_int_equal(record_event_list(store, 2, &events, &count, &e), 0);
+    assert_int_equal(events[0].number, 11);
+    assert_int_equal(events[1].number, 12);
+    record_event_list_free(events, count);
+    assert_int_equal(record_event_verify(store, &count, &e), -1);
+    assert_non_null(strstr(e.text, "event 8 is missing (11 comes next)"));
+}
+
+static void a_newest_event_that_was_changed_stays_so(void **state)
+{
+    struct store *store = &((struct fixture *)*state)->store;
+    add_events(store, 10);
+    forge_event(store, 10);
+    add_events(store, 1);
+    struct err e = ERR_NULL;
+    size_t count;
+    assert_int_equal(record_event_verify(store, &count, &e), -1);
+    assert_non_null(strstr(e.text, "event 11 does not link"));
+}
+
+/* Stores of versions that knew no head: as good as they were, and better from the next event on. */
+static void a_log_without_a_head_is_taken(void **state)
+{
+    struct store *store = &((struct fixture *)*state)->store;
+    add_events(store, 10);
+    write_raw(store, RECORD_EVENT_HEAD_KEY, NULL, 0);
+    assert_int_equal(verified(store), 10);
+    cut_off(store, 10);
+    assert_int_equal(verified(store), 9);
+    add_events(store, 1);
+    assert_int_equal(verified(store), 10);
+    cut_off(store, 10);
+    struct err e = ERR_NULL;
+    size_t count;
+    assert_int_equal(record_event_verify(store, &count, &e), -1);
+    assert_non_null(strstr(e.text, "event 10 is missing"));
+}
+
+/* An older version wrote more, and left the head where it was. */
+static void events_behind_the_head_are_fine(void **state)
+{
+    struct store *store = &((struct fixture *)*state)->store;
+    struct err e = ERR_NULL;
+    bool found;
+    struct store_entry old;
+    add_events(store, 5);
+    assert_int_equal(store_get(store, RECORD_EVENT_HEAD_KEY, &found, &old, &e), 0);
+    add_events(store, 3);
+    write_raw(store, RECORD_EVENT_HEAD_KEY, old.value, old.length);
+    store_entry_deinit(&old);
+    assert_int_equal(verified(store), 8);
+    add_events(store, 1);
+    assert_int_equal(verified(store), 9);
+}
+
+static void a_head_that_cannot_be_read_is_told(void **state)
+{
+    (void)state;
+    struct message values[4] = {MESSAGE_NULL, MESSAGE_NULL, MESSAGE_NULL, MESSAGE_NULL};
+    message_init(&values[0], 4); /* An event. */
+    message_init(&values[1], 9); /* A head, without anything. */
+    message_init(&values[2], 9);
+    message_put_int(&values[2], 1, 10);
+    message_put_bytes(&values[2], 2, "short", 5);
+    message_init(&values[3], 9);
+    message_put_int(&values[3], 1, 0);
+    message_put_bytes(&values[3], 2, "01234567890123456789012345678901", 32);
+    for (size_t i = 0; i < COUNT(values); i++) {
+        struct fixture *fixture;
+        setup((void **)&fixture);
+        add_events(&fixture->store, 10);
+        write_raw(&fixture->store, RECORD_EVENT_HEAD_KEY, values[i].bytes.text,
+                  values[i].bytes.length);
+        struct err e = ERR_NULL;
+        size_t count;
+        assert_int_equal(record_event_verify(&fixture->store, &count, &e), -1);
+        assert_non_null(strstr(e.text, "'event-head'"));
+        struct journal *journal = NULL;
+        enum journal_outcome outcome;
+        struct record_lock holder;
+        e = ERR_NULL;
+        assert_int_equal(journal_open(&journal, &fixture->store, "apply", &outcome, &holder, &e),
+                         -1);
+        assert_non_null(strstr(e.text, "'event-head'"));
+        assert_null(journal);
+        teardown((void **)&fixture);
+        message_deinit(&values[i]);
+    }
+}
+
+/* The kind and tags as they are in the stores of users. */
+static void the_stored_head_does_not_change(void **state)
+{
+    (void)state;
+    const struct record_event_head head = {.number = 7, .digest = {1, 2, 3}};
+    struct message value = MESSAGE_NULL;
+    record_event_head_encode(&head, &value);
+    assert_int_equal(message_kind(&value), 9);
+    assert_int_equal(message_int(&value, 1, 0), 7);
+    size_t length;
+    const void *digest = message_bytes(&value, 2, &length);
+    assert_int_equal(length, sizeof(head.digest));
+    assert_memory_equal(digest, head.digest, length);
+    assert_string_equal(RECORD_EVENT_HEAD_KEY, "event-head");
+    message_deinit(&value);
 }
 
 static void a_living_owner_keeps_the_lock(void **state)
@@ -644,10 +850,18 @@ int main(void)
 #define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(all_of_a_step_is_one_transaction),
+        CASE(what_the_store_has_is_not_written_again),
         CASE(the_last_write_to_a_key_counts),
         CASE(events_are_listed_oldest_first),
         CASE(the_chain_goes_on_over_journals),
         cmocka_unit_test(a_changed_log_does_not_verify),
+        CASE(the_head_is_the_newest_event),
+        CASE(a_log_that_was_cut_off_stays_so),
+        CASE(a_newest_event_that_was_changed_stays_so),
+        CASE(a_log_without_a_head_is_taken),
+        CASE(events_behind_the_head_are_fine),
+        cmocka_unit_test(a_head_that_cannot_be_read_is_told),
+        cmocka_unit_test(the_stored_head_does_not_change),
         CASE(a_living_owner_keeps_the_lock),
         CASE(the_epoch_only_rises),
         CASE(a_lock_without_an_epoch_is_not_taken),

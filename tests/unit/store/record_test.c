@@ -6,6 +6,7 @@
 #include "base/message.h"
 #include "base/str.h"
 #include "conformance/fake_store.h"
+#include "core/world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,6 +28,8 @@ enum {
     TAG_PORT = 7,
     TAG_LIFECYCLE = 11,
     TAG_FAILURES = 19,
+    TAG_WISH = 22,
+    TAG_RUNG = 23,
     TAG_UNKNOWN = 900,
 };
 
@@ -151,6 +154,50 @@ static void an_action_comes_back(void **state)
     message_deinit(&value);
 }
 
+static void every_state_comes_back(void **state)
+{
+    (void)state;
+    for (int i = LIFECYCLE_PENDING; i <= LIFECYCLE_DETACHED; i++) {
+        struct record_instance record = {.id = "web-1",
+                                         .group = "web",
+                                         .lifecycle = (enum lifecycle)i,
+                                         .wish = WORLD_WISH_DETACH,
+                                         .rung = WORLD_RUNG_QUARANTINE,
+                                         .paused = true};
+        struct message value = MESSAGE_NULL;
+        record_instance_encode(&record, &value);
+        struct store_entry entry = entry_of("instance/web-1", &value);
+        struct record_instance back;
+        struct err e = ERR_NULL;
+        assert_int_equal(record_instance_decode(&entry, &back, &e), 0);
+        assert_same_instance(&back, &record);
+        assert_string_not_equal(lifecycle_to_string(back.lifecycle), "unknown");
+        record_instance_deinit(&back);
+        message_deinit(&value);
+    }
+    assert_string_equal(lifecycle_to_string(LIFECYCLE_DETACHED), "detached");
+}
+
+/* What an older version wrote has none of the newer members. */
+static void an_older_instance_comes_back(void **state)
+{
+    (void)state;
+    struct message value = MESSAGE_NULL;
+    message_init(&value, KIND_INSTANCE);
+    message_put_text(&value, TAG_ID, "web-1");
+    message_put_text(&value, TAG_GROUP, "web");
+    message_put_int(&value, TAG_LIFECYCLE, LIFECYCLE_IN_SERVICE);
+    struct store_entry entry = entry_of("instance/web-1", &value);
+    struct record_instance back;
+    struct err e = ERR_NULL;
+    assert_int_equal(record_instance_decode(&entry, &back, &e), 0);
+    struct record_instance wanted = {
+        .id = "web-1", .group = "web", .lifecycle = LIFECYCLE_IN_SERVICE};
+    assert_same_instance(&back, &wanted);
+    record_instance_deinit(&back);
+    message_deinit(&value);
+}
+
 /* "KIND: TAG TYPE VALUE, ..." of every field. */
 static void describe(const struct message *value, struct str *ret_text)
 {
@@ -189,7 +236,8 @@ static void the_stored_form_does_not_change(void **state)
     static const char *const wanted[] = {
         "2: 1='web-1' 2='web' 3='rack-a' 4='kvm-a' 5='r1u07' 6='10.77.1.10' 8='admin' "
         "9='ssh-ed25519 AAAA' 10='web' 15='abc' 16='{\"memory_mb\": 512}' "
-        "18='apt: no space left on device' 27='b' 7=2222 11=4 12=1 13=2 14=9223372036854775807 17=1 "
+        "18='apt: no space left on device' 27='b' 7=2222 11=4 12=1 13=2 14=9223372036854775807 "
+        "17=1 "
         "19=3 20=1 21=0 22=2 23=3 24=4 25=5 26=6 28=7",
         "3: 1='1' 2='launch' 3='web-1' 4='r' 5=2 6=3",
         "4: 1=1 2=2 3='s' 4='w' 5='y' 6='o' 7=[32]",
@@ -259,6 +307,18 @@ static void spoil_failures(struct message *value)
     put_numbers(value, LIFECYCLE_PENDING, 22, -1);
 }
 
+static void spoil_wish(struct message *value)
+{
+    put_numbers(value, LIFECYCLE_PENDING, 22, 0);
+    message_put_int(value, TAG_WISH, WORLD_WISH_DETACH + 1);
+}
+
+static void spoil_rung(struct message *value)
+{
+    put_numbers(value, LIFECYCLE_PENDING, 22, 0);
+    message_put_int(value, TAG_RUNG, WORLD_RUNG_QUARANTINE + 1);
+}
+
 static void spoil_end(struct message *value)
 {
     struct record_instance record = sample();
@@ -295,6 +355,8 @@ static void what_cannot_be_used_is_told(void **state)
         {"instance/web-1", spoil_lifecycle_zero, "lifecycle"},
         {"instance/web-1", spoil_port, "port"},
         {"instance/web-1", spoil_failures, "failures"},
+        {"instance/web-1", spoil_wish, "an unknown wish"},
+        {"instance/web-1", spoil_rung, "an unknown rung"},
         {"instance/web-1", spoil_end, "instance/web-1"},
         {"instance/web-1", spoil_all, "instance/web-1"},
         {"action/web-1", add_unknown, "not under the key"},
@@ -452,6 +514,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_instance_comes_back),
+        cmocka_unit_test(every_state_comes_back),
+        cmocka_unit_test(an_older_instance_comes_back),
         cmocka_unit_test(an_action_comes_back),
         cmocka_unit_test(the_stored_form_does_not_change),
         cmocka_unit_test(what_cannot_be_used_is_told),
