@@ -19,8 +19,9 @@ const struct cli_command cli_commands[] = {
      cmd_check},
     {"plan", "[--diff]", "say what apply would do, and change nothing",
      "Looks at every host (role scripts run in check mode), every balancer and every\n"
-     "provider, then tells each step that apply would take, with its reason. Exit status\n"
-     "3 when a safety rule forbids a step.",
+     "provider, then tells each step that apply would take, with its reason; and for each pool\n"
+     "the proof: how many serve at the worst step, and with one more host lost just then. Exit\n"
+     "status 3 when a safety rule forbids a step.",
      cmd_plan},
     {"apply", "[--check] [--diff]", "make the hosts as the cluster file says",
      "Observes, decides, records, acts, until nothing is left to do. Safe to interrupt and\n"
