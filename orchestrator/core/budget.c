@@ -183,7 +183,7 @@ static bool is_fresh(struct step *s, size_t instance)
                                 .name = step_frontend_name(s, balancer),
                                 .a = b->seen_ms == INT64_MIN ? -1 : s->world->now_ms - b->seen_ms};
         /* One that is bad is mended, not asked again and again: that would keep it from it. */
-        if (step_balancer_free(s, balancer) && step_balancer_usable(s, balancer) &&
+        if (step_balancer_idle(s, balancer) && step_balancer_usable(s, balancer) &&
             !is_bad(s, b->instance) && !mend_held_by_failure(s, b->instance)) {
             step_act_at(s, ACTION_COMPARE, b->instance, balancer, reason);
         }

@@ -134,7 +134,7 @@ static bool is_disruption(const struct world_instance *it, const struct action *
     switch (action->kind) {
     case ACTION_RESTART:
     case ACTION_REBOOT:
-    case ACTION_CYCLE: return true;
+    case ACTION_CYCLE:
     case ACTION_CONFIGURE: return it->lifecycle == LIFECYCLE_IN_SERVICE;
     case ACTION_MARK:
         return it->lifecycle == LIFECYCLE_IN_SERVICE &&
@@ -168,10 +168,15 @@ static bool is_mending(const struct action *action)
                       action->reason.code == REASON_QUARANTINE));
 }
 
-/* It serves, and has for so long that everybody knows. */
+/* It serves, has for so long that everybody knows, and where we are the only witness, we do. */
 static bool gives(const struct engine *e, size_t host)
 {
     const struct truth_host *h = &e->truth.hosts[host];
+    size_t i = engine_find(e, h->id);
+    if (i != WORLD_NONE && e->spec.groups[h->group].pool == SPEC_NONE &&
+        e->controller.world.instances[i].alive.health == WORLD_UNHEALTHY) {
+        return false;
+    }
     return h->serving && e->now_ms - h->serving_since_ms > told_ms(e, h->group);
 }
 
@@ -244,12 +249,16 @@ static size_t minimum_of(const struct engine *e, size_t group)
     return hundredths / 100 + (hundredths % 100 > 0 ? 1 : 0);
 }
 
-static size_t count_open(const struct watch *w, size_t group, const char *but)
+/* Others than BUT that are out of service by order; *ret_one: one of them. */
+static size_t count_open(const struct watch *w, size_t group, const char *but, const char **ret_one)
 {
     size_t count = 0;
     for (size_t i = 0; i < w->id_count; i++) {
-        count += w->ids[i].open && (group == WORLD_NONE || w->ids[i].group == group) &&
-                 !text_equal(w->ids[i].id, but);
+        if (w->ids[i].open && (group == WORLD_NONE || w->ids[i].group == group) &&
+            !text_equal(w->ids[i].id, but)) {
+            count++;
+            *ret_one = w->ids[i].id;
+        }
     }
     return count;
 }
@@ -340,18 +349,20 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
 {
     size_t group = action->group;
     const struct world_instance *it = &e->controller.world.instances[action->instance];
-    if (count_open(w, group, it->id) > 0) {
-        watch_fail(w, e, WATCH_S7_ONE, "%s goes out of service while another of %s is out by order",
-                   it->id, e->spec.groups[group].name);
+    const char *one = "";
+    if (count_open(w, group, it->id, &one) > 0) {
+        watch_fail(w, e, WATCH_S7_ONE, "%s goes out of service while %s is out by order", it->id,
+                   one);
     }
     size_t most = count_in_service(e) * e->spec.max_disruption_percent / 100;
-    size_t open = count_open(w, WORLD_NONE, it->id);
+    size_t open = count_open(w, WORLD_NONE, it->id, &one);
     bool given = host != WORLD_NONE && gives(e, host) &&
                  !(e->spec.groups[group].pool == SPEC_NONE && told_bad(e, action->instance));
     if (given && open >= (most > 1 ? most : 1)) {
         watch_fail(w, e, WATCH_S7_CLUSTER,
-                   "%s goes out of service while %zu of the cluster are out by order, at most %zu",
-                   it->id, open, most > 1 ? most : 1);
+                   "%s goes out of service while %zu of the cluster (%s) are out by order, at most "
+                   "%zu",
+                   it->id, open, one, most > 1 ? most : 1);
     }
     int64_t bake_ms = e->spec.groups[group].bake_ms;
     if (w->closed_ms[group] != INT64_MIN && e->now_ms - w->closed_ms[group] < bake_ms &&
