@@ -116,19 +116,18 @@ bool budget_is_calm(struct step *s, size_t instance)
     return true;
 }
 
-static bool is_changing_itself(const struct world_instance *it)
-{
-    return it->lifecycle == LIFECYCLE_DRAINING || world_leaving(it->lifecycle) ||
-           it->lifecycle == LIFECYCLE_PENDING || it->lifecycle == LIFECYCLE_PENDING_WAIT;
-}
-
 /* S7: no other member is being changed, or is not back yet; and the cluster's share is not used. */
 static bool has_turn(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
     const struct survey_group *g = &s->survey->groups[it->group];
-    size_t self = is_changing_itself(it) && it->in_service_ms != 0 ? 1 : 0;
-    if (g->changing > self && !GUARDED(GUARD_S7_ONE, false)) {
+    /* One that is out already, or never came, takes nothing more: it goes on, or two would wait for
+       each other. */
+    if (survey_is_changing(s->survey, instance) ||
+        (it->in_service_ms == 0 && s->survey->known_out[instance])) {
+        return true;
+    }
+    if (g->changing > 0 && !GUARDED(GUARD_S7_ONE, false)) {
         const char *other = g->change == WORLD_NONE || g->change == instance
                                 ? s->spec->groups[it->group].name
                                 : s->world->instances[g->change].id;
@@ -140,7 +139,7 @@ static bool has_turn(struct step *s, size_t instance)
      * others. */
     size_t most = s->survey->instances * s->spec->max_disruption_percent / 100;
     most = most > 1 ? most : 1;
-    if (!s->survey->known_out[instance] && s->survey->disrupted >= most + self &&
+    if (!s->survey->known_out[instance] && s->survey->disrupted >= most &&
         !GUARDED(GUARD_S7_CLUSTER, false)) {
         step_hold(s, HOLD_WAIT, instance,
                   (struct reason){.code = REASON_WAITS_FOR_CLUSTER,
@@ -233,7 +232,7 @@ bool budget_keeps_minimum(struct step *s, size_t instance)
 static void take(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    if (is_changing_itself(it) && it->in_service_ms != 0) {
+    if (survey_is_changing(s->survey, instance)) {
         return;
     }
     struct survey_group *g = &s->survey->groups[it->group];

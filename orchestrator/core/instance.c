@@ -74,10 +74,13 @@ static void change(struct step *s, size_t instance)
         if (step_suspended(s, group, WORLD_PROCESS_CHANGE)) {
             step_hold(s, HOLD_WAIT, instance,
                       (struct reason){.code = REASON_SUSPENDED, .name = "change"});
+            (void)(in_pool && pool_let_in(s, instance));
             return;
         }
         size_t counted = s->survey->groups[group].counted;
         if (!budget_allows(s, instance)) {
+            /* Until it may be changed it serves, on every balancer: or there are never enough. */
+            (void)(in_pool && pool_let_in(s, instance));
             return;
         }
         if (in_pool) {

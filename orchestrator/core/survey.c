@@ -178,9 +178,10 @@ static bool is_baked(const struct survey *s, const struct world_instance *it)
     return GUARDED(GUARD_S11_COUNT, baked);
 }
 
-/* Being changed, repaired or removed, after it had been in service once. */
-static bool is_changing(const struct spec *spec, const struct world_instance *it)
+bool survey_is_changing(const struct survey *s, size_t instance)
 {
+    const struct spec *spec = s->spec;
+    const struct world_instance *it = &s->world->instances[instance];
     switch (it->lifecycle) {
     case LIFECYCLE_DRAINING:
     case LIFECYCLE_TERMINATING:
@@ -248,7 +249,7 @@ static void count_instance(struct survey *s, size_t i)
     } else {
         count_member(s, i);
     }
-    if (is_changing(s->spec, it)) {
+    if (survey_is_changing(s, i)) {
         g->changing++;
         g->change = g->change == WORLD_NONE ? i : g->change;
         s->disrupted++;
