@@ -19,7 +19,7 @@
 #define FROZEN_PERCENT 55
 /* A zone is judged over several groups, so by one share: a third, as MachineHealthCheck's users
  * set. */
-#define ZONE_BREAKER_PERCENT 33
+#define ZONE_BREAKER_PERCENT 34
 /* The file's explicit word for no breaker. */
 #define BREAKER_OFF_PERCENT 100
 
