@@ -70,7 +70,10 @@ install: build/lamplighter
 	install -D -m 755 build/lamplighter $(DESTDIR)/usr/bin/lamplighter
 	mkdir -p $(DESTDIR)/usr/share/lamplighter
 	cp -r roles $(DESTDIR)/usr/share/lamplighter/
+	install -m 644 orchestrator/lamplighter-static.conf $(DESTDIR)/usr/share/lamplighter/
 	chmod -R u=rwX,go=rX $(DESTDIR)/usr/share/lamplighter
+	install -D -m 644 orchestrator/lamplighter.service \
+		$(DESTDIR)/usr/lib/systemd/system/lamplighter.service
 
 build/lamplighter: build/obj/$(MAIN:%.c=%.o) build/liblamplighter.a
 	$(CC) $(RELEASE_LINK) -o $@ $^ $(LIBRARIES)

@@ -1,6 +1,6 @@
 /*
  * A shared library that most processes have no use for, loaded by those that do: libvirt and
- * libcurl bring fifty others with them, which cost 16 ms at every start and a share of every fork.
+ * libcurl bring fifty others with them, which cost 13 ms at every start and a share of every fork.
  *
  * A file of its own for each such library (provider/libvirt_library.c, net/curl_library.c) has the
  * functions of it that we call, by their own names, as calls through a table. So its header is used

@@ -19,8 +19,9 @@ const struct cli_command cli_commands[] = {
      cmd_check},
     {"plan", "[--diff]", "say what apply would do, and change nothing",
      "Looks at every host (role scripts run in check mode), every balancer and every\n"
-     "provider, then tells each step that apply would take, with its reason. Exit status\n"
-     "3 when a safety rule forbids a step.",
+     "provider, then tells each step that apply would take, with its reason; and for each pool\n"
+     "the proof: how many serve at the worst step, and with one more host lost just then. Exit\n"
+     "status 3 when a safety rule forbids a step.",
      cmd_plan},
     {"apply", "[--check] [--diff]", "make the hosts as the cluster file says",
      "Observes, decides, records, acts, until nothing is left to do. Safe to interrupt and\n"
@@ -32,10 +33,17 @@ const struct cli_command cli_commands[] = {
      "worse than the one it runs. SIGTERM ends it when the running steps have ended; a second\n"
      "one ends it at once, which is safe too.",
      cmd_run},
-    {"status", "", "show groups, instances and what each witness says",
-     "Asks providers, health endpoints and balancers now. PROBE is our own check, BALANCER\n"
-     "is HAProxy's; where they differ the reason is beside them.",
+    {"status", "[--watch]", "show groups, instances and what each witness says",
+     "With a controller that runs: what it sees. Else it asks providers, health endpoints and\n"
+     "balancers now. PROBE is our own check, BALANCER is HAProxy's; where they differ, and\n"
+     "wherever something is not good, the reason is beside it. --watch draws it anew each\n"
+     "second until q; in a pipe it prints a line a change.",
      cmd_status},
+    {"why", "NAME|GROUP|cluster", "say why something is as it is, and what would change it",
+     "How it stands and since when, the rule and numbers that make it so, what would change the\n"
+     "answer. `why not replaced NAME` asks the same. With a controller that runs: its own\n"
+     "sentences; else what is seen now, and all clocks start now.",
+     cmd_why},
     {"group", "REQUEST [NAME] [--no-wait]", "ask something of a group or an instance",
      "  scale GROUP N           so many instances, until the file says something new\n"
      "  standby ID              out of its pool, and kept; in-service ID: back again\n"

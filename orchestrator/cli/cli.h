@@ -52,6 +52,7 @@ int cmd_apply(const struct cli *cli);
 int cmd_run(const struct cli *cli);
 int cmd_status(const struct cli *cli);
 int cmd_group(const struct cli *cli);
+int cmd_why(const struct cli *cli);
 int cmd_events(const struct cli *cli);
 int cmd_exec(const struct cli *cli);
 int cmd_ssh(const struct cli *cli);

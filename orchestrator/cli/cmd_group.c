@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "cli/group_request.h"
 #include "cli/session.h"
+#include "cli/standing.h"
 #include "store/sqlite.h"
 
 #include <pwd.h>
@@ -228,8 +229,55 @@ static int ask(const struct cli *cli, const struct spec *spec, struct record_req
     return status;
 }
 
+/* How each group stands. */
+
+static void print_group(const struct standing *s, size_t g)
+{
+    const struct spec_group *spec = &s->site.spec->groups[g];
+    const struct group_known known = standing_known(s);
+    const struct record_view *view = standing_of_group(s, g);
+    struct str remark = STR_NULL;
+    standing_group_remark(s, g, &remark);
+    printf("%-12s %7u %5u %4u %4u %8lld %7lld %7lld  %s\n", spec->name, group_desired(&known, g),
+           spec->desired, spec->min, spec->max, view == NULL ? 0 : (long long)view->standing,
+           view == NULL ? 0 : (long long)view->serving_count,
+           view == NULL ? 0 : (long long)view->minimum, str_text(&remark));
+    str_deinit(&remark);
+}
+
+static int list(const struct cli *cli)
+{
+    struct standing s;
+    int status = standing_read(&s, cli);
+    if (status != CLI_DONE) {
+        return status;
+    }
+    json_t *groups = json_array();
+    if (!cli->json) {
+        printf("%-12s %7s %5s %4s %4s %8s %7s %7s\n", "GROUP", "DESIRED", "FILE", "MIN", "MAX",
+               "STANDING", "SERVING", "MINIMUM");
+    }
+    for (size_t g = 0; g < s.site.spec->group_count; g++) {
+        if (cli->json) {
+            json_array_append_new(groups, standing_group_to_json(&s, g));
+        } else {
+            print_group(&s, g);
+        }
+    }
+    if (cli->json) {
+        json_dumpf(groups, stdout, JSON_INDENT(2));
+        putchar('\n');
+    }
+    json_decref(groups);
+    standing_deinit(&s);
+    return CLI_DONE;
+}
+
 int cmd_group(const struct cli *cli)
 {
+    if (cli->argc == 1 && text_equal(cli->argv[0], "list")) {
+        return list(cli);
+    }
     struct record_request request;
     struct err e = ERR_NULL;
     if (group_request_parse(cli->argc, cli->argv, cli->shrink, &request, &e) != GROUP_OK) {

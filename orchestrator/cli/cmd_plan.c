@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/holds.h"
+#include "cli/plan_proof.h"
 #include "cli/progress.h"
 #include "cli/session.h"
 
@@ -70,6 +71,33 @@ static const char *zone_of(const struct session *s, const struct controller_step
     return step->action.zone == WORLD_NONE ? "?" : s->site.spec->zones[step->action.zone].name;
 }
 
+static void print_proofs(const struct session *s, const struct controller_step *steps, size_t count)
+{
+    const struct spec *spec = s->site.spec;
+    for (size_t g = 0; g < spec->group_count; g++) {
+        struct plan_proof proof;
+        struct str text = STR_NULL;
+        if (plan_proof_make(spec, steps, count, g, &proof)) {
+            plan_proof_to_string(&proof, spec, steps, &text);
+            puts(str_text(&text));
+        }
+        str_deinit(&text);
+    }
+}
+
+static json_t *proofs_to_json(const struct session *s, const struct controller_step *steps,
+                              size_t count)
+{
+    json_t *list = json_array();
+    for (size_t g = 0; g < s->site.spec->group_count; g++) {
+        struct plan_proof proof;
+        if (plan_proof_make(s->site.spec, steps, count, g, &proof)) {
+            json_array_append_new(list, plan_proof_to_json(&proof, s->site.spec, steps));
+        }
+    }
+    return list;
+}
+
 static void print_plan(const struct cli *cli, const struct session *s,
                        const struct controller_step *steps, size_t count, enum controller_end end)
 {
@@ -88,6 +116,9 @@ static void print_plan(const struct cli *cli, const struct session *s,
                    action_kind_to_string(steps[i].action.kind), reason);
         }
         print_items(s->controller, &steps[i], cli->diff || cli->verbose);
+    }
+    if (shown > 0) {
+        print_proofs(s, steps, count);
     }
     holds_print(s->controller, stdout);
     size_t holds;
@@ -137,11 +168,13 @@ static void print_json(const struct session *s, const struct controller_step *st
                                             items_to_json(s->controller, &steps[i])));
         }
     }
-    json_t *root = json_pack("{s:s, s:s, s:o, s:o}", "cluster", s->site.spec->cluster, "result",
-                             end == CONTROLLER_DONE      ? "done"
-                             : end == CONTROLLER_REFUSED ? "refused"
-                                                         : "failed",
-                             "steps", list, "holds", holds_to_json(s->controller));
+    json_t *root =
+        json_pack("{s:s, s:s, s:o, s:o, s:o}", "cluster", s->site.spec->cluster, "result",
+                  end == CONTROLLER_DONE      ? "done"
+                  : end == CONTROLLER_REFUSED ? "refused"
+                                              : "failed",
+                  "steps", list, "proof", proofs_to_json(s, steps, count), "holds",
+                  holds_to_json(s->controller));
     json_dumpf(root, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(root);

@@ -267,6 +267,11 @@ static enum group_answer find_subject(const struct group_known *known, const str
         ret_found->group = spec_find_group(known->spec, instance->group);
         return GROUP_OK;
     }
+    /* A machine without an instance: in quarantine, for example. */
+    if (group == SPEC_NONE && verb->kind == RECORD_REQUEST_RETRY &&
+        spec_find_host(known->spec, name) != SPEC_NONE) {
+        return GROUP_OK;
+    }
     if (group == SPEC_NONE) {
         return no_such(known, name, verb->subject, e);
     }

@@ -67,6 +67,7 @@ void controller_free(struct controller *c)
     prober_free(c->prober);
     json_decref(c->groups);
     free(c->targets_named);
+    free(c->group_views);
     members_free(c);
     free(c);
 }
@@ -154,6 +155,7 @@ static void step_core(struct controller *c)
     }
     c->world.slots = most > busy ? most - busy : 0;
     loop_decide(c);
+    judgements_tell(c);
 }
 
 /* Doing. */
@@ -447,6 +449,7 @@ static int turn(struct controller *c, bool stopping, size_t *ret_begun, int64_t 
         return -1;
     }
     step_core(c);
+    view_update(c);
     if (c->all_listed && !stopping && carry_out(c, ret_begun, e) != 0) {
         return -1;
     }

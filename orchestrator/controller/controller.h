@@ -16,6 +16,7 @@
 #include "core/proof.h"
 #include "net/ssh_link.h"
 #include "store/record.h"
+#include "store/record_view.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -117,6 +118,12 @@ struct controller_member controller_member_at(const struct controller *controlle
 size_t controller_find_member(const struct controller *controller, const char *name);
 /* What is not done and why, as of the last step. */
 const struct hold *controller_holds(const struct controller *controller, size_t *ret_count);
+/*
+ * What is believed, and why, as of the last step: of an instance, of a group (INSTANCE is
+ * WORLD_NONE), of the cluster (both are). *ret_view is the caller's.
+ */
+void controller_view(const struct controller *controller, size_t instance, size_t group,
+                     struct record_view *ret_view);
 /* Name of what a hold or an action is about. */
 const char *controller_subject(const struct controller *controller, size_t instance, size_t group);
 /* Counts over one apply. */

@@ -14,8 +14,19 @@
 #include "frontend/frontend.h"
 #include "net/ssh_link.h"
 
+/* What was last told of one instance, one group or the cluster (view.c). All zeros: nothing was. */
+struct view_mark {
+    uint64_t digest; /* Of all that is told at once when it changes. */
+    uint64_t text;   /* Of the hold's reason, which is told when it is old too. */
+    int64_t told_ms;
+    uint64_t held; /* What it is held for; 0: nothing. */
+    int64_t held_ms;
+    size_t hold, action; /* Its own in the decision that is being told; WORLD_NONE. */
+};
+
 /* Beside world.instances[i]: what the core need not know. */
 struct member {
+    struct view_mark view;
     struct record_instance record; /* Owned. */
     char digest[65];               /* Of the script it should have; "" before it was compiled. */
     uint64_t digest_version;       /* Of controller->context_version, when digest was made. */
@@ -65,6 +76,7 @@ struct controller {
     size_t lists_open;               /* Provider lists still awaited. */
     struct record_machine *machines; /* Owned; the ledger. */
     size_t machine_count;
+    bool *told;        /* Beside latches (judgements.c): it was told that it is on. */
     bool *answered;    /* Beside spec->providers: it has answered once. */
     bool all_listed;   /* Every provider has answered once, one way or the other. */
     size_t looks_open; /* Looks at balancers still awaited. */
@@ -84,6 +96,9 @@ struct controller {
     bool *targets_named; /* Beside world.targets: named in the answer a balancer is giving. */
     json_t *groups;      /* What roles see of the groups, of groups_version. */
     uint64_t groups_version;
+
+    struct view_mark *group_views; /* Owned; beside world.groups; NULL: nothing was told yet. */
+    struct view_mark cluster_view;
 };
 
 /* observe.c */
@@ -91,6 +106,11 @@ struct controller {
 int observe_providers(struct controller *c, struct err *e);
 /* `run`: asks providers and balancers again when it is time. *ret_next_ms: when that will be. */
 int observe_again(struct controller *c, int64_t *ret_next_ms, struct err *e);
+
+/* judgements.c */
+/* Says what judge() has newly come to believe of groups, zones and the cluster, and writes it down.
+ */
+void judgements_tell(struct controller *c);
 
 /* groups.c */
 int groups_load(struct controller *c, struct err *e);
@@ -112,6 +132,13 @@ bool machines_retry(struct controller *c, const char *name);
 /* requests.c */
 /* Takes in what operators asked for, and commits it. */
 int requests_take(struct controller *c, struct err *e);
+
+/* view.c */
+/*
+ * Queues what changed of what is believed (store/record_view.h), at most once a second each. Called
+ * once a turn, between the decision and what is done about it: both must be of one world.
+ */
+void view_update(struct controller *c);
 
 /* controller.c */
 /* Intents that a controller before us recorded and did not end. */

@@ -71,15 +71,10 @@ bool budget_stands_still(struct step *s, size_t instance)
     return false;
 }
 
-static struct reason breaker_reason(const struct world_breaker *b, const char *name,
-                                    unsigned percent)
+static struct reason breaker_reason(const struct world_breaker *b, const char *name)
 {
-    unsigned share = b->judged * percent / 100;
-    return (struct reason){.code = REASON_BREAKER,
-                           .name = name,
-                           .a = b->bad,
-                           .b = b->judged,
-                           .c = share > 1 ? share : 1};
+    return (struct reason){
+        .code = REASON_BREAKER, .name = name, .a = b->bad, .b = b->judged, .c = b->tolerated};
 }
 
 /* It may close by itself; when it has not for long, a human must look. */
@@ -103,14 +98,12 @@ bool budget_is_calm(struct step *s, size_t instance)
     }
     if (group->open.on) {
         step_hold(s, breaker_hold(s, group), instance,
-                  breaker_reason(group, s->spec->groups[it->group].name,
-                                 s->spec->groups[it->group].breaker_percent));
+                  breaker_reason(group, s->spec->groups[it->group].name));
         return false;
     }
     if (zone != NULL && zone->breaker.open.on) {
         step_hold(s, breaker_hold(s, &zone->breaker), instance,
-                  breaker_reason(&zone->breaker, s->spec->zones[it->zone].name,
-                                 s->spec->groups[it->group].breaker_percent));
+                  breaker_reason(&zone->breaker, s->spec->zones[it->zone].name));
         return false;
     }
     return true;

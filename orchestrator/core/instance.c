@@ -366,7 +366,8 @@ static void step_member(struct step *s, size_t instance)
 void instance_step(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    if (it->busy || it->lifecycle == LIFECYCLE_TERMINATED || it->lifecycle == LIFECYCLE_DETACHED ||
+    bool left_alone = it->lifecycle == LIFECYCLE_DETACHED && !GUARDED(GUARD_S21_DETACHED, false);
+    if (it->busy || it->lifecycle == LIFECYCLE_TERMINATED || left_alone ||
         s->survey->acted[instance]) {
         return;
     }
@@ -378,6 +379,7 @@ void instance_step(struct step *s, size_t instance)
         return;
     }
     switch (it->lifecycle) {
+    case LIFECYCLE_DETACHED: /* Only without its guard. */
     case LIFECYCLE_PENDING:
     case LIFECYCLE_IN_SERVICE: step_member(s, instance); return;
     case LIFECYCLE_DRAINING:
@@ -403,7 +405,6 @@ void instance_step(struct step *s, size_t instance)
             step_hold(s, HOLD_STUCK, instance, (struct reason){.code = REASON_QUARANTINED});
         }
         return;
-    case LIFECYCLE_DETACHED:
     case LIFECYCLE_TERMINATED: return;
     }
 }

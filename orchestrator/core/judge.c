@@ -19,7 +19,7 @@
 #define FROZEN_PERCENT 55
 /* A zone is judged over several groups, so by one share: a third, as MachineHealthCheck's users
  * set. */
-#define ZONE_BREAKER_PERCENT 33
+#define ZONE_BREAKER_PERCENT 34
 /* The file's explicit word for no breaker. */
 #define BREAKER_OFF_PERCENT 100
 
@@ -209,21 +209,25 @@ static void breaker_begin(struct world_breaker *breaker)
     breaker->lost = 0;
 }
 
-static void breaker_count(struct world_breaker *breaker, enum world_verdict verdict)
+/*
+ * Whom its provider says is off counts before a second witness has said so too: many that fall at
+ * once are not all noticed at once, and the first must not be destroyed before the last is seen.
+ */
+static void breaker_count(struct world_breaker *breaker, const struct world_instance *it)
 {
-    bool unready = verdict == WORLD_VERDICT_UNREADY;
-    bool lost = verdict == WORLD_VERDICT_LOST;
+    bool unready = it->verdict == WORLD_VERDICT_UNREADY;
+    bool lost = it->verdict == WORLD_VERDICT_LOST;
     breaker->judged++;
     breaker->unready += unready ? 1 : 0;
     breaker->lost += lost ? 1 : 0;
-    breaker->bad += unready || lost || verdict == WORLD_VERDICT_DEAD ? 1 : 0;
+    breaker->bad += unready || lost || off(it) ? 1 : 0;
 }
 
 static void breaker_end(struct bench *b, struct world_breaker *breaker, unsigned percent,
                         bool made_up)
 {
-    bool over = percent < BREAKER_OFF_PERCENT && !made_up &&
-                breaker->bad > judge_tolerated(breaker->judged, percent);
+    breaker->tolerated = judge_tolerated(breaker->judged, percent);
+    bool over = percent < BREAKER_OFF_PERCENT && !made_up && breaker->bad > breaker->tolerated;
     latch(b, &breaker->open, over && !GUARDED(GUARD_S4_BREAKER, false));
 }
 
@@ -241,9 +245,9 @@ static void count_breakers(struct bench *b)
         if (it->verdict == WORLD_VERDICT_NONE || it->group == WORLD_NONE) {
             continue;
         }
-        breaker_count(&w->groups[it->group].breaker, it->verdict);
+        breaker_count(&w->groups[it->group].breaker, it);
         if (it->zone != WORLD_NONE) {
-            breaker_count(&w->zones[it->zone].breaker, it->verdict);
+            breaker_count(&w->zones[it->zone].breaker, it);
         }
     }
 }

@@ -55,7 +55,7 @@ static void add(const struct spec *spec, struct world *world, const struct actio
     g->size_changed_ms = world->now_ms;
     size_t *room = &world->room[action->group * spec->zone_count + action->zone];
     *room -= *room > 0 ? 1 : 0;
-    world_complete(spec, world);
+    world_complete_last(spec, world);
 }
 
 /* What was known of it was about the host as it was before. */

@@ -52,13 +52,6 @@ static void carve(struct survey *s, char *memory, const struct layout *l)
     s->balancer_taken = (bool *)(memory + l->taken);
 }
 
-/* A balancer that is gone, or was detached, is not in front of anybody any more. */
-static bool stands_in_front(const struct world *world, size_t balancer)
-{
-    enum lifecycle lifecycle = world->instances[world->balancers[balancer].instance].lifecycle;
-    return lifecycle != LIFECYCLE_TERMINATED && lifecycle != LIFECYCLE_DETACHED;
-}
-
 static void link_targets(struct survey *s)
 {
     for (size_t i = 0; i < s->world->instance_count; i++) {
@@ -67,9 +60,6 @@ static void link_targets(struct survey *s)
     /* Backwards, so that each list is in the world's order. */
     for (size_t t = s->world->target_count; t-- > 0;) {
         size_t member = s->world->targets[t].member;
-        if (!stands_in_front(s->world, s->world->targets[t].balancer)) {
-            continue;
-        }
         s->next_target[t] = s->first_target[member];
         s->first_target[member] = t;
     }
@@ -255,8 +245,7 @@ static void count_instance(struct survey *s, size_t i)
         g->leaving++;
         s->serving[i] = is_serving(s, i);
         s->known_out[i] = is_known_out(s, i);
-        g->serving += s->serving[i] ? 1 : 0;
-        g->counted += s->serving[i] ? 1 : 0;
+        g->serving += s->serving[i] ? 1 : 0; /* Still, but not to be counted on. */
     } else {
         count_member(s, i);
     }

@@ -117,9 +117,10 @@ static void add_balancer(struct world *world, size_t instance, size_t frontend)
                                                                         .seen_ms = INT64_MIN};
 }
 
-static void add_target(struct world *world, size_t member, size_t balancer)
+/* Unless it is among the first KNOWN ones. */
+static void add_target(struct world *world, size_t member, size_t balancer, size_t known)
 {
-    for (size_t i = 0; i < world->target_count; i++) {
+    for (size_t i = 0; i < known; i++) {
         if (world->targets[i].member == member && world->targets[i].balancer == balancer) {
             return;
         }
@@ -145,27 +146,52 @@ static bool is_member(const struct world_instance *it)
            it->lifecycle != LIFECYCLE_TERMINATED;
 }
 
-void world_complete(const struct spec *spec, struct world *world)
+/* One for each frontend of its group. */
+static void complete_balancers(const struct spec *spec, struct world *world, size_t instance)
 {
-    for (size_t i = 0; i < world->instance_count; i++) {
-        for (size_t f = 0; f < spec->frontend_count; f++) {
-            if (is_member(&world->instances[i]) &&
-                world->instances[i].group == spec->frontends[f].group &&
-                !world_leaving(world->instances[i].lifecycle)) {
-                add_balancer(world, i, f);
-            }
+    const struct world_instance *it = &world->instances[instance];
+    for (size_t f = 0; f < spec->frontend_count; f++) {
+        if (is_member(it) && it->group == spec->frontends[f].group &&
+            !world_leaving(it->lifecycle)) {
+            add_balancer(world, instance, f);
         }
     }
+}
+
+/* On the balancers from FIRST on. */
+static void complete_targets(const struct spec *spec, struct world *world, size_t instance,
+                             size_t first, size_t known)
+{
+    const struct world_instance *it = &world->instances[instance];
+    if (!is_member(it) || spec->groups[it->group].pool == SPEC_NONE) {
+        return;
+    }
+    for (size_t b = first; b < world->balancer_count; b++) {
+        if (routes_to(&spec->frontends[world->balancers[b].frontend],
+                      spec->groups[it->group].pool)) {
+            add_target(world, instance, b, known);
+        }
+    }
+}
+
+void world_complete(const struct spec *spec, struct world *world)
+{
+    size_t known = world->target_count;
     for (size_t i = 0; i < world->instance_count; i++) {
-        size_t group = world->instances[i].group;
-        if (!is_member(&world->instances[i]) || spec->groups[group].pool == SPEC_NONE) {
-            continue;
-        }
-        for (size_t b = 0; b < world->balancer_count; b++) {
-            if (routes_to(&spec->frontends[world->balancers[b].frontend],
-                          spec->groups[group].pool)) {
-                add_target(world, i, b);
-            }
-        }
+        complete_balancers(spec, world, i);
+    }
+    for (size_t i = 0; i < world->instance_count; i++) {
+        complete_targets(spec, world, i, 0, known);
+    }
+}
+
+void world_complete_last(const struct spec *spec, struct world *world)
+{
+    size_t last = world->instance_count - 1;
+    size_t first = world->balancer_count;
+    complete_balancers(spec, world, last);
+    complete_targets(spec, world, last, 0, 0);
+    for (size_t i = 0; i < last && first < world->balancer_count; i++) {
+        complete_targets(spec, world, i, first, 0);
     }
 }

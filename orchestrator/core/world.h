@@ -173,6 +173,7 @@ struct world_latch {
 struct world_breaker {
     struct world_latch open; /* Nothing destructive. */
     unsigned judged;         /* Members that are judged at all. */
+    unsigned tolerated;      /* How many of them may be bad. */
     unsigned bad;            /* Of those, the ones that are unready, lost or dead. */
     unsigned unready;        /* Of the bad ones, those whose host lives, */
     unsigned lost;           /* and those that nobody reaches. */
@@ -240,6 +241,9 @@ void world_groups_init(const struct spec *spec, struct world *world);
 bool world_leaving(enum lifecycle lifecycle);
 /* Adds the balancers and targets that the spec asks for and the world lacks, as UNKNOWN. */
 void world_complete(const struct spec *spec, struct world *world);
+/* The same where all was complete before the last instance was added: without a look at each of the
+   others' targets. */
+void world_complete_last(const struct spec *spec, struct world *world);
 /* The healthy minimum of a group, as a count: rounded up. */
 size_t world_healthy_minimum(const struct spec *spec, const struct world *world, size_t group);
 /* How many live instances a group may have for a while, so that launch comes before terminate:

@@ -14,6 +14,7 @@
 #include "store/record_event.h"
 #include "store/record_lock.h"
 #include "store/record_value.h"
+#include "store/record_view.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -437,6 +438,19 @@ void journal_put_machine(struct journal *journal, const struct record_machine *r
 void journal_delete_request(struct journal *journal, uint64_t number)
 {
     queue(journal, xasprintf("request/%016" PRIx64, number))->removes = true;
+}
+
+void journal_put_view(struct journal *journal, const struct record_view *view)
+{
+    struct record_view ours = *view;
+    ours.epoch = journal->lock.epoch;
+    struct queued *write = queue(journal, xasprintf("view/%s", view->subject));
+    record_view_encode(&ours, &write->value);
+}
+
+void journal_delete_view(struct journal *journal, const char *subject)
+{
+    queue(journal, xasprintf("view/%s", subject))->removes = true;
 }
 
 static char *copy(const char *text)

@@ -11,6 +11,7 @@
  *   request/NNNNNNNNNNNNNNNN  struct record_request, 16 hex digits, ascending: gone once taken in
  *   event/NNNNNNNNNNNNNNNN    struct record_event, 16 hex digits, ascending, append-only
  *   event-head                struct record_event_head, which event is the newest
+ *   view/...                  struct record_view (store/record_view.h)
  *
  * Every record but requests is written through the journal by who holds the lock. Requests are how
  * all other commands ask for something.

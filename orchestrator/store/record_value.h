@@ -22,6 +22,7 @@ enum record_kind {
     RECORD_CLUSTER = 7,
     RECORD_MACHINE = 8,
     RECORD_EVENT_HEAD = 9,
+    RECORD_VIEW = 10,
 };
 
 /* A text member of a record: `char *`, owned by it, NULL when not known. */

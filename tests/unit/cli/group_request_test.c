@@ -114,7 +114,12 @@ static struct spec_group spec_groups[] = {
     {.name = "web", .place = {.file = "shop.ini", .line = 7}, .min = 1, .desired = 2, .max = 4},
     {.name = "db", .place = {.file = "shop.ini", .line = 9}, .min = 1, .desired = 1, .max = 1},
 };
-static struct spec spec = {.cluster = "shop", .groups = spec_groups, .group_count = 2};
+static struct spec_host spec_hosts[] = {{.name = "r1u09"}};
+static struct spec spec = {.cluster = "shop",
+                           .groups = spec_groups,
+                           .group_count = 2,
+                           .hosts = spec_hosts,
+                           .host_count = 1};
 
 static const struct record_instance instances[] = {
     {.id = "db-1", .group = "db", .lifecycle = LIFECYCLE_IN_SERVICE},
@@ -181,6 +186,8 @@ static void test_checks(void **state)
         {"pause shp", false, GROUP_UNKNOWN, "no group or instance 'shp'"},
         {"retry web", false, GROUP_OK, "web"},
         {"retry r1u01", false, GROUP_OK, "web-1"},
+        {"retry r1u09", false, GROUP_OK, "r1u09"},
+        {"standby r1u09", false, GROUP_UNKNOWN, "no instance 'r1u09'"},
         {"suspend db change", false, GROUP_OK, "db"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {

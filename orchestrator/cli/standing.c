@@ -1,0 +1,339 @@
+#include "cli/standing.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/session.h"
+#include "core/world.h"
+#include "store/sqlite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define OBSERVE_LIMIT_MS 8000
+/* What was told longer ago than this says so. */
+#define AGE_SHOWN_MS 2000
+
+/* Reading. */
+
+static int read_records(struct standing *s, struct store *store, struct err *e)
+{
+    struct record_request *requests;
+    if (record_instance_list(store, &s->instances, &s->instance_count, e) != 0 ||
+        record_group_list(store, &s->groups, &s->group_count, e) != 0 ||
+        record_request_list(store, &requests, &s->waiting, e) != 0) {
+        return -1;
+    }
+    record_request_list_free(requests, s->waiting);
+    return 0;
+}
+
+/* The lock first: what its owner told counts, and nothing that others told before it. */
+static int read_store(struct standing *s, struct err *e)
+{
+    const char *path = s->site.spec->state_path;
+    struct store store = STORE_NULL;
+    struct record_lock lock;
+    if (access(path, F_OK) != 0) {
+        return 0;
+    }
+    if (store_sqlite_open(&store, path, STORE_SQLITE_READ, e) != 0) {
+        return -1;
+    }
+    int result = record_lock_read(&store, &s->told, &lock, e);
+    if (result == 0 && s->told) {
+        s->owner = xstrdup(lock.owner == NULL ? "unknown" : lock.owner);
+        s->since_ms = lock.since_ms;
+        s->epoch = lock.epoch;
+        record_lock_deinit(&lock);
+        result = record_view_list(&store, &s->views, &s->view_count, e);
+    }
+    if (result == 0) {
+        result = read_records(s, &store, e);
+    }
+    store_close(&store);
+    return result;
+}
+
+static int compare_views(const void *a, const void *b)
+{
+    return strcmp(((const struct record_view *)a)->subject,
+                  ((const struct record_view *)b)->subject);
+}
+
+static void take_views(struct standing *s, const struct controller *c)
+{
+    size_t members = controller_member_count(c);
+    size_t groups = s->site.spec->group_count;
+    s->views = xcalloc(members + groups + 1, sizeof(*s->views));
+    for (size_t i = 0; i < members; i++) {
+        controller_view(c, i, WORLD_NONE, &s->views[s->view_count++]);
+    }
+    for (size_t g = 0; g < groups; g++) {
+        controller_view(c, WORLD_NONE, g, &s->views[s->view_count++]);
+    }
+    controller_view(c, WORLD_NONE, WORLD_NONE, &s->views[s->view_count++]);
+    qsort(s->views, s->view_count, sizeof(*s->views), compare_views);
+}
+
+static int observe(struct standing *s, const struct cli *cli)
+{
+    struct session session;
+    struct err e = ERR_NULL;
+    int status = session_open(&session, cli, SESSION_READ, "status", NULL);
+    if (status != CLI_DONE) {
+        return status;
+    }
+    if (controller_observe(session.controller, OBSERVE_LIMIT_MS, &e) != 0) {
+        log_error("%s", e.text);
+        status = CLI_FAILED;
+    } else {
+        take_views(s, session.controller);
+    }
+    session_close(&session);
+    return status;
+}
+
+int standing_read(struct standing *ret_standing, const struct cli *cli)
+{
+    struct err e = ERR_NULL;
+    *ret_standing = (struct standing){.told = false};
+    int status = session_load_site(&ret_standing->site, cli);
+    if (status != CLI_DONE) {
+        return status;
+    }
+    if (read_store(ret_standing, &e) != 0) {
+        log_error("%s", e.text);
+        status = CLI_FAILED;
+    } else if (!ret_standing->told) {
+        status = observe(ret_standing, cli);
+    }
+    ret_standing->wall_ms = clock_wall_ms();
+    if (status != CLI_DONE) {
+        standing_deinit(ret_standing);
+    }
+    return status;
+}
+
+void standing_deinit(struct standing *s)
+{
+    record_instance_list_free(s->instances, s->instance_count);
+    record_group_list_free(s->groups, s->group_count);
+    record_view_list_free(s->views, s->view_count);
+    free(s->owner);
+    site_deinit(&s->site);
+    *s = (struct standing){.told = false};
+}
+
+/* Asking. */
+
+const struct record_view *standing_of_instance(const struct standing *s, const char *id)
+{
+    return record_view_find(s->views, s->view_count, id, s->epoch);
+}
+
+const struct record_view *standing_of_group(const struct standing *s, size_t group)
+{
+    char *subject = xasprintf("group/%s", s->site.spec->groups[group].name);
+    const struct record_view *view = record_view_find(s->views, s->view_count, subject, s->epoch);
+    free(subject);
+    return view;
+}
+
+const struct record_view *standing_of_cluster(const struct standing *s)
+{
+    return record_view_find(s->views, s->view_count, "cluster", s->epoch);
+}
+
+struct group_known standing_known(const struct standing *s)
+{
+    return (struct group_known){.spec = s->site.spec,
+                                .instances = s->instances,
+                                .instance_count = s->instance_count,
+                                .groups = s->groups,
+                                .group_count = s->group_count};
+}
+
+size_t standing_group(const struct standing *s, const struct record_instance *instance)
+{
+    return spec_find_group(s->site.spec, instance->group);
+}
+
+bool standing_in_pool(const struct standing *s, const struct record_instance *instance)
+{
+    size_t group = standing_group(s, instance);
+    return group != SPEC_NONE && s->site.spec->groups[group].pool != SPEC_NONE;
+}
+
+size_t standing_members(const struct standing *s, size_t group)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < s->instance_count; i++) {
+        const struct record_instance *r = &s->instances[i];
+        count += standing_group(s, r) == group && !world_leaving(r->lifecycle) &&
+                         r->lifecycle != LIFECYCLE_DETACHED
+                     ? 1
+                     : 0;
+    }
+    return count;
+}
+
+/* Words. */
+
+static void add_part(struct str *text, const char *part)
+{
+    str_addf(text, "%s%s", text->length > 0 ? "; " : "", part);
+}
+
+static void add_span(struct str *text, int64_t span_ms)
+{
+    char span[32];
+    clock_format_span(span_ms < 0 ? 0 : span_ms, span, sizeof(span));
+    str_add(text, span);
+}
+
+static void add_hold(const struct standing *s, const struct record_view *view, struct str *text)
+{
+    if (view->hold == NULL) {
+        return;
+    }
+    add_part(text, view->hold);
+    str_addf(text, ": %s", view->reason);
+    if (s->told && s->wall_ms - view->wall_ms >= AGE_SHOWN_MS) {
+        str_add(text, " (");
+        add_span(text, s->wall_ms - view->wall_ms);
+        str_add(text, " ago)");
+    }
+}
+
+static bool is_remarkable(const char *verdict)
+{
+    return !text_equal(verdict, world_verdict_to_string(WORLD_VERDICT_OK)) &&
+           !text_equal(verdict, world_verdict_to_string(WORLD_VERDICT_NONE)) &&
+           !text_equal(verdict, world_verdict_to_string(WORLD_VERDICT_UNKNOWN));
+}
+
+/* Where its two witnesses of readiness differ, or both say no. */
+static void add_witnesses(const struct record_view *view, struct str *text)
+{
+    bool probe_good = text_equal(view->probe, "healthy");
+    bool balancer_good = view->balancer_text != NULL && text_starts(view->balancer_text, "up");
+    char part[400];
+    if (probe_good && !balancer_good) {
+        snprintf(part, sizeof(part), "the probe is content, the balancer is not: %.300s",
+                 view->balancer_text == NULL ? "it does not know this target"
+                                             : view->balancer_text);
+    } else if (!probe_good && balancer_good) {
+        snprintf(part, sizeof(part), "the balancer is content, the probe is not: %.300s",
+                 view->probe_text == NULL ? "no answer yet" : view->probe_text);
+    } else {
+        snprintf(part, sizeof(part), "probe: %.300s",
+                 view->probe_text == NULL ? "no answer" : view->probe_text);
+    }
+    add_part(text, part);
+}
+
+static void add_remark(const struct standing *s, const struct record_instance *r, struct str *text)
+{
+    const struct record_view *view = standing_of_instance(s, r->id);
+    if (view == NULL) {
+        add_part(text, "the controller has not told of it yet");
+        return;
+    }
+    if (!text_equal(view->power, "running") && r->lifecycle != LIFECYCLE_DETACHED) {
+        add_part(text, "host is ");
+        str_add(text, view->power);
+    } else if (is_remarkable(view->verdict)) {
+        add_part(text, view->verdict);
+        str_add(text, " for ");
+        add_span(text, s->wall_ms - view->verdict_ms);
+    }
+    add_hold(s, view, text);
+    if (r->reason != NULL) {
+        add_part(text, "last failure: ");
+        str_add(text, r->reason);
+    } else if (text_equal(view->power, "running") && standing_in_pool(s, r) && !view->serving &&
+               r->configured_ms != 0 && r->lifecycle != LIFECYCLE_STANDBY &&
+               r->lifecycle != LIFECYCLE_DETACHED) {
+        add_witnesses(view, text);
+    }
+    if (r->protect) {
+        add_part(text, "protected");
+    }
+    if (r->paused) {
+        add_part(text, "paused");
+    }
+    if (r->wish != WORLD_WISH_NONE) {
+        add_part(text, "asked for: ");
+        str_add(text, world_wish_to_string((enum world_wish)r->wish));
+    }
+}
+
+void standing_remark(const struct standing *s, const struct record_instance *r, struct str *text)
+{
+    struct str raw = STR_NULL;
+    add_remark(s, r, &raw);
+    /* Some of it is what a host answered. */
+    str_add_printable(text, str_text(&raw), raw.length, false);
+    str_deinit(&raw);
+}
+
+void standing_group_remark(const struct standing *s, size_t group, struct str *text)
+{
+    const struct record_view *view = standing_of_group(s, group);
+    if (view == NULL) {
+        add_part(text, "the controller has not told of it yet");
+        return;
+    }
+    if (view->breaker) {
+        add_part(text, "breaker open");
+    }
+    if (view->paused) {
+        add_part(text, "paused");
+    }
+    if (view->suspended != 0) {
+        add_part(text, "suspended:");
+        for (size_t i = 0; world_process_names[i] != NULL; i++) {
+            if (view->suspended >> i & 1) {
+                str_addf(text, " %s", world_process_names[i]);
+            }
+        }
+    }
+    add_hold(s, view, text);
+}
+
+void standing_source(const struct standing *s, struct str *text)
+{
+    if (s->told) {
+        str_addf(text, "as %s, sees it", s->owner);
+    } else {
+        str_add(text, "as seen just now: no controller runs, so all clocks start now");
+    }
+}
+
+json_t *standing_group_to_json(const struct standing *s, size_t g)
+{
+    static const struct record_view none = {.subject = NULL};
+    const struct spec_group *spec = &s->site.spec->groups[g];
+    const struct group_known known = standing_known(s);
+    const struct record_view *view = standing_of_group(s, g);
+    view = view == NULL ? &none : view;
+    json_t *suspended = json_array();
+    for (size_t i = 0; world_process_names[i] != NULL; i++) {
+        if (view->suspended >> i & 1) {
+            json_array_append_new(suspended, json_string(world_process_names[i]));
+        }
+    }
+    return json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:b, s:b, s:s?, s:s?}", "name",
+        spec->name, "desired", (json_int_t)group_desired(&known, g), "file_desired",
+        (json_int_t)spec->desired, "min", (json_int_t)spec->min, "max", (json_int_t)spec->max,
+        "members", (json_int_t)standing_members(s, g), "standing", (json_int_t)view->standing,
+        "serving", (json_int_t)view->serving_count, "counted", (json_int_t)view->counted, "minimum",
+        (json_int_t)view->minimum, "suspended", suspended, "paused", view->paused ? 1 : 0,
+        "breaker", view->breaker ? 1 : 0, "hold", view->hold, "hold_reason", view->reason);
+}

@@ -1,0 +1,269 @@
+/* `why`: an answer for every reason a decision can give, and for what rests; never an empty one. */
+#include "fixture.h"
+
+static bool says(const struct why *why, const char *words)
+{
+    for (size_t i = 0; i < why->count; i++) {
+        if (strstr(why->lines[i], words) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_well_formed(const struct why *why)
+{
+    assert_in_range(why->count, 1, WHY_LINES_MAX);
+    for (size_t i = 0; i < why->count; i++) {
+        size_t length = strlen(why->lines[i]);
+        assert_true(length > 10 && length < WHY_LINE_SIZE);
+        assert_null(strchr(why->lines[i], '\n'));
+        assert_int_equal(why->lines[i][length - 1], '.');
+    }
+}
+
+static struct why why_of(struct fixture *f, const char *id)
+{
+    struct why why;
+    why_instance(&f->spec, &f->world, &f->decision, find(f, id), &why);
+    check_well_formed(&why);
+    return why;
+}
+
+static struct why why_the_group(struct fixture *f, size_t group)
+{
+    struct why why;
+    why_group(&f->spec, &f->world, &f->decision, group, &why);
+    check_well_formed(&why);
+    return why;
+}
+
+static void begin(struct fixture *f)
+{
+    fixture_init(f);
+    settle(f);
+}
+
+/* As a hold of an instance, as a hold of its group, and as the reason of its action. */
+static void every_reason_is_answered(void **state)
+{
+    (void)state;
+    for (int code = REASON_NONE; code <= REASON_ORPHAN; code++) {
+        struct fixture f;
+        begin(&f);
+        struct reason reason = {
+            .code = (enum reason_code)code, .name = "x", .a = 1, .b = 2, .c = 3};
+        char text[300];
+        reason_to_string(&reason, text, sizeof(text));
+        text[100] = '\0'; /* The beginning is enough. */
+        f.holds[0] = (struct hold){
+            .kind = HOLD_WAIT, .instance = find(&f, "web-1"), .group = WEB, .reason = reason};
+        f.decision.hold_count = 1;
+        struct why why = why_of(&f, "web-1");
+        assert_true(says(&why, text));
+        assert_true(says(&why, reason_remedy((enum reason_code)code)));
+        f.holds[0].instance = WORLD_NONE;
+        why = why_the_group(&f, WEB);
+        assert_true(says(&why, text));
+        assert_true(says(&why, reason_remedy((enum reason_code)code)));
+        f.decision.hold_count = 0;
+        f.actions[0] = (struct action){.kind = ACTION_LAUNCH,
+                                       .instance = find(&f, "web-1"),
+                                       .group = WEB,
+                                       .balancer = WORLD_NONE,
+                                       .reason = reason};
+        f.decision.action_count = 1;
+        why = why_of(&f, "web-1");
+        assert_true(says(&why, text));
+        assert_true(says(&why, "Next: launch"));
+    }
+}
+
+static void every_state_is_answered(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    struct world_instance *web = the(&f, "web-1");
+    for (int lifecycle = LIFECYCLE_PENDING; lifecycle <= LIFECYCLE_DETACHED; lifecycle++) {
+        for (int verdict = WORLD_VERDICT_NONE; verdict <= WORLD_VERDICT_DEAD; verdict++) {
+            web->lifecycle = (enum lifecycle)lifecycle;
+            web->verdict = (enum world_verdict)verdict;
+            decide(&f.spec, &f.world, &f.decision);
+            struct why why;
+            why_instance(&f.spec, &f.world, &f.decision, 1, &why);
+            check_well_formed(&why);
+            assert_true(says(&why, lifecycle_to_string(web->lifecycle)));
+            if (lifecycle != LIFECYCLE_TERMINATED) {
+                assert_true(says(&why, world_verdict_to_string(web->verdict)));
+                assert_true(says(&why, "Witnesses: "));
+            }
+        }
+    }
+}
+
+static void what_rests_says_why(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    step(&f);
+    struct why why = why_of(&f, "web-1");
+    assert_true(says(&why, "Nothing is to be done"));
+    assert_true(says(&why, "web-1 is in-service and serving; judged well"));
+    assert_true(says(&why, "it is running; its SSH port passes"));
+    assert_true(says(&why, "1 of 1 balancers have it up"));
+    why = why_of(&f, "db-1");
+    assert_false(says(&why, "balancers")); /* It is in no pool. */
+
+    the(&f, "web-1")->busy = true;
+    step(&f);
+    why = why_of(&f, "web-1");
+    assert_true(says(&why, "a step on it is under way"));
+    the(&f, "web-1")->busy = false;
+
+    the(&f, "db-1")->alive.health = WORLD_HEALTH_UNKNOWN;
+    step(&f);
+    why = why_of(&f, "db-1");
+    assert_true(says(&why, "not every witness has answered (S10)"));
+    set_power(&f, "db-1", WORLD_POWER_UNKNOWN);
+    step(&f);
+    why = why_of(&f, "db-1");
+    assert_true(says(&why, "its provider has not said whether it runs"));
+}
+
+static void what_is_asked_and_done_is_told(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    struct world_instance *web = the(&f, "web-1");
+    web->wish = WORLD_WISH_REPLACE;
+    web->protect = true;
+    web->paused = true;
+    web->rung = WORLD_RUNG_REBOOT;
+    web->rung_ms = web->verdict_ms;
+    advance(&f, 0);
+    struct why why = why_of(&f, "web-1");
+    assert_true(says(&why, "protected"));
+    assert_true(says(&why, "paused"));
+    assert_true(says(&why, "Asked for: replace."));
+    assert_true(says(&why, "The last rung of its repair was reboot"));
+    assert_true(says(&why, "Held: web-1 is paused (S22)."));
+    assert_true(says(&why, "What would change it: `group unpause`."));
+}
+
+static void an_orphan_is_answered(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    the(&f, "web-1")->group = WORLD_NONE;
+    the(&f, "web-1")->zone = WORLD_NONE;
+    step(&f);
+    struct why why = why_of(&f, "web-1");
+    assert_true(says(&why, "its group is not in the cluster file"));
+}
+
+static void one_that_is_gone_is_gone(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    size_t web = find(&f, "web-1");
+    f.instances[web].lifecycle = LIFECYCLE_TERMINATED;
+    step(&f);
+    struct why why;
+    why_instance(&f.spec, &f.world, &f.decision, web, &why);
+    check_well_formed(&why);
+    assert_true(says(&why, "web-1 is terminated"));
+}
+
+static void a_group_tells_its_numbers(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    step(&f);
+    struct why why = why_the_group(&f, WEB);
+    assert_true(says(&why, "Group web wants 3; 3 stand, 3 serve, 3 are counted on, the healthy "
+                           "minimum is 2."));
+    assert_true(says(&why, "Its size is as wanted."));
+    f.world_groups[WEB].desired = 5;
+    service_fails(&f, "web-1");
+    service_fails(&f, "web-2");
+    advance(&f, 0);
+    why = why_the_group(&f, WEB);
+    assert_true(says(&why, "The file says 3; 5 was set by hand since."));
+    assert_true(says(&why, "Its breaker is open (S4)"));
+    assert_true(says(&why, "Next: add, because group web has 3 of 5."));
+    roles_differ(&f, "db-1");
+    advance(&f, 0);
+    begin_all(&f);
+    step(&f);
+    why = why_the_group(&f, DB);
+    assert_true(says(&why, "db-1 is being changed"));
+}
+
+static void the_cluster_tells_what_holds_it(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    step(&f);
+    struct why why;
+    why_cluster(&f.spec, &f.world, &f.decision, &why);
+    check_well_formed(&why);
+    assert_true(says(&why, "Cluster shop: 0 of 5 hosts do not answer."));
+    f.world.paused = true;
+    f.world.frozen.on = true;
+    f.world_zones[RACK_A].lost.on = true;
+    f.world_zones[RACK_B].breaker.open.on = true;
+    why_cluster(&f.spec, &f.world, &f.decision, &why);
+    check_well_formed(&why);
+    assert_true(says(&why, "is paused (S22)"));
+    assert_true(says(&why, "(S5)"));
+    assert_true(says(&why, "Zone rack-a is lost as a whole (S6)"));
+    assert_true(says(&why, "The breaker of zone rack-b is open (S4)"));
+}
+
+/* More zones than lines: the answer ends, it does not overflow. */
+static void long_answers_end(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    struct spec_zone zones[40];
+    struct world_zone world_zones[40];
+    memset(world_zones, 0, sizeof(world_zones));
+    char name[64];
+    memset(name, 'z', sizeof(name));
+    name[63] = '\0';
+    for (size_t z = 0; z < 40; z++) {
+        zones[z] = (struct spec_zone){.name = name};
+        world_zones[z].lost.on = world_zones[z].breaker.open.on = true;
+    }
+    f.spec.zones = zones;
+    f.spec.zone_count = 40;
+    f.world.zones = world_zones;
+    struct why why;
+    why_cluster(&f.spec, &f.world, &f.decision, &why);
+    check_well_formed(&why);
+    assert_int_equal(why.count, WHY_LINES_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_reason_is_answered),
+        cmocka_unit_test(every_state_is_answered),
+        cmocka_unit_test(what_rests_says_why),
+        cmocka_unit_test(what_is_asked_and_done_is_told),
+        cmocka_unit_test(an_orphan_is_answered),
+        cmocka_unit_test(one_that_is_gone_is_gone),
+        cmocka_unit_test(a_group_tells_its_numbers),
+        cmocka_unit_test(the_cluster_tells_what_holds_it),
+        cmocka_unit_test(long_answers_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
