@@ -118,7 +118,9 @@ static struct watch_id *id_of(struct watch *w, const char *id, size_t group)
 /* Longest until every witness of GROUP that can tell has told. */
 static int64_t told_ms(const struct engine *e, size_t group)
 {
-    return witness_slowest_ms(e, group) + SLACK_MS;
+    const struct spec_group *g = group == WORLD_NONE ? NULL : &e->spec.groups[group];
+    int64_t custom_ms = g == NULL || g->check_command == NULL ? 0 : 2 * g->check_every_ms + 10000;
+    return witness_slowest_ms(e, group) + SLACK_MS + custom_ms;
 }
 
 static bool came_back(const struct world_instance *it)
@@ -529,7 +531,9 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
     const struct truth_host *h = &e->truth.hosts[host];
     bool tried = it->failure == WORLD_FAILURE_TRANSIENT && it->failures >= LAUNCHES_MAX;
     /* Of a host that nobody else looks at, we are the only witness. */
-    bool alone = (h->blind || e->truth.prober_cut) && e->spec.groups[it->group].pool == SPEC_NONE;
+    bool cut = e->truth.prober_cut || (w->prober_back_ms != INT64_MIN &&
+                                       e->now_ms - w->prober_back_ms < told_ms(e, it->group));
+    bool alone = (h->blind || cut) && e->spec.groups[it->group].pool == SPEC_NONE;
     if (id->well && e->now_ms - id->well_ms > told_ms(e, it->group) && !tried && !alone &&
         it->lifecycle == LIFECYCLE_IN_SERVICE) {
         bool told_otherwise = h->blind || h->libelled;
@@ -607,6 +611,7 @@ static void check_adding(struct watch *w, struct engine *e, const struct action 
         bool counts = it->group == group && !world_leaving(it->lifecycle) &&
                       it->lifecycle != LIFECYCLE_QUARANTINED && it->lifecycle != LIFECYCLE_DETACHED;
         bool well = host != WORLD_NONE && truth_alive(&e->truth, host) &&
+                    it->alive.health != WORLD_UNHEALTHY &&
                     !e->truth.zones[e->truth.hosts[host].zone].cut;
         live += counts && (well || (it->lifecycle == LIFECYCLE_PENDING && it->in_service_ms == 0));
     }
@@ -956,6 +961,8 @@ void watch_on_truth(struct watch *w, struct engine *e)
                             : w->zone_bad_ms[z] == INT64_MAX ? e->now_ms
                                                              : w->zone_bad_ms[z];
     }
+    w->prober_back_ms =
+        e->truth.prober_cut || e->truth.controller_cut ? e->now_ms : w->prober_back_ms;
     w->cut_ms = !e->truth.controller_cut ? INT64_MAX
                 : w->cut_ms == INT64_MAX ? e->now_ms
                                          : w->cut_ms;
