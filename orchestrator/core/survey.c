@@ -189,7 +189,6 @@ static bool is_baked(const struct survey *s, const struct world_instance *it)
 
 bool survey_is_changing(const struct survey *s, size_t instance)
 {
-    const struct spec *spec = s->spec;
     const struct world_instance *it = &s->world->instances[instance];
     switch (it->lifecycle) {
     case LIFECYCLE_DRAINING:
