@@ -261,8 +261,8 @@ static void replace(struct step *s, size_t instance)
                   (struct reason){.code = REASON_SUSPENDED, .name = "terminate"});
         return;
     }
-    bool coming = g->standing + g->standby >= desired || g->pending > 0 ||
-                  group_can_grow(s, it->group);
+    bool coming =
+        g->standing + g->standby >= desired || g->pending > 0 || group_can_grow(s, it->group);
     bool serves = s->survey->serving[instance] || !s->survey->known_out[instance];
     if (serves && g->ready + g->standby < desired && coming &&
         !GUARDED(GUARD_S2_NEW_FIRST, false)) {
@@ -379,6 +379,16 @@ static void step_member(struct step *s, size_t instance)
     advance(s, instance);
 }
 
+/* From then on it is counted on, and others that wait for that go on. */
+static void wake_when_baked(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    int64_t baked_ms = it->in_service_ms + s->spec->groups[it->group].bake_ms;
+    if (s->world->now_ms < baked_ms) {
+        step_wake_at(s, baked_ms);
+    }
+}
+
 void instance_step(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
@@ -396,8 +406,11 @@ void instance_step(struct step *s, size_t instance)
     }
     switch (it->lifecycle) {
     case LIFECYCLE_DETACHED: /* Only without its guard. */
-    case LIFECYCLE_PENDING:
-    case LIFECYCLE_IN_SERVICE: step_member(s, instance); return;
+    case LIFECYCLE_IN_SERVICE:
+        wake_when_baked(s, instance);
+        step_member(s, instance);
+        return;
+    case LIFECYCLE_PENDING: step_member(s, instance); return;
     case LIFECYCLE_DRAINING:
         /* What could not be changed may still be replaced. */
         if (it->wish == WORLD_WISH_REPLACE || !mend_held_by_failure(s, instance)) {
