@@ -17,13 +17,16 @@ struct cli {
     bool verbose;
     bool check; /* apply --check: plan instead. */
     bool diff;
-    bool verify;       /* events --verify */
-    bool watch;        /* status --watch */
-    bool shrink;       /* group detach --shrink */
-    bool no_wait;      /* group: queue only. */
-    unsigned parallel; /* 0: the file's. */
-    unsigned limit;    /* -n; 0: the command's default. */
-    int argc;          /* Words after the command's name. */
+    bool verify;        /* events --verify */
+    bool watch;         /* status --watch */
+    bool shrink;        /* group detach --shrink */
+    bool no_wait;       /* group: queue only. */
+    const char *lose;   /* rehearse --lose; NULL: its default. */
+    const char *during; /* rehearse --during; likewise. */
+    unsigned seeds;     /* rehearse --seeds; 0: its default. */
+    unsigned parallel;  /* 0: the file's. */
+    unsigned limit;     /* -n; 0: the command's default. */
+    int argc;           /* Words after the command's name. */
     char **argv;
 };
 
@@ -53,6 +56,7 @@ int cmd_run(const struct cli *cli);
 int cmd_status(const struct cli *cli);
 int cmd_group(const struct cli *cli);
 int cmd_why(const struct cli *cli);
+int cmd_rehearse(const struct cli *cli);
 int cmd_events(const struct cli *cli);
 int cmd_exec(const struct cli *cli);
 int cmd_ssh(const struct cli *cli);
