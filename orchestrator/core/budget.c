@@ -131,7 +131,9 @@ static bool has_turn(struct step *s, size_t instance)
         (it->in_service_ms == 0 && s->survey->known_out[instance])) {
         return true;
     }
-    if (g->changing > 0 && !GUARDED(GUARD_S7_ONE, false)) {
+    /* One that may not leave because too few serve waits for just those that give nothing. */
+    size_t others = s->survey->known_out[instance] ? g->underway : g->changing;
+    if (others > 0 && !GUARDED(GUARD_S7_ONE, false)) {
         const char *other = g->change == WORLD_NONE || g->change == instance
                                 ? s->spec->groups[it->group].name
                                 : s->world->instances[g->change].id;
@@ -144,8 +146,7 @@ static bool has_turn(struct step *s, size_t instance)
     size_t most = s->survey->instances * s->spec->max_disruption_percent / 100;
     most = most > 1 ? most : 1;
     if (!s->survey->known_out[instance] && !is_in_front(s, it->group) &&
-        s->survey->disrupted >= most &&
-        !GUARDED(GUARD_S7_CLUSTER, false)) {
+        s->survey->disrupted >= most && !GUARDED(GUARD_S7_CLUSTER, false)) {
         step_hold(s, HOLD_WAIT, instance,
                   (struct reason){.code = REASON_WAITS_FOR_CLUSTER,
                                   .a = (int64_t)s->survey->disrupted,
@@ -243,6 +244,7 @@ static void take(struct step *s, size_t instance)
     struct survey_group *g = &s->survey->groups[it->group];
     g->change = g->change == WORLD_NONE ? instance : g->change;
     g->changing++;
+    g->underway++;
     s->survey->disrupted++;
 }
 

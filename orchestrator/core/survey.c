@@ -86,7 +86,8 @@ static bool runs(const struct world_instance *it)
 bool survey_balancer_gone(const struct survey *s, size_t balancer)
 {
     const struct world_instance *it = &s->world->instances[s->world->balancers[balancer].instance];
-    return !it->configured || it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT ||
+    bool off = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT;
+    return !it->configured || (off && it->alive.health != WORLD_HEALTHY) ||
            it->lifecycle == LIFECYCLE_TERMINATED || it->lifecycle == LIFECYCLE_DETACHED;
 }
 
@@ -207,7 +208,7 @@ bool survey_is_changing(const struct survey *s, size_t instance)
     case LIFECYCLE_PENDING_WAIT: return it->in_service_ms != 0;
     case LIFECYCLE_IN_SERVICE:
         /* Or it was, in service, and that failed: what broke it must not break the next (S7). */
-        return it->changing;
+        return it->changing && (it->busy || it->drift != WORLD_DRIFT_NONE);
     case LIFECYCLE_STANDBY:
     case LIFECYCLE_QUARANTINED:
     case LIFECYCLE_DETACHED:
@@ -266,6 +267,10 @@ static void count_instance(struct survey *s, size_t i)
     }
     if (survey_is_changing(s, i)) {
         g->changing++;
+        g->underway += it->busy || it->lifecycle == LIFECYCLE_PENDING ||
+                               it->lifecycle == LIFECYCLE_PENDING_WAIT
+                           ? 1
+                           : 0;
         g->change = g->change == WORLD_NONE ? i : g->change;
         s->disrupted++;
     }
