@@ -353,7 +353,7 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
     size_t group = action->group;
     const struct world_instance *it = &e->controller.world.instances[action->instance];
     const char *one = "";
-    if (count_open(w, group, it->id, &one) > 0 && (host == WORLD_NONE || gives(e, host))) {
+    if (count_open(w, group, it->id, &one) > 0 && host != WORLD_NONE && gives(e, host)) {
         watch_fail(w, e, WATCH_S7_ONE, "%s goes out of service while %s is out by order", it->id,
                    one);
     }
