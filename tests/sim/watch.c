@@ -1052,7 +1052,8 @@ void watch_end(struct watch *w, struct engine *e)
     check_owners(w, e);
     for (size_t i = 0; i < e->truth.host_count; i++) {
         const struct truth_host *h = &e->truth.hosts[i];
-        if (h->id[0] != '\0' && !h->is_static && engine_find(e, h->id) == WORLD_NONE) {
+        if (h->id[0] != '\0' && !h->is_static && !h->vanished &&
+            engine_find(e, h->id) == WORLD_NONE) {
             watch_fail(w, e, WATCH_LEFT_OVER, "host %s is left over: no record has it", h->id);
         }
     }
