@@ -102,8 +102,7 @@ static void shrink(struct step *s, size_t group, size_t have)
     }
     /* S2: the one that stays in its place serves first, or is in standby and has its place. */
     bool serves = s->survey->serving[victim] || !s->survey->known_out[victim];
-    if (serves && g->ready + g->standby < desired + 1 &&
-        !GUARDED(GUARD_S2_NEW_FIRST, false)) {
+    if (serves && g->ready + g->standby < desired + 1 && !GUARDED(GUARD_S2_NEW_FIRST, false)) {
         step_hold_group(s, HOLD_WAIT, group,
                         (struct reason){.code = REASON_WAITS_FOR_NEW,
                                         .name = s->spec->groups[group].name,
@@ -143,6 +142,8 @@ static void balance(struct step *s, size_t group)
     size_t placed[WORLD_ZONES_MAX] = {0};
     if (step_suspended(s, group, WORLD_PROCESS_REBALANCE) ||
         step_suspended(s, group, WORLD_PROCESS_LAUNCH) ||
+        (s->world->groups[group].failed_launches >= LADDER_LAUNCHES_MAX &&
+         !GUARDED(GUARD_S9_LAUNCHES, false)) ||
         g->live >= world_most(s->spec, s->world, group)) {
         return;
     }

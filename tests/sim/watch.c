@@ -669,6 +669,20 @@ static void check_disruption(struct watch *w, struct engine *e, const struct act
     }
 }
 
+/* A balancer has said, after we noticed, that it does not answer there either. */
+static bool told_down(const struct engine *e, size_t instance)
+{
+    const struct world *world = &e->controller.world;
+    for (size_t t = 0; t < world->target_count; t++) {
+        if (world->targets[t].member == instance && world->targets[t].state == WORLD_TARGET_DOWN &&
+            world->balancers[world->targets[t].balancer].seen_ms >=
+                world->instances[instance].alive.since_ms) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* 55 % of the hosts that should answer, and were asked, do not. */
 static bool most_is_gone(const struct engine *e)
 {
@@ -684,7 +698,7 @@ static bool most_is_gone(const struct engine *e)
             seen++;
             /* One that really is gone may be known to be, by others. */
             gone += it->alive.health == WORLD_UNHEALTHY && host != WORLD_NONE &&
-                    truth_alive(&e->truth, host) && truth_ready(&e->truth, &e->spec, host);
+                    truth_alive(&e->truth, host) && !told_down(e, i);
         }
     }
     return seen >= 2 && gone * 100 >= seen * 55;
@@ -753,7 +767,9 @@ static void remember_mark(struct watch *w, struct engine *e, const struct action
     struct world_instance *it = &e->controller.world.instances[action->instance];
     struct watch_id *id = id_of(w, it->id, it->group);
     const struct world *world = &e->controller.world;
-    bool lost = it->power != WORLD_POWER_RUNNING || world->frozen.on ||
+    bool bad = it->failure != WORLD_FAILURE_NONE || it->verdict == WORLD_VERDICT_UNREADY ||
+               it->verdict == WORLD_VERDICT_LOST;
+    bool lost = !bad || it->power != WORLD_POWER_RUNNING || world->frozen.on ||
                 (it->zone != WORLD_NONE && world->zones[it->zone].lost.on);
     if (action->lifecycle == it->lifecycle) {
         return;
