@@ -148,7 +148,8 @@ static void end_struck(struct schedule *s, size_t index)
 {
     const char *id = s->struck[index].id;
     size_t subject = s->struck[index].subject;
-    if (id[0] == '\0' || text_equal(s->engine.truth.hosts[subject].id, id)) {
+    const struct truth_host *h = id[0] == '\0' ? NULL : &s->engine.truth.hosts[subject];
+    if (h == NULL || h->is_static || text_equal(h->id, id)) {
         engine_say(&s->engine, "ends: %s%s%s", fault_to_string(s->struck[index].fault),
                    id[0] == '\0' ? "" : ", ", id);
         fault_end(&s->engine, s->struck[index].fault, subject);
@@ -407,6 +408,14 @@ static void give_up_wishes(struct schedule *s, size_t group)
     }
 }
 
+/* Its host, or the machine that is to be it. */
+static size_t host_of(const struct engine *e, size_t instance)
+{
+    const char *machine = e->controller.members[instance].machine;
+    return machine[0] == '\0' ? engine_host(e, instance)
+                              : truth_find_machine(&e->truth, "", machine);
+}
+
 /* An operator does what the controller says it needs a human for. */
 static void mend_stuck(struct schedule *s, const struct hold *hold)
 {
@@ -418,13 +427,10 @@ static void mend_stuck(struct schedule *s, const struct hold *hold)
     }
     const struct world_instance *it = &e->controller.world.instances[hold->instance];
     text_copy(request.instance, sizeof(request.instance), it->id);
-    size_t host = engine_host(e, hold->instance);
+    size_t host = host_of(e, hold->instance);
     if (hold->reason.code == REASON_UNHEALTHY &&
         (host == WORLD_NONE || !e->truth.hosts[host].configured)) {
         request.kind = ENGINE_REPLACE; /* Its group repairs nothing by itself. */
-    }
-    if (host == WORLD_NONE && e->controller.members[hold->instance].machine[0] != '\0') {
-        host = truth_find_machine(&e->truth, "", e->controller.members[hold->instance].machine);
     }
     if (host != WORLD_NONE) {
         mend_host(s, host,
@@ -467,8 +473,8 @@ static void on_mend(void *context, struct engine *e, size_t subject)
         if (it->lifecycle == LIFECYCLE_DETACHED && it->group != WORLD_NONE) {
             ask(s, request);
         }
-        if (it->failures >= 5 && engine_host(e, i) != WORLD_NONE) {
-            mend_host(s, engine_host(e, i), false);
+        if (it->failures >= 5 && host_of(e, i) != WORLD_NONE) {
+            mend_host(s, host_of(e, i), false);
         }
         if (it->paused) {
             request.kind = ENGINE_UNPAUSE;
