@@ -1093,6 +1093,10 @@ void watch_on_start(struct watch *w, struct engine *e)
         w->closed_ms[g] = world->groups[g].disrupted_ms;
         w->failed[g] = world->groups[g].failed_launches;
     }
+    /* What was asked for meanwhile is taken in before anything else. */
+    for (size_t i = 0; i < e->request_count; i++) {
+        watch_on_request(w, &e->requests[i]);
+    }
 }
 
 void watch_on_request(struct watch *w, const struct engine_request *request)
