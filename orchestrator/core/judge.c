@@ -208,6 +208,7 @@ unsigned judge_tolerated(unsigned judged, unsigned percent)
 static void breaker_begin(struct world_breaker *breaker)
 {
     breaker->judged = 0;
+    breaker->well = 0;
     breaker->bad = 0;
     breaker->unready = 0;
     breaker->lost = 0;
@@ -222,6 +223,7 @@ static void breaker_count(struct world_breaker *breaker, const struct world_inst
     bool unready = it->verdict == WORLD_VERDICT_UNREADY;
     bool lost = it->verdict == WORLD_VERDICT_LOST;
     breaker->judged++;
+    breaker->well += it->verdict == WORLD_VERDICT_OK ? 1 : 0;
     breaker->unready += unready ? 1 : 0;
     breaker->lost += lost ? 1 : 0;
     breaker->bad += unready || lost || off(it) ? 1 : 0;

@@ -73,11 +73,10 @@ static bool is_shared(struct step *s, size_t instance)
         }
     }
     const struct world_breaker *b = &s->world->groups[group].breaker;
-    /* Everybody whose host lives: one that is lost besides has its own trouble. */
-    unsigned living = b->judged - (b->bad - b->unready);
-    if (b->unready >= 2 && b->unready == living) {
+    /* Nobody is known to be well; one that is lost besides has its own trouble. */
+    if (b->unready >= 2 && b->well == 0) {
         step_hold(s, HOLD_WAIT, instance,
-                  (struct reason){.code = REASON_SHARED, .a = b->unready, .b = living});
+                  (struct reason){.code = REASON_SHARED, .a = b->unready, .b = b->judged});
         return true;
     }
     return false;

@@ -136,7 +136,7 @@ static bool is_known_out(const struct survey *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
     bool off = (it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT) &&
-               it->verdict != WORLD_VERDICT_DISPUTED;
+               it->alive.health != WORLD_HEALTHY;
     if (s->spec->groups[it->group].pool == SPEC_NONE) {
         return !it->configured || is_bad(it->verdict) || off;
     }

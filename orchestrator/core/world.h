@@ -174,6 +174,7 @@ struct world_latch {
 /* The circuit breaker (S4) of a group or a zone. Judged. */
 struct world_breaker {
     struct world_latch open; /* Nothing destructive. */
+    unsigned well;           /* Members that all who were asked say are well. */
     unsigned judged;         /* Members that are judged at all. */
     unsigned tolerated;      /* How many of them may be bad. */
     unsigned bad;            /* Of those, the ones that are unready, lost or dead. */

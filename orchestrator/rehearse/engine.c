@@ -235,12 +235,13 @@ void engine_restore(struct engine *e)
         return;
     }
     engine_kill(e, ENGINE_RESTORED);
+    e->restores++;
     ledger_copy(&e->store, &e->backup, e->spec.group_count);
     e->request_count = 0;
     /* Whoever restores a store lets the numbers begin well above those it may have forgotten (S21):
-       a zone that is silent now may have hosts of those names. */
+       a zone that is silent now may have hosts of those names. One backup may be restored twice. */
     for (size_t g = 0; g < e->spec.group_count; g++) {
-        e->store.groups[g].next_number += RESTORE_GAP;
+        e->store.groups[g].next_number += RESTORE_GAP * e->restores;
     }
 }
 

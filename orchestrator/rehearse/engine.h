@@ -191,6 +191,7 @@ struct engine {
     struct engine_store store;
     struct engine_store backup; /* An older state of it. */
     bool backed_up;
+    unsigned restores; /* So far. */
     struct engine_request *requests;
     size_t request_count, request_capacity;
     struct engine_alarm *alarms;

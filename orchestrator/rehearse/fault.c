@@ -302,8 +302,10 @@ static void end_host(struct engine *e, enum fault fault, size_t host)
         h->custom = true;
     } else if (fault == FAULT_HOST_BLIND) {
         h->blind = false;
+        h->wronged_ms = e->now_ms;
     } else if (fault == FAULT_HOST_LIBELLED) {
         h->libelled = false;
+        h->wronged_ms = e->now_ms;
     }
 }
 

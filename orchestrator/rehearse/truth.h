@@ -41,15 +41,16 @@ struct truth_host {
     bool service;     /* Its own part of what it serves works. */
     bool custom;      /* What a check-command would say. */
     bool disk_full;
-    bool doomed;    /* Its service never comes up: bad memory, a wrong image. */
-    bool wedged;    /* Its service does not come up before it has booted. */
-    bool flaps;     /* Its service goes down and up. */
-    bool relapses;  /* It hangs again a while after each boot, until somebody mends it. */
-    bool amnesia;   /* It comes back from its next boot as it was before it was ever configured. */
-    bool blind;     /* The prober alone cannot reach it. */
-    bool vanished;  /* Deleted behind our back: its provider does not know it any more. */
-    bool libelled;  /* Its provider says it is off, and it runs. */
-    unsigned epoch; /* Of the last controller that did something to it (S18). */
+    bool doomed;   /* Its service never comes up: bad memory, a wrong image. */
+    bool wedged;   /* Its service does not come up before it has booted. */
+    bool flaps;    /* Its service goes down and up. */
+    bool relapses; /* It hangs again a while after each boot, until somebody mends it. */
+    bool amnesia;  /* It comes back from its next boot as it was before it was ever configured. */
+    bool blind;    /* The prober alone cannot reach it. */
+    bool vanished; /* Deleted behind our back: its provider does not know it any more. */
+    bool libelled; /* Its provider says it is off, and it runs. */
+    int64_t wronged_ms; /* When it last stopped to be blind or libelled. */
+    unsigned epoch;     /* Of the last controller that did something to it (S18). */
 
     /* By the prober. */
     struct truth_view ready;

@@ -526,11 +526,23 @@ static bool is_older(const struct engine *e, size_t instance)
            !e->controller.world.instances[instance].configured;
 }
 
+static bool has_older(const struct engine *e, size_t group)
+{
+    const struct decision *d = &e->controller.decision;
+    for (size_t i = 0; i < d->hold_count; i++) {
+        if (d->holds[i].group == group && d->holds[i].kind == HOLD_REFUSED &&
+            is_older(e, d->holds[i].instance)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool hold_may_stay(const struct engine *e, const struct hold *hold)
 {
     enum reason_code code = hold->reason.code;
     bool refused = code == REASON_BELOW_MINIMUM || code == REASON_BELOW_SPARE;
-    if (refused && is_older(e, hold->instance)) {
+    if (has_older(e, hold->group)) {
         return true;
     }
     /* Where there is no room for enough, there are never enough. */
@@ -591,7 +603,7 @@ static bool is_at_rest(const struct schedule *s, const char **ret_why, char *tex
         for (size_t i = 0; i < d->hold_count; i++) {
             /* A group without room keeps those that need it waiting, too. */
             full = full || d->holds[i].reason.code == REASON_NO_ROOM ||
-                   is_older(e, d->holds[i].instance);
+                   has_older(e, d->holds[i].group);
         }
         if (engine_serving(e, g) != desired && !full) {
             snprintf(text, size, "%zu of group %s serve, %zu are wanted, and nothing is done",

@@ -389,7 +389,8 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
     size_t group = action->group;
     const struct world_instance *it = &e->controller.world.instances[action->instance];
     const char *one = "";
-    if (count_open(w, group, it->id, &one) > 0 && host != WORLD_NONE && gives(e, host)) {
+    bool more = !id_of(w, it->id, group)->open && !it->changing;
+    if (more && count_open(w, group, it->id, &one) > 0 && host != WORLD_NONE && gives(e, host)) {
         watch_fail(w, e, WATCH_S7_ONE, "%s goes out of service while %s is out by order", it->id,
                    one);
     }
@@ -406,7 +407,7 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
     }
     bool given = host != WORLD_NONE && gives(e, host) &&
                  !(e->spec.groups[group].pool == SPEC_NONE && told_bad(e, action->instance));
-    if (given && !id_of(w, it->id, group)->open && open >= (most > 1 ? most : 1)) {
+    if (given && more && open >= (most > 1 ? most : 1)) {
         watch_fail(w, e, WATCH_S7_CLUSTER,
                    "%s goes out of service while %zu of the cluster (%s) are out by order, at most "
                    "%zu",
@@ -436,7 +437,8 @@ static void check_breaker(struct watch *w, struct engine *e, const struct action
         if (it->group == group && !world_leaving(it->lifecycle)) {
             members++;
             bad += told_bad(e, i) ? 1 : 0;
-            well += came_back(it) && it->health.health == WORLD_HEALTHY;
+            well += came_back(it) && !told_bad(e, i) &&
+                    (e->spec.groups[group].pool == SPEC_NONE || it->health.health == WORLD_HEALTHY);
         }
     }
     size_t share = members * percent / 100;
@@ -559,7 +561,8 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
     struct watch_id *id = id_of(w, it->id, it->group);
     const char *what = action_kind_to_string(action->kind);
     int64_t patience_ms = id->rung == ACTION_RESTART ? PATIENCE_RESTART_MS : PATIENCE_BOOT_MS;
-    if (id->rung_ms != 0 && e->now_ms - id->rung_ms < patience_ms &&
+    int64_t rung_ms = id->rung_ms < it->rung_ms ? id->rung_ms : it->rung_ms;
+    if (id->rung_ms != 0 && e->now_ms - rung_ms < patience_ms &&
         action->reason.code == REASON_MEND) {
         watch_fail(w, e, WATCH_S8_PATIENCE, "%s: %s %lld ms after %s, its time is %lld", it->id,
                    what, (long long)(e->now_ms - id->rung_ms), action_kind_to_string(id->rung),
@@ -573,7 +576,9 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
     /* Of a host that nobody else looks at, we are the only witness. */
     bool cut = e->truth.prober_cut || (w->prober_back_ms != INT64_MIN &&
                                        e->now_ms - w->prober_back_ms < told_ms(e, it->group));
-    bool alone = (h->blind || cut) && !somebody_heard(e, action->instance);
+    bool wronged = h->blind || h->libelled ||
+                   (h->wronged_ms != 0 && e->now_ms - h->wronged_ms < told_ms(e, it->group));
+    bool alone = (wronged || cut) && !somebody_heard(e, action->instance);
     if (id->well && e->now_ms - id->well_ms > told_ms(e, it->group) && !tried && !alone &&
         it->lifecycle == LIFECYCLE_IN_SERVICE) {
         bool told_otherwise = h->blind || h->libelled;
@@ -591,7 +596,7 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
                    it->id, what, (long long)(e->now_ms - id->ready_ms),
                    (long long)e->spec.groups[it->group].grace_ms);
     }
-    if (e->now_ms < id->held_ms && h->power == TRUTH_RUNNING) {
+    if (e->now_ms < id->held_ms && e->now_ms < it->damping.until_ms && h->power == TRUTH_RUNNING) {
         watch_fail(w, e, WATCH_S13_FLAPPING, "%s: %s while it flaps", it->id, what);
     }
     bool own = h->blind || h->libelled || h->power != TRUTH_RUNNING || !h->service || h->doomed ||
@@ -676,8 +681,10 @@ static void check_disruption(struct watch *w, struct engine *e, const struct act
                              size_t host)
 {
     const struct world_instance *it = &e->controller.world.instances[action->instance];
-    bool host_libelled =
-        host != WORLD_NONE && e->truth.hosts[host].libelled && it->alive.health != WORLD_HEALTHY;
+    bool looked_at =
+        (e->controller.world.groups[action->group].suspended & WORLD_PROCESS_HEALTH_CHECK) == 0;
+    bool host_libelled = host != WORLD_NONE && e->truth.hosts[host].libelled &&
+                         (it->alive.health != WORLD_HEALTHY || !looked_at);
     if (host_libelled || any_libelled(e, true)) {
         return; /* Its provider's word stands alone, and nobody contradicts. */
     }
