@@ -109,6 +109,17 @@ bool budget_is_calm(struct step *s, size_t instance)
     return true;
 }
 
+/* A group of balancers: what is being changed behind them may wait for just them. */
+static bool is_in_front(const struct step *s, size_t group)
+{
+    for (size_t f = 0; f < s->spec->frontend_count; f++) {
+        if (s->spec->frontends[f].group == group) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* S7: no other member is being changed, or is not back yet; and the cluster's share is not used. */
 static bool has_turn(struct step *s, size_t instance)
 {
@@ -132,7 +143,8 @@ static bool has_turn(struct step *s, size_t instance)
      * others. */
     size_t most = s->survey->instances * s->spec->max_disruption_percent / 100;
     most = most > 1 ? most : 1;
-    if (!s->survey->known_out[instance] && s->survey->disrupted >= most &&
+    if (!s->survey->known_out[instance] && !is_in_front(s, it->group) &&
+        s->survey->disrupted >= most &&
         !GUARDED(GUARD_S7_CLUSTER, false)) {
         step_hold(s, HOLD_WAIT, instance,
                   (struct reason){.code = REASON_WAITS_FOR_CLUSTER,

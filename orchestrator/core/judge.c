@@ -183,6 +183,10 @@ static void latch(struct bench *b, struct world_latch *l, bool condition)
     if (condition) {
         l->since_ms = l->on ? l->since_ms : b->world->now_ms;
         l->on = true;
+        l->holds = true;
+    } else if (l->holds) {
+        /* It held until just now, however long ago that was looked at. */
+        l->holds = false;
         l->seen_ms = b->world->now_ms;
     } else if (l->on && b->world->now_ms - l->seen_ms >= CALM_MS) {
         l->on = false;

@@ -29,6 +29,7 @@ struct schedule {
     int64_t fault_every_ms;
     int64_t ask_every_ms;
     bool mending;
+    unsigned mends;
     int64_t busy_ms; /* When it last was not at rest. */
 };
 
@@ -463,6 +464,21 @@ static void on_mend(void *context, struct engine *e, size_t subject)
             request.kind = ENGINE_UNPAUSE;
             ask(s, request);
         }
+        if (it->protect) {
+            request.kind = ENGINE_UNPROTECT;
+            ask(s, request);
+        }
+        if (it->wish == WORLD_WISH_STANDBY) {
+            request.kind = ENGINE_IN_SERVICE;
+            ask(s, request);
+        }
+    }
+    /* Now and then everything is compared anew, as `apply` does: a host that came back as it was
+       before, and so fast that nobody noticed, is found in no other way. */
+    if (s->mends++ % 20 == 2) {
+        for (size_t g = 0; g < e->spec.group_count; g++) {
+            controller_reload(e, g, true);
+        }
     }
     e->controller.dirty = true;
 }
@@ -482,7 +498,8 @@ static bool hold_may_stay(const struct engine *e, const struct hold *hold)
 {
     enum reason_code code = hold->reason.code;
     bool refused = code == REASON_BELOW_MINIMUM || code == REASON_BELOW_SPARE;
-    return code == REASON_NO_ROOM || (refused && is_impossible(e, hold->group));
+    return code == REASON_NO_ROOM ||
+           ((refused || code == REASON_AT_MOST) && is_impossible(e, hold->group));
 }
 
 /* What is under way or decided, but for looks that never end. */
@@ -585,8 +602,9 @@ static void tell_state(struct schedule *s)
         }
     }
     for (size_t b = 0; b < w->balancer_count; b++) {
-        printf("balancer %s: sync %d, seen %" PRId64 ", busy %d:", w->instances[w->balancers[b].instance].id,
-               (int)w->balancers[b].sync, w->balancers[b].seen_ms, w->balancers[b].busy);
+        printf("balancer %s: sync %d, seen %" PRId64 ", busy %d:",
+               w->instances[w->balancers[b].instance].id, (int)w->balancers[b].sync,
+               w->balancers[b].seen_ms, w->balancers[b].busy);
         for (size_t t = 0; t < w->target_count; t++) {
             if (w->targets[t].balancer == b) {
                 printf(" %s=%d", w->instances[w->targets[t].member].id, (int)w->targets[t].state);
