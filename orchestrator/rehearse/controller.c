@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define SILENT_MS 60000 /* A provider that has not answered for so long: what it said is over. */
+#define SILENT_MS 90000 /* A provider that has not answered for so long: what it said is over. */
 #define ROUNDS    64    /* Of decisions that change records only. */
 
 void controller_init(struct engine *e)
@@ -238,6 +238,7 @@ static void forget_silent(struct engine *e)
                 e->truth.hosts[host].listed = WORLD_POWER_UNKNOWN;
             }
             e->truth.zones[it->zone].list_due = true;
+            engine_touch(e);
         }
     }
 }

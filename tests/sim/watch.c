@@ -589,7 +589,7 @@ static void check_replacing(struct watch *w, struct engine *e, const struct acti
     }
     if (it->alive.health != WORLD_HEALTHY && it->in_service_ms != 0 &&
         (!it->power_witnessed ||
-         provider_silent(e, it->zone, 60000 + SLACK_MS + 2 * e->pace.list_every_ms))) {
+         provider_silent(e, it->zone, 90000 + SLACK_MS + 2 * e->pace.list_every_ms))) {
         watch_fail(w, e, WATCH_S10_POWER,
                    "%s is to be replaced, nobody reaches it and its provider is silent", it->id);
     }
