@@ -144,8 +144,7 @@ static bool has_turn(struct step *s, size_t instance)
     size_t most = s->survey->instances * s->spec->max_disruption_percent / 100;
     most = most > 1 ? most : 1;
     if (!s->survey->known_out[instance] && !is_in_front(s, it->group) &&
-        s->survey->disrupted >= most &&
-        !GUARDED(GUARD_S7_CLUSTER, false)) {
+        s->survey->disrupted >= most && !GUARDED(GUARD_S7_CLUSTER, false)) {
         step_hold(s, HOLD_WAIT, instance,
                   (struct reason){.code = REASON_WAITS_FOR_CLUSTER,
                                   .a = (int64_t)s->survey->disrupted,
