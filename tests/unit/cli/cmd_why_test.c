@@ -62,6 +62,11 @@ static void put_views(struct journal *journal, int64_t age_ms)
          .line_count = 1},
         {.subject = "cluster", .wall_ms = told_ms},
     };
+    const struct record_action action = {.id = "00000001-restart-web-2",
+                                         .kind = "restart",
+                                         .instance = "web-2",
+                                         .started_ms = told_ms};
+    journal_put_action(journal, &action);
     struct err e = ERR_NULL;
     for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {
         journal_put_view(journal, &views[i]);
@@ -92,6 +97,7 @@ static void test_told(void **state)
                  "group web      2 of 2 instances, 1 serving, minimum 2; breaker open; suspended: "
                  "launch replace\n");
     stage_expect(stage, "status", CLI_DONE, "lost for 19");
+    stage_expect(stage, "status", CLI_DONE, "; restart under way for 7");
     stage_expect(stage, "status", CLI_DONE, "; waits: 1 of 2 in web are bad (7");
     stage_expect(stage, "status", CLI_DONE, "acting now: run on host7, pid 4711, for");
     assert_null(strchr(stage->said, '\033'));
