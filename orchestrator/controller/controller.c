@@ -155,6 +155,7 @@ static void step_core(struct controller *c)
     }
     c->world.slots = most > busy ? most - busy : 0;
     loop_decide(c);
+    judgements_tell(c);
 }
 
 /* Doing. */

@@ -41,6 +41,7 @@ void members_free(struct controller *c)
     free(c->world.targets);
     free(c->world.room);
     free(c->answered);
+    free(c->told);
     machines_free(c);
     free(c->world.groups);
     free(c->world.zones);

@@ -233,6 +233,11 @@ void result_fail(struct controller *c, const struct action *action, enum work_ou
     struct member *m = &c->members[action->instance];
     world_end(c->spec, &c->world, action,
               outcome == WORK_TRANSIENT ? OUTCOME_TRANSIENT : OUTCOME_PERMANENT);
+    if (action->balancer != WORLD_NONE) {
+        /* It may have come back as it was before: compared with its roles again. */
+        c->world.instances[c->world.balancers[action->balancer].instance].drift =
+            WORLD_DRIFT_UNKNOWN;
+    }
     m->record.failures = (int)c->world.instances[action->instance].failures;
     replace_text(&m->record.reason, text == NULL ? "failed" : text);
     c->totals.failures++;

@@ -76,6 +76,7 @@ struct controller {
     size_t lists_open;               /* Provider lists still awaited. */
     struct record_machine *machines; /* Owned; the ledger. */
     size_t machine_count;
+    bool *told;        /* Beside latches (judgements.c): it was told that it is on. */
     bool *answered;    /* Beside spec->providers: it has answered once. */
     bool all_listed;   /* Every provider has answered once, one way or the other. */
     size_t looks_open; /* Looks at balancers still awaited. */
@@ -105,6 +106,11 @@ struct controller {
 int observe_providers(struct controller *c, struct err *e);
 /* `run`: asks providers and balancers again when it is time. *ret_next_ms: when that will be. */
 int observe_again(struct controller *c, int64_t *ret_next_ms, struct err *e);
+
+/* judgements.c */
+/* Says what judge() has newly come to believe of groups, zones and the cluster, and writes it down.
+ */
+void judgements_tell(struct controller *c);
 
 /* groups.c */
 int groups_load(struct controller *c, struct err *e);

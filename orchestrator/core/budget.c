@@ -71,15 +71,10 @@ bool budget_stands_still(struct step *s, size_t instance)
     return false;
 }
 
-static struct reason breaker_reason(const struct world_breaker *b, const char *name,
-                                    unsigned percent)
+static struct reason breaker_reason(const struct world_breaker *b, const char *name)
 {
-    unsigned share = b->judged * percent / 100;
-    return (struct reason){.code = REASON_BREAKER,
-                           .name = name,
-                           .a = b->bad,
-                           .b = b->judged,
-                           .c = share > 1 ? share : 1};
+    return (struct reason){
+        .code = REASON_BREAKER, .name = name, .a = b->bad, .b = b->judged, .c = b->tolerated};
 }
 
 /* It may close by itself; when it has not for long, a human must look. */
@@ -103,17 +98,26 @@ bool budget_is_calm(struct step *s, size_t instance)
     }
     if (group->open.on) {
         step_hold(s, breaker_hold(s, group), instance,
-                  breaker_reason(group, s->spec->groups[it->group].name,
-                                 s->spec->groups[it->group].breaker_percent));
+                  breaker_reason(group, s->spec->groups[it->group].name));
         return false;
     }
     if (zone != NULL && zone->breaker.open.on) {
         step_hold(s, breaker_hold(s, &zone->breaker), instance,
-                  breaker_reason(&zone->breaker, s->spec->zones[it->zone].name,
-                                 s->spec->groups[it->group].breaker_percent));
+                  breaker_reason(&zone->breaker, s->spec->zones[it->zone].name));
         return false;
     }
     return true;
+}
+
+/* A group of balancers: what is being changed behind them may wait for just them. */
+static bool is_in_front(const struct step *s, size_t group)
+{
+    for (size_t f = 0; f < s->spec->frontend_count; f++) {
+        if (s->spec->frontends[f].group == group) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* S7: no other member is being changed, or is not back yet; and the cluster's share is not used. */
@@ -139,7 +143,8 @@ static bool has_turn(struct step *s, size_t instance)
      * others. */
     size_t most = s->survey->instances * s->spec->max_disruption_percent / 100;
     most = most > 1 ? most : 1;
-    if (!s->survey->known_out[instance] && s->survey->disrupted >= most &&
+    if (!s->survey->known_out[instance] && !is_in_front(s, it->group) &&
+        s->survey->disrupted >= most &&
         !GUARDED(GUARD_S7_CLUSTER, false)) {
         step_hold(s, HOLD_WAIT, instance,
                   (struct reason){.code = REASON_WAITS_FOR_CLUSTER,
@@ -190,7 +195,7 @@ static bool is_fresh(struct step *s, size_t instance)
                                 .name = step_frontend_name(s, balancer),
                                 .a = b->seen_ms == INT64_MIN ? -1 : s->world->now_ms - b->seen_ms};
         /* One that is bad is mended, not asked again and again: that would keep it from it. */
-        if (step_balancer_free(s, balancer) && step_balancer_usable(s, balancer) &&
+        if (step_balancer_idle(s, balancer) && step_balancer_usable(s, balancer) &&
             !is_bad(s, b->instance) && !mend_held_by_failure(s, b->instance)) {
             step_act_at(s, ACTION_COMPARE, b->instance, balancer, reason);
         }

@@ -64,12 +64,27 @@ static void serve(struct step *s, size_t instance)
     }
 }
 
+static bool has_traffic(const struct step *s, size_t instance)
+{
+    for (size_t t = s->survey->first_target[instance]; t != WORLD_NONE;
+         t = s->survey->next_target[t]) {
+        if (s->world->targets[t].state == WORLD_TARGET_UP) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void change(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
     size_t group = it->group;
     struct reason drift = {.code = REASON_DRIFT, .a = it->drift_count};
     bool in_pool = s->spec->groups[group].pool != SPEC_NONE;
+    if (it->lifecycle == LIFECYCLE_PENDING && has_traffic(s, instance)) {
+        serve(s, instance); /* It is back, and counts again; then its turn comes. */
+        return;
+    }
     if (it->lifecycle == LIFECYCLE_IN_SERVICE) {
         if (step_suspended(s, group, WORLD_PROCESS_CHANGE)) {
             step_hold(s, HOLD_WAIT, instance,
@@ -366,7 +381,8 @@ static void step_member(struct step *s, size_t instance)
 void instance_step(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    if (it->busy || it->lifecycle == LIFECYCLE_TERMINATED || it->lifecycle == LIFECYCLE_DETACHED ||
+    bool left_alone = it->lifecycle == LIFECYCLE_DETACHED && !GUARDED(GUARD_S21_DETACHED, false);
+    if (it->busy || it->lifecycle == LIFECYCLE_TERMINATED || left_alone ||
         s->survey->acted[instance]) {
         return;
     }
@@ -378,6 +394,7 @@ void instance_step(struct step *s, size_t instance)
         return;
     }
     switch (it->lifecycle) {
+    case LIFECYCLE_DETACHED: /* Only without its guard. */
     case LIFECYCLE_PENDING:
     case LIFECYCLE_IN_SERVICE: step_member(s, instance); return;
     case LIFECYCLE_DRAINING:
@@ -403,7 +420,6 @@ void instance_step(struct step *s, size_t instance)
             step_hold(s, HOLD_STUCK, instance, (struct reason){.code = REASON_QUARANTINED});
         }
         return;
-    case LIFECYCLE_DETACHED:
     case LIFECYCLE_TERMINATED: return;
     }
 }

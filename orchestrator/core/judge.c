@@ -19,7 +19,7 @@
 #define FROZEN_PERCENT 55
 /* A zone is judged over several groups, so by one share: a third, as MachineHealthCheck's users
  * set. */
-#define ZONE_BREAKER_PERCENT 33
+#define ZONE_BREAKER_PERCENT 34
 /* The file's explicit word for no breaker. */
 #define BREAKER_OFF_PERCENT 100
 
@@ -183,6 +183,10 @@ static void latch(struct bench *b, struct world_latch *l, bool condition)
     if (condition) {
         l->since_ms = l->on ? l->since_ms : b->world->now_ms;
         l->on = true;
+        l->holds = true;
+    } else if (l->holds) {
+        /* It held until just now, however long ago that was looked at. */
+        l->holds = false;
         l->seen_ms = b->world->now_ms;
     } else if (l->on && b->world->now_ms - l->seen_ms >= CALM_MS) {
         l->on = false;
@@ -226,8 +230,8 @@ static void breaker_count(struct world_breaker *breaker, const struct world_inst
 static void breaker_end(struct bench *b, struct world_breaker *breaker, unsigned percent,
                         bool made_up)
 {
-    bool over = percent < BREAKER_OFF_PERCENT && !made_up &&
-                breaker->bad > judge_tolerated(breaker->judged, percent);
+    breaker->tolerated = judge_tolerated(breaker->judged, percent);
+    bool over = percent < BREAKER_OFF_PERCENT && !made_up && breaker->bad > breaker->tolerated;
     latch(b, &breaker->open, over && !GUARDED(GUARD_S4_BREAKER, false));
 }
 

@@ -251,6 +251,17 @@ bool mend_instance(struct step *s, size_t instance)
 
 /* New ones that never came into service. */
 
+/* A step that keeps failing is not a verdict: then its age says how long it was tried. */
+static struct reason launch_reason(const struct step *s, const struct world_instance *it)
+{
+    struct reason reason = mend_reason(s, it, WORLD_RUNG_REPLACE);
+    if (it->verdict != WORLD_VERDICT_UNREADY && it->verdict != WORLD_VERDICT_LOST) {
+        reason.name = "never in service";
+        reason.a = s->world->now_ms - it->made_ms;
+    }
+    return reason;
+}
+
 bool mend_launch(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
@@ -272,7 +283,7 @@ bool mend_launch(struct step *s, size_t instance)
     }
     bool shared = it->verdict == WORLD_VERDICT_UNREADY && is_shared(s, instance);
     if (!shared && !not_to_be_mended(s, instance) && budget_allows(s, instance)) {
-        step_mark(s, instance, LIFECYCLE_TERMINATING, mend_reason(s, it, WORLD_RUNG_REPLACE));
+        step_mark(s, instance, LIFECYCLE_TERMINATING, launch_reason(s, it));
     }
     return true;
 }

@@ -269,7 +269,8 @@ void world_end(const struct spec *spec, struct world *world, const struct action
     }
     struct world_instance *it = &world->instances[action->instance];
     it->busy = false;
-    it->changing = false;
+    it->changing = action->kind == ACTION_CONFIGURE && outcome != OUTCOME_DONE &&
+                   it->lifecycle == LIFECYCLE_IN_SERVICE;
     if (action->balancer != WORLD_NONE) {
         world->balancers[action->balancer].busy = false;
     }

@@ -14,7 +14,7 @@ static void hold_for_frontend(struct step *s, size_t instance, size_t balancer)
 static void ask(struct step *s, size_t instance, size_t balancer)
 {
     const struct world_balancer *b = &s->world->balancers[balancer];
-    if (b->sync == WORLD_SYNC_DONE) {
+    if (b->sync == WORLD_SYNC_DONE && step_balancer_idle(s, balancer)) {
         step_act_at(s, ACTION_COMPARE, b->instance, balancer,
                     (struct reason){.code = REASON_FRONTEND_UNSEEN,
                                     .name = step_frontend_name(s, balancer)});

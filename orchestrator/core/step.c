@@ -93,7 +93,16 @@ void step_wake_at(struct step *s, int64_t deadline_ms)
 
 bool step_balancer_free(const struct step *s, size_t balancer)
 {
-    return !s->world->balancers[balancer].busy && !s->survey->balancer_taken[balancer];
+    const struct world_balancer *b = &s->world->balancers[balancer];
+    const struct world_instance *it = &s->world->instances[b->instance];
+    return !b->busy && !s->survey->balancer_taken[balancer] && !(it->busy && it->changing);
+}
+
+bool step_balancer_idle(const struct step *s, size_t balancer)
+{
+    size_t instance = s->world->balancers[balancer].instance;
+    return step_balancer_free(s, balancer) && !s->world->instances[instance].busy &&
+           !s->survey->acted[instance];
 }
 
 bool step_balancer_usable(const struct step *s, size_t balancer)

@@ -29,6 +29,8 @@ void step_hold_group(struct step *s, enum hold_kind kind, size_t group, struct r
 void step_wake_at(struct step *s, int64_t deadline_ms);
 /* True when the balancer can be given something to do in this step. */
 bool step_balancer_free(const struct step *s, size_t balancer);
+/* The same, and nothing else is done to its host: it can be asked itself. */
+bool step_balancer_idle(const struct step *s, size_t balancer);
 /* The balancer's host can be talked to. */
 bool step_balancer_usable(const struct step *s, size_t balancer);
 const char *step_frontend_name(const struct step *s, size_t balancer);

@@ -6,6 +6,9 @@
 #include <assert.h>
 #include <string.h>
 
+/* A balancer whose admin socket answered no longer ago is heard, whatever else is said of its host. */
+#define TOLD_LATELY_MS 10000
+
 #define ALIGN(n) (((n) + 15) & ~(size_t)15)
 
 /* The one list of what is carved out of the memory: for its size, and for the arrays. */
@@ -83,11 +86,17 @@ bool survey_balancer_gone(const struct survey *s, size_t balancer)
            it->lifecycle == LIFECYCLE_TERMINATED || it->lifecycle == LIFECYCLE_DETACHED;
 }
 
+static bool told_lately(const struct survey *s, size_t balancer)
+{
+    int64_t seen_ms = s->world->balancers[balancer].seen_ms;
+    return seen_ms != INT64_MIN && s->world->now_ms - seen_ms <= TOLD_LATELY_MS;
+}
+
 bool survey_balancer_silent(const struct survey *s, size_t balancer)
 {
     size_t instance = s->world->balancers[balancer].instance;
     return survey_balancer_gone(s, balancer) ||
-           s->world->instances[instance].alive.health == WORLD_UNHEALTHY;
+           (s->world->instances[instance].alive.health == WORLD_UNHEALTHY && !told_lately(s, balancer));
 }
 
 static bool is_serving(const struct survey *s, size_t instance)
@@ -180,7 +189,6 @@ static bool is_baked(const struct survey *s, const struct world_instance *it)
 
 bool survey_is_changing(const struct survey *s, size_t instance)
 {
-    const struct spec *spec = s->spec;
     const struct world_instance *it = &s->world->instances[instance];
     switch (it->lifecycle) {
     case LIFECYCLE_DRAINING:
@@ -189,10 +197,8 @@ bool survey_is_changing(const struct survey *s, size_t instance)
     case LIFECYCLE_PENDING:
     case LIFECYCLE_PENDING_WAIT: return it->in_service_ms != 0;
     case LIFECYCLE_IN_SERVICE:
-        /* Changed in place, and that failed: what broke it must not break the next (S7). */
-        return (it->busy && it->changing) ||
-               (spec->groups[it->group].pool == SPEC_NONE && it->drift == WORLD_DRIFT_PENDING &&
-                it->failure != WORLD_FAILURE_NONE);
+        /* Or it was, in service, and that failed: what broke it must not break the next (S7). */
+        return it->changing;
     case LIFECYCLE_STANDBY:
     case LIFECYCLE_QUARANTINED:
     case LIFECYCLE_DETACHED:

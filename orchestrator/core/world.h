@@ -129,7 +129,8 @@ struct world_instance {
     int64_t custom_ms;           /* When that last ended; 0: never. */
     struct damping damping;      /* Of health. */
     bool busy;                   /* An action on it is under way. */
-    bool changing;               /* And it is one that takes it out of service. */
+    bool changing;               /* And it is one that takes it out of service; or it was changed in
+                                    service, and that failed. */
 
     /* Judged. */
     enum world_verdict verdict;
@@ -166,13 +167,15 @@ struct world_balancer {
 struct world_latch {
     bool on;
     int64_t since_ms; /* When it came on; with !on: when it went off. */
-    int64_t seen_ms;  /* While on: when the condition last held. */
+    bool holds;       /* The condition, when it was last looked at. */
+    int64_t seen_ms;  /* While on, and it does not hold: when it was first seen not to. */
 };
 
 /* The circuit breaker (S4) of a group or a zone. Judged. */
 struct world_breaker {
     struct world_latch open; /* Nothing destructive. */
     unsigned judged;         /* Members that are judged at all. */
+    unsigned tolerated;      /* How many of them may be bad. */
     unsigned bad;            /* Of those, the ones that are unready, lost or dead. */
     unsigned unready;        /* Of the bad ones, those whose host lives, */
     unsigned lost;           /* and those that nobody reaches. */

@@ -266,7 +266,7 @@ static void told_by_host(struct engine *e, const struct engine_job *job)
     case ACTION_INSPECT:
         it->drift = job->differs ? WORLD_DRIFT_PENDING : WORLD_DRIFT_NONE;
         it->drift_count = job->differs ? 3 : 0;
-        return;
+        __attribute__((fallthrough));
     case ACTION_CONFIGURE:
     case ACTION_RESTART:
         /* The file may have changed while it ran. */
@@ -450,7 +450,7 @@ void controller_reload(struct engine *e, size_t group, bool roles)
 {
     struct engine_controller *c = &e->controller;
     for (size_t i = 0; roles && c->running && i < c->world.instance_count; i++) {
-        if (c->world.instances[i].group == group && !c->world.instances[i].busy) {
+        if (c->world.instances[i].group == group) {
             c->world.instances[i].drift = WORLD_DRIFT_UNKNOWN;
         }
     }

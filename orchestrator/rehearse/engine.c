@@ -9,6 +9,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define RESTORE_GAP 1000
+
 /* Timers of the caller, by their place in this list. */
 struct engine_alarm {
     engine_timer *timer;
@@ -231,6 +233,11 @@ void engine_restore(struct engine *e)
     engine_kill(e, ENGINE_RESTORED);
     store_copy(&e->store, &e->backup, e->spec.group_count);
     e->request_count = 0;
+    /* Whoever restores a store lets the numbers begin well above those it may have forgotten (S21):
+       a zone that is silent now may have hosts of those names. */
+    for (size_t g = 0; g < e->spec.group_count; g++) {
+        e->store.groups[g].next_number += RESTORE_GAP;
+    }
 }
 
 void engine_change_roles(struct engine *e, size_t group)

@@ -163,7 +163,7 @@ struct spec_group {
     int64_t cooldown_ms; /* Default 300 s. */
     enum spec_termination termination; /* Default OLDEST_TEMPLATE. */
     int64_t max_lifetime_ms;           /* 0: no limit. */
-    unsigned breaker_percent;          /* Default 33; 100: no breaker. */
+    unsigned breaker_percent;          /* Default 34; 100: no breaker. */
     char *check_command;               /* For sh on the host, as root; NULL: none. */
     int64_t check_every_ms;            /* Default 30 s. */
     int64_t check_timeout_ms;          /* Default 10 s; at most check_every_ms. */

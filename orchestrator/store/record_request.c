@@ -12,8 +12,9 @@
 
 #define PREFIX   "request/"
 #define KEY_SIZE 25 /* PREFIX, 16 hex digits, NUL. */
-/* How often to try when other commands ask at the same moment. */
-#define TRIES 50
+/* How often to try when other commands ask at the same moment. Each try that fails is one of theirs
+   that did not. */
+#define TRIES RECORD_REQUESTS_MAX
 
 /* Stored: append only. */
 enum request_tag {

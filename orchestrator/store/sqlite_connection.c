@@ -1,5 +1,6 @@
 #include "store/sqlite_connection.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -13,6 +14,8 @@
 #define APPLICATION_ID 0x4c414d50 /* "LAMP" */
 /* Beyond this size the open skips the comparison of tables with their indices. */
 #define FULL_CHECK_SIZE_MAX (64ll * 1024 * 1024)
+/* The longest sleep between two tries to write. */
+#define WAIT_STEP_MS 8
 
 /* Step N brings schema version N to N + 1. Append only: files of every version exist somewhere. */
 static const char *const migrations[] = {
@@ -98,6 +101,27 @@ static int query_number(struct sqlite_connection *self, const char *sql, int64_t
     return result;
 }
 
+/*
+ * Waits for another writer. SQLite's own wait sleeps longer the longer it has waited, so among many
+ * commands a newcomer overtakes those that came before it, until they give up: here all try about
+ * as often, at moments of their own.
+ */
+static int wait_for_writer(void *context, int tries)
+{
+    struct sqlite_connection *self = context;
+    unsigned char random;
+    int64_t now_ms = clock_now_ms();
+    if (tries == 0) {
+        self->wait_until_ms = now_ms + SQLITE_CONNECTION_WAIT_MS;
+    }
+    if (now_ms >= self->wait_until_ms) {
+        return 0;
+    }
+    sqlite3_randomness(sizeof(random), &random);
+    sqlite3_sleep(1 + random % WAIT_STEP_MS);
+    return 1;
+}
+
 /* The connection itself, before anything is read. A schema from elsewhere gets no power. */
 static int open_file(struct sqlite_connection *self, const char *path, enum store_sqlite_mode mode,
                      struct err *e)
@@ -111,7 +135,7 @@ static int open_file(struct sqlite_connection *self, const char *path, enum stor
     if (code != SQLITE_OK) {
         return sqlite_connection_fault(self, "open", code, e);
     }
-    sqlite3_busy_timeout(self->db, SQLITE_CONNECTION_WAIT_MS);
+    sqlite3_busy_handler(self->db, wait_for_writer, self);
     sqlite3_db_config(self->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(self->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_db_config(self->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);

@@ -9,10 +9,12 @@
 
 #include <sqlite3.h>
 
+/* Must stay where it is while it is open. */
 struct sqlite_connection {
     sqlite3 *db; /* Owned; NULL until it was opened. */
     char *path;  /* Owned; absolute. */
     enum store_sqlite_mode mode;
+    int64_t wait_until_ms; /* Monotonic; of the wait for another writer that is under way. */
 };
 
 /* For how long to wait for a writer in another process. */

@@ -64,6 +64,13 @@ killed_and_replaced() {
     until_true 60 serving_is 3
     end_load 500 lost
 }
+hooks_ran() {
+    local id
+    # Each web host waited for its hook, on both of its ways; a dead one is let go without.
+    for id in web-1 web-2 web-3; do grep -x "launching $id" "$home/hooked"; done
+    sort "$home/hooked" | uniq -d >"$work/said"
+    [[ ! -s $work/said ]] || { cat "$work/said" && return 1; }
+}
 many_at_once() {
     local first second
     lamplighter group scale web 4
@@ -178,8 +185,22 @@ ends_in_order() {
 
 make_lab
 set_key 'group web' healthy-min 60%
+cat >>"$file" <<INI
+
+[hook hello]
+group = web
+on = launch
+run = sh -c 'echo "\$LAMPLIGHTER_TRANSITION \$LAMPLIGHTER_INSTANCE" >>$home/hooked'
+
+[hook farewell]
+group = web
+on = terminate
+where = host
+run = test -d /srv/shop/current
+INI
 check 'run: from nothing to three serving' from_nothing
 check "killed hard, $kills times: out in 3 s, replaced, nothing left, no request lost" killed_and_replaced
+check 'lifecycle hooks: run once for each, before the first request' hooks_ran
 check 'half of them off at once: started again, none destroyed' many_at_once
 check 'a stopped service: restarted in place' stopped_service
 check 'the controller killed in the middle: goes on' controller_killed

@@ -29,6 +29,7 @@ struct schedule {
     int64_t fault_every_ms;
     int64_t ask_every_ms;
     bool mending;
+    unsigned mends;
     int64_t busy_ms; /* When it last was not at rest. */
 };
 
@@ -361,7 +362,7 @@ static void stop_trouble(struct schedule *s)
         ask(s, request);
         request.kind = ENGINE_UNPROTECT;
         ask(s, request);
-        if (w->instances[i].wish == WORLD_WISH_STANDBY) {
+        if (w->instances[i].wish != WORLD_WISH_NONE) {
             request.kind = ENGINE_IN_SERVICE;
             ask(s, request);
         }
@@ -369,17 +370,35 @@ static void stop_trouble(struct schedule *s)
     e->controller.dirty = true;
 }
 
-static void mend_host(struct schedule *s, size_t host)
+/* BY_HAND: even what the controller would do, if it were allowed to. */
+static void mend_host(struct schedule *s, size_t host, bool by_hand)
 {
     struct truth_host *h = &s->engine.truth.hosts[host];
     h->doomed = h->disk_full = h->amnesia = h->vanished = false;
     h->custom = true;
+    if (by_hand && h->id[0] != '\0') {
+        h->configured = true;
+        h->version = h->group == WORLD_NONE ? 0 : s->engine.truth.versions[h->group];
+    }
     h->service = h->service || h->configured;
     if (h->power == TRUTH_HUNG || (h->power == TRUTH_OFF && !h->vanished)) {
         h->power = TRUTH_OFF;
         fault_end(&s->engine, FAULT_HOST_BLINKS, host);
     }
     engine_touch(&s->engine);
+}
+
+/* What cannot be, because of the group's own numbers, is no longer asked for. */
+static void give_up_wishes(struct schedule *s, size_t group)
+{
+    const struct world *w = &s->engine.controller.world;
+    for (size_t i = 0; i < w->instance_count; i++) {
+        struct engine_request request = {.kind = ENGINE_IN_SERVICE, .group = group};
+        text_copy(request.instance, sizeof(request.instance), w->instances[i].id);
+        if (w->instances[i].group == group && w->instances[i].wish != WORLD_WISH_NONE) {
+            ask(s, request);
+        }
+    }
 }
 
 /* An operator does what the controller says it needs a human for. */
@@ -402,7 +421,7 @@ static void mend_stuck(struct schedule *s, const struct hold *hold)
         host = truth_find_machine(&e->truth, "", e->controller.members[hold->instance].machine);
     }
     if (host != WORLD_NONE) {
-        mend_host(s, host);
+        mend_host(s, host, hold->reason.code == REASON_BREAKER);
     }
     ask(s, request);
 }
@@ -418,8 +437,17 @@ static void on_mend(void *context, struct engine *e, size_t subject)
     const struct decision *d = &e->controller.decision;
     for (size_t i = 0; i < d->hold_count; i++) {
         const struct reason *reason = &d->holds[i].reason;
+        if (reason->code == REASON_FROZEN) {
+            for (size_t h = 0; h < e->truth.host_count; h++) {
+                mend_host(s, h, false);
+            }
+        }
         bool human = d->holds[i].kind == HOLD_STUCK || reason->code == REASON_BREAKER ||
+                     reason->code == REASON_SHARED ||
                      (reason->code == REASON_WAITS_TO_RETRY && reason->a >= 8);
+        if (reason->code == REASON_AT_MOST) {
+            give_up_wishes(s, d->holds[i].group);
+        }
         if (human && (d->holds[i].instance == WORLD_NONE ||
                       d->holds[i].instance < e->controller.world.instance_count)) {
             mend_stuck(s, &d->holds[i]);
@@ -427,10 +455,29 @@ static void on_mend(void *context, struct engine *e, size_t subject)
     }
     for (size_t i = 0; i < e->controller.world.instance_count; i++) {
         const struct world_instance *it = &e->controller.world.instances[i];
+        struct engine_request request = {.kind = ENGINE_ATTACH, .group = it->group};
+        text_copy(request.instance, sizeof(request.instance), it->id);
         if (it->lifecycle == LIFECYCLE_DETACHED && it->group != WORLD_NONE) {
-            struct engine_request request = {.kind = ENGINE_ATTACH, .group = it->group};
-            text_copy(request.instance, sizeof(request.instance), it->id);
             ask(s, request);
+        }
+        if (it->paused) {
+            request.kind = ENGINE_UNPAUSE;
+            ask(s, request);
+        }
+        if (it->protect) {
+            request.kind = ENGINE_UNPROTECT;
+            ask(s, request);
+        }
+        if (it->wish == WORLD_WISH_STANDBY) {
+            request.kind = ENGINE_IN_SERVICE;
+            ask(s, request);
+        }
+    }
+    /* Now and then everything is compared anew, as `apply` does: a host that came back as it was
+       before, and so fast that nobody noticed, is found in no other way. */
+    if (s->mends++ % 20 == 2) {
+        for (size_t g = 0; g < e->spec.group_count; g++) {
+            controller_reload(e, g, true);
         }
     }
     e->controller.dirty = true;
@@ -451,7 +498,8 @@ static bool hold_may_stay(const struct engine *e, const struct hold *hold)
 {
     enum reason_code code = hold->reason.code;
     bool refused = code == REASON_BELOW_MINIMUM || code == REASON_BELOW_SPARE;
-    return code == REASON_NO_ROOM || (refused && is_impossible(e, hold->group));
+    return code == REASON_NO_ROOM ||
+           ((refused || code == REASON_AT_MOST) && is_impossible(e, hold->group));
 }
 
 /* What is under way or decided, but for looks that never end. */
@@ -552,6 +600,17 @@ static void tell_state(struct schedule *s)
         for (size_t n = 0; n < why.count; n++) {
             printf("    %s\n", why.lines[n]);
         }
+    }
+    for (size_t b = 0; b < w->balancer_count; b++) {
+        printf("balancer %s: sync %d, seen %" PRId64 ", busy %d:",
+               w->instances[w->balancers[b].instance].id, (int)w->balancers[b].sync,
+               w->balancers[b].seen_ms, w->balancers[b].busy);
+        for (size_t t = 0; t < w->target_count; t++) {
+            if (w->targets[t].balancer == b) {
+                printf(" %s=%d", w->instances[w->targets[t].member].id, (int)w->targets[t].state);
+            }
+        }
+        printf("\n");
     }
     for (size_t g = 0; g < e->spec.group_count; g++) {
         why_group(&e->spec, w, &e->controller.decision, g, &why);

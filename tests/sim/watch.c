@@ -118,7 +118,9 @@ static struct watch_id *id_of(struct watch *w, const char *id, size_t group)
 /* Longest until every witness of GROUP that can tell has told. */
 static int64_t told_ms(const struct engine *e, size_t group)
 {
-    return witness_slowest_ms(e, group) + SLACK_MS;
+    const struct spec_group *g = group == WORLD_NONE ? NULL : &e->spec.groups[group];
+    int64_t custom_ms = g == NULL || g->check_command == NULL ? 0 : 2 * g->check_every_ms + 10000;
+    return witness_slowest_ms(e, group) + SLACK_MS + custom_ms;
 }
 
 static bool came_back(const struct world_instance *it)
@@ -134,7 +136,7 @@ static bool is_disruption(const struct world_instance *it, const struct action *
     switch (action->kind) {
     case ACTION_RESTART:
     case ACTION_REBOOT:
-    case ACTION_CYCLE: return true;
+    case ACTION_CYCLE:
     case ACTION_CONFIGURE: return it->lifecycle == LIFECYCLE_IN_SERVICE;
     case ACTION_MARK:
         return it->lifecycle == LIFECYCLE_IN_SERVICE &&
@@ -168,10 +170,15 @@ static bool is_mending(const struct action *action)
                       action->reason.code == REASON_QUARANTINE));
 }
 
-/* It serves, and has for so long that everybody knows. */
+/* It serves, has for so long that everybody knows, and where we are the only witness, we do. */
 static bool gives(const struct engine *e, size_t host)
 {
     const struct truth_host *h = &e->truth.hosts[host];
+    size_t i = engine_find(e, h->id);
+    if (i != WORLD_NONE && e->spec.groups[h->group].pool == SPEC_NONE &&
+        e->controller.world.instances[i].alive.health == WORLD_UNHEALTHY) {
+        return false;
+    }
     return h->serving && e->now_ms - h->serving_since_ms > told_ms(e, h->group);
 }
 
@@ -244,12 +251,16 @@ static size_t minimum_of(const struct engine *e, size_t group)
     return hundredths / 100 + (hundredths % 100 > 0 ? 1 : 0);
 }
 
-static size_t count_open(const struct watch *w, size_t group, const char *but)
+/* Others than BUT that are out of service by order; *ret_one: one of them. */
+static size_t count_open(const struct watch *w, size_t group, const char *but, const char **ret_one)
 {
     size_t count = 0;
     for (size_t i = 0; i < w->id_count; i++) {
-        count += w->ids[i].open && (group == WORLD_NONE || w->ids[i].group == group) &&
-                 !text_equal(w->ids[i].id, but);
+        if (w->ids[i].open && (group == WORLD_NONE || w->ids[i].group == group) &&
+            !text_equal(w->ids[i].id, but)) {
+            count++;
+            *ret_one = w->ids[i].id;
+        }
     }
     return count;
 }
@@ -340,18 +351,24 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
 {
     size_t group = action->group;
     const struct world_instance *it = &e->controller.world.instances[action->instance];
-    if (count_open(w, group, it->id) > 0) {
-        watch_fail(w, e, WATCH_S7_ONE, "%s goes out of service while another of %s is out by order",
-                   it->id, e->spec.groups[group].name);
+    const char *one = "";
+    if (count_open(w, group, it->id, &one) > 0) {
+        watch_fail(w, e, WATCH_S7_ONE, "%s goes out of service while %s is out by order", it->id,
+                   one);
     }
     size_t most = count_in_service(e) * e->spec.max_disruption_percent / 100;
-    size_t open = count_open(w, WORLD_NONE, it->id);
+    size_t open = count_open(w, WORLD_NONE, it->id, &one);
+    /* Balancers do not wait for what waits for them. */
+    for (size_t f = 0; f < e->spec.frontend_count; f++) {
+        open = e->spec.frontends[f].group == group ? 0 : open;
+    }
     bool given = host != WORLD_NONE && gives(e, host) &&
                  !(e->spec.groups[group].pool == SPEC_NONE && told_bad(e, action->instance));
     if (given && open >= (most > 1 ? most : 1)) {
         watch_fail(w, e, WATCH_S7_CLUSTER,
-                   "%s goes out of service while %zu of the cluster are out by order, at most %zu",
-                   it->id, open, most > 1 ? most : 1);
+                   "%s goes out of service while %zu of the cluster (%s) are out by order, at most "
+                   "%zu",
+                   it->id, open, one, most > 1 ? most : 1);
     }
     int64_t bake_ms = e->spec.groups[group].bake_ms;
     if (w->closed_ms[group] != INT64_MIN && e->now_ms - w->closed_ms[group] < bake_ms &&
@@ -518,7 +535,9 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
     const struct truth_host *h = &e->truth.hosts[host];
     bool tried = it->failure == WORLD_FAILURE_TRANSIENT && it->failures >= LAUNCHES_MAX;
     /* Of a host that nobody else looks at, we are the only witness. */
-    bool alone = (h->blind || e->truth.prober_cut) && e->spec.groups[it->group].pool == SPEC_NONE;
+    bool cut = e->truth.prober_cut || (w->prober_back_ms != INT64_MIN &&
+                                       e->now_ms - w->prober_back_ms < told_ms(e, it->group));
+    bool alone = (h->blind || cut) && e->spec.groups[it->group].pool == SPEC_NONE;
     if (id->well && e->now_ms - id->well_ms > told_ms(e, it->group) && !tried && !alone &&
         it->lifecycle == LIFECYCLE_IN_SERVICE) {
         bool told_otherwise = h->blind || h->libelled;
@@ -596,6 +615,7 @@ static void check_adding(struct watch *w, struct engine *e, const struct action 
         bool counts = it->group == group && !world_leaving(it->lifecycle) &&
                       it->lifecycle != LIFECYCLE_QUARANTINED && it->lifecycle != LIFECYCLE_DETACHED;
         bool well = host != WORLD_NONE && truth_alive(&e->truth, host) &&
+                    it->alive.health != WORLD_UNHEALTHY &&
                     !e->truth.zones[e->truth.hosts[host].zone].cut;
         live += counts && (well || (it->lifecycle == LIFECYCLE_PENDING && it->in_service_ms == 0));
     }
@@ -676,8 +696,8 @@ static void check_drained(struct watch *w, struct engine *e, const struct action
                           size_t host)
 {
     bool strikes = action->kind == ACTION_CONFIGURE || action->kind == ACTION_TERMINATE ||
-                   action->kind == ACTION_RESTART ||
-                   action->kind == ACTION_REBOOT || action->kind == ACTION_CYCLE;
+                   action->kind == ACTION_RESTART || action->kind == ACTION_REBOOT ||
+                   action->kind == ACTION_CYCLE;
     if (strikes && truth_has_traffic(&e->truth, &e->spec, host) &&
         truth_ready(&e->truth, &e->spec, host) && !any_libelled(e)) {
         watch_fail(w, e, WATCH_DRAINED, "%s: %s, and it still has traffic",
@@ -785,9 +805,8 @@ void watch_on_end(struct watch *w, struct engine *e, const struct engine_job *jo
         id->rung = job->action.kind;
         id->rung_ms = e->now_ms;
         /* It was not done, as far as anybody knows. */
-        id->open = id->open &&
-                   (outcome == OUTCOME_DONE ||
-                    !came_back(&e->controller.world.instances[job->action.instance]));
+        id->open = id->open && (outcome == OUTCOME_DONE ||
+                                !came_back(&e->controller.world.instances[job->action.instance]));
     }
     if (outcome == OUTCOME_DONE &&
         (job->action.kind == ACTION_CONFIGURE || job->action.kind == ACTION_LAUNCH)) {
@@ -922,9 +941,8 @@ static bool is_well(const struct engine *e, size_t host)
 {
     const struct truth_host *h = &e->truth.hosts[host];
     return truth_alive(&e->truth, host) && (truth_reached(&e->truth, host) || h->blind) &&
-           h->configured &&
-           h->service && h->custom && !h->doomed && truth_ready(&e->truth, &e->spec, host) &&
-           !h->disk_full;
+           h->configured && h->service && h->custom && !h->doomed &&
+           truth_ready(&e->truth, &e->spec, host) && !h->disk_full;
 }
 
 void watch_on_truth(struct watch *w, struct engine *e)
@@ -947,6 +965,8 @@ void watch_on_truth(struct watch *w, struct engine *e)
                             : w->zone_bad_ms[z] == INT64_MAX ? e->now_ms
                                                              : w->zone_bad_ms[z];
     }
+    w->prober_back_ms =
+        e->truth.prober_cut || e->truth.controller_cut ? e->now_ms : w->prober_back_ms;
     w->cut_ms = !e->truth.controller_cut ? INT64_MAX
                 : w->cut_ms == INT64_MAX ? e->now_ms
                                          : w->cut_ms;

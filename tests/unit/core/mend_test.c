@@ -395,6 +395,8 @@ static void a_launch_that_keeps_failing_is_ended(void **state)
     }
     advance(&f, 0);
     should_mark(&f, "web-4", LIFECYCLE_TERMINATING, REASON_MEND);
+    assert_string_equal(said(&action_on(&f, ACTION_MARK, "web-4")->reason),
+                        "never in service for 180 s; next on the ladder: replace (S8)");
     f.world.tireless = false; /* Without a run that goes on, it is said and left. */
     advance(&f, 0);
     should_stick(&f, "web-4", REASON_FAILED);

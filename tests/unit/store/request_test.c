@@ -26,8 +26,8 @@
 #include <cmocka.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define ASKERS       4
-#define ASKED        25
+#define ASKERS       32
+#define ASKED        5
 #define PATIENCE_MS  60000 /* For a disk that is slow, and other tests beside this one. */
 
 /* The kind and tags as they are in the stores of users: these numbers must never change. */
