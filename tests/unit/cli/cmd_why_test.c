@@ -214,6 +214,17 @@ static void test_views_of_before(void **state)
     end_run(pid);
 }
 
+/* The other commands that take a name: the nearest one is told. */
+static void test_nearest(void **state)
+{
+    struct stage *stage = *state;
+    stage_fill(stage);
+    stage_expect(stage, "exec wbe -- true", CLI_FAILED, "did you mean 'web'?");
+    stage_expect(stage, "exec web-9 -- true", CLI_FAILED, "did you mean 'web-1'?");
+    stage_expect(stage, "ssh r1u09", CLI_FAILED, "did you mean 'r1u01'?");
+    stage_expect(stage, "role show web-9", CLI_FAILED, "did you mean 'web-1'?");
+}
+
 /* In a pipe: a line a change, and an end when it is told to. */
 static void test_watch(void **state)
 {
@@ -266,6 +277,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_told_by_the_dead, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(test_running, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(test_views_of_before, stage_setup, stage_teardown),
+        cmocka_unit_test_setup_teardown(test_nearest, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(test_watch, stage_setup, stage_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
