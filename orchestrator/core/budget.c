@@ -206,7 +206,7 @@ static bool is_fresh(struct step *s, size_t instance)
 }
 
 /* Who serves and is not counted yet will be, without anything else happening. */
-static void wake_when_baked(struct step *s, size_t group)
+void budget_wake_when_baked(struct step *s, size_t group)
 {
     int64_t bake_ms = s->spec->groups[group].bake_ms;
     for (size_t i = 0; i < s->world->instance_count; i++) {
@@ -236,7 +236,7 @@ bool budget_keeps_minimum(struct step *s, size_t instance)
     }
     bool settled = s->survey->groups[group].unsettled == 0 &&
                    s->survey->groups[group].serving == s->survey->groups[group].counted;
-    wake_when_baked(s, group);
+    budget_wake_when_baked(s, group);
     step_hold(s, settled ? HOLD_REFUSED : HOLD_WAIT, instance,
               (struct reason){.code = holds ? REASON_BELOW_SPARE : REASON_BELOW_MINIMUM,
                               .name = spec->name,
