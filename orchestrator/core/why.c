@@ -90,10 +90,14 @@ static void say_state(struct why *why, const struct world *world, const struct d
                       size_t instance)
 {
     const struct world_instance *it = &world->instances[instance];
-    say(why, "%s is %s%s%s%s; %s%s for %" PRId64 " s.", it->id, lifecycle_to_string(it->lifecycle),
+    char judged[80] = "not judged now";
+    if (it->verdict != WORLD_VERDICT_NONE) {
+        snprintf(judged, sizeof(judged), "judged %s for %" PRId64 " s",
+                 world_verdict_to_string(it->verdict), seconds_since(world, it->verdict_ms));
+    }
+    say(why, "%s is %s%s%s%s; %s.", it->id, lifecycle_to_string(it->lifecycle),
         decision->survey.serving[instance] ? " and serving" : "", it->protect ? ", protected" : "",
-        it->paused ? ", paused" : "", it->verdict == WORLD_VERDICT_NONE ? "" : "judged ",
-        world_verdict_to_string(it->verdict), seconds_since(world, it->verdict_ms));
+        it->paused ? ", paused" : "", judged);
     if (it->wish != WORLD_WISH_NONE) {
         say(why, "Asked for: %s.", world_wish_to_string(it->wish));
     }
