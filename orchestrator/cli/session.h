@@ -27,6 +27,11 @@ int session_open(struct session *ret_session, const struct cli *cli, enum sessio
                  const char *command, const struct controller_watch *watch);
 void session_close(struct session *session);
 
+/* "; did you mean 'web-1'?" for a NAME that no instance, machine (or, with GROUPS, group) has;
+   where nothing is near, where to look. SIZE 120 is enough. */
+void session_did_you_mean(const struct session *session, const char *name, bool groups,
+                          char *ret_text, size_t size);
+
 /* Loads and checks the files only; problems are printed. */
 int session_load_site(struct site *ret_site, const struct cli *cli);
 

@@ -205,6 +205,19 @@ static bool is_fresh(struct step *s, size_t instance)
     return true;
 }
 
+/* Who serves and is not counted yet will be, without anything else happening. */
+void budget_wake_when_baked(struct step *s, size_t group)
+{
+    int64_t bake_ms = s->spec->groups[group].bake_ms;
+    for (size_t i = 0; i < s->world->instance_count; i++) {
+        const struct world_instance *it = &s->world->instances[i];
+        if (it->group == group && s->survey->serving[i] && it->lifecycle == LIFECYCLE_IN_SERVICE &&
+            s->world->now_ms - it->in_service_ms < bake_ms) {
+            step_wake_at(s, it->in_service_ms + bake_ms);
+        }
+    }
+}
+
 bool budget_keeps_minimum(struct step *s, size_t instance)
 {
     size_t group = s->world->instances[instance].group;
@@ -223,6 +236,7 @@ bool budget_keeps_minimum(struct step *s, size_t instance)
     }
     bool settled = s->survey->groups[group].unsettled == 0 &&
                    s->survey->groups[group].serving == s->survey->groups[group].counted;
+    budget_wake_when_baked(s, group);
     step_hold(s, settled ? HOLD_REFUSED : HOLD_WAIT, instance,
               (struct reason){.code = holds ? REASON_BELOW_SPARE : REASON_BELOW_MINIMUM,
                               .name = spec->name,

@@ -344,6 +344,10 @@ static bool do_record(struct engine *e, const struct action *action)
     if (adds) {
         member_place(e, c->world.instance_count - 1);
     } else if (action->lifecycle == LIFECYCLE_DETACHED) {
+        size_t host = engine_host(e, action->instance);
+        if (host != WORLD_NONE) {
+            e->truth.hosts[host].retired = true;
+        }
         engine_touch(e);
     } else if (action->lifecycle == LIFECYCLE_TERMINATING) {
         c->members[action->instance].rebuilt |= action->reason.code == REASON_MEND ||

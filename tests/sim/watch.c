@@ -480,8 +480,9 @@ static void check_new_first(struct watch *w, struct engine *e, const struct acti
     size_t group = action->group;
     size_t desired = world->groups[group].desired;
     if (action->kind != ACTION_MARK || action->lifecycle != LIFECYCLE_TERMINATING ||
-        action->reason.code == REASON_DEAD || host == WORLD_NONE || !e->truth.hosts[host].serving ||
-        e->spec.groups[group].pool == SPEC_NONE || it->lifecycle == LIFECYCLE_DRAINING) {
+        action->reason.code == REASON_DEAD || host == WORLD_NONE || !gives(e, host) ||
+        e->truth.hosts[host].libelled || e->spec.groups[group].pool == SPEC_NONE ||
+        it->lifecycle == LIFECYCLE_DRAINING) {
         return;
     }
     struct count count = count_serving(w, e, group);
@@ -514,6 +515,20 @@ static void check_new_first(struct watch *w, struct engine *e, const struct acti
     }
 }
 
+/* A balancer that was heard lately sends it traffic. */
+static bool somebody_heard(const struct engine *e, size_t instance)
+{
+    const struct world *world = &e->controller.world;
+    for (size_t t = 0; t < world->target_count; t++) {
+        const struct world_balancer *b = &world->balancers[world->targets[t].balancer];
+        if (world->targets[t].member == instance && world->targets[t].state == WORLD_TARGET_UP &&
+            e->now_ms - b->seen_ms <= SLACK_MS) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* S8 to S13: nothing is done to a host for what is not its fault. */
 static void check_mending(struct watch *w, struct engine *e, const struct action *action,
                           size_t host)
@@ -537,7 +552,7 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
     /* Of a host that nobody else looks at, we are the only witness. */
     bool cut = e->truth.prober_cut || (w->prober_back_ms != INT64_MIN &&
                                        e->now_ms - w->prober_back_ms < told_ms(e, it->group));
-    bool alone = (h->blind || cut) && e->spec.groups[it->group].pool == SPEC_NONE;
+    bool alone = (h->blind || cut) && !somebody_heard(e, action->instance);
     if (id->well && e->now_ms - id->well_ms > told_ms(e, it->group) && !tried && !alone &&
         it->lifecycle == LIFECYCLE_IN_SERVICE) {
         bool told_otherwise = h->blind || h->libelled;
@@ -653,8 +668,11 @@ static bool most_is_gone(const struct engine *e)
         bool off = it->power_witnessed &&
                    (it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT);
         if (came_back(it) && !it->busy && !off && it->alive.health != WORLD_HEALTH_UNKNOWN) {
+            size_t host = engine_host(e, i);
             seen++;
-            gone += it->alive.health == WORLD_UNHEALTHY;
+            /* One that really is gone may be known to be, by others. */
+            gone += it->alive.health == WORLD_UNHEALTHY && host != WORLD_NONE &&
+                    truth_alive(&e->truth, host) && truth_ready(&e->truth, &e->spec, host);
         }
     }
     return seen >= 2 && gone * 100 >= seen * 55;
@@ -699,7 +717,8 @@ static void check_drained(struct watch *w, struct engine *e, const struct action
                    action->kind == ACTION_RESTART || action->kind == ACTION_REBOOT ||
                    action->kind == ACTION_CYCLE;
     if (strikes && truth_has_traffic(&e->truth, &e->spec, host) &&
-        truth_ready(&e->truth, &e->spec, host) && !any_libelled(e)) {
+        truth_ready(&e->truth, &e->spec, host) && !any_libelled(e) &&
+        e->now_ms - e->truth.hosts[host].serving_since_ms > told_ms(e, action->group)) {
         watch_fail(w, e, WATCH_DRAINED, "%s: %s, and it still has traffic",
                    e->controller.world.instances[action->instance].id,
                    action_kind_to_string(action->kind));
