@@ -24,6 +24,17 @@ void effect_boot(struct engine *e, size_t host)
     engine_touch(e);
 }
 
+static void relapse(void *context, struct engine *e, size_t host)
+{
+    (void)context;
+    struct truth_host *h = &e->truth.hosts[host];
+    if (h->relapses && h->power == TRUTH_RUNNING) {
+        h->power = TRUTH_HUNG;
+        engine_say(e, "machine %s hangs again", h->machine);
+        engine_touch(e);
+    }
+}
+
 void effect_on_boot(struct engine *e, size_t host, uint64_t turn)
 {
     struct truth_host *h = &e->truth.hosts[host];
@@ -41,6 +52,9 @@ void effect_on_boot(struct engine *e, size_t host, uint64_t turn)
         h->synced = false;
         e->counts[ENGINE_AMNESIA]++;
         engine_say(e, "%s is back as it was before it was configured", h->id);
+    }
+    if (h->relapses) {
+        engine_at(e, e->now_ms + random_between(&e->random, 60000, 240000), relapse, NULL, host);
     }
     h->power = TRUTH_RUNNING;
     h->service = h->configured;
