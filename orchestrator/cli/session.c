@@ -87,7 +87,7 @@ static int open_all(struct session *s, const struct cli *cli, enum session_mode 
 int session_open(struct session *ret_session, const struct cli *cli, enum session_mode mode,
                  const char *command, const struct controller_watch *watch)
 {
-    *ret_session = (struct session){.store = STORE_NULL};
+    *ret_session = (struct session){.store = STORE_NULL, .cli = cli};
     int status = session_load_site(&ret_session->site, cli);
     if (status != CLI_DONE) {
         return status;

@@ -3,7 +3,6 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "image/image_store.h"
 #include "image/loop_mount.h"
 #include "net/digest.h"
 #include "provider/instance_dir.h"
@@ -75,8 +74,7 @@ int image_base_find(const struct image_source *source, const char *image, char *
     return 0;
 }
 
-/* "DIR/NAME/GENERATION/root.squashfs": the directory and the reference; false for a plain base. */
-static bool take_apart(const char *base, char **ret_path, struct image_ref *ret_ref)
+bool image_base_parse(const char *base, char **ret_path, struct image_ref *ret_ref)
 {
     if (!text_ends(base, "/" IMAGE_FILE)) {
         return false;
@@ -161,7 +159,7 @@ int image_base_mount(const struct image_source *source, const char *base, int64_
 {
     struct image_ref ref;
     char *path = NULL;
-    if (!take_apart(base, &path, &ref)) {
+    if (!image_base_parse(base, &path, &ref)) {
         if (access(base, F_OK) < 0) {
             return err_errno(e, errno, "the image it stands on, %s", base);
         }
@@ -183,74 +181,87 @@ int image_base_mount(const struct image_source *source, const char *base, int64_
 /* --- unmounting --------------------------------------------------------------------------------
  */
 
-struct names {
-    char **items;
-    size_t count;
-    size_t capacity;
-};
-
-static void names_deinit(struct names *names)
+void image_users_free(struct image_user *users, size_t count)
 {
-    for (size_t i = 0; i < names->count; i++) {
-        free(names->items[i]);
+    for (size_t i = 0; i < count; i++) {
+        free(users[i].id);
+        free(users[i].base);
     }
-    free(names->items);
+    free(users);
 }
 
-/* The names of the mounts that instances stand on, whatever state they are in. */
-static int names_in_use(const char *instance_dir, struct names *ret_names, struct err *e)
+static int read_base(int directory, const char *instance_dir, const char *id, char **ret_base,
+                     struct err *e)
 {
-    DIR *stream = opendir(instance_dir);
-    if (stream == NULL) {
-        return errno == ENOENT ? 0 : err_errno(e, errno, "read directory %s", instance_dir);
-    }
-    const struct dirent *entry;
-    int result = 0;
-    while (result == 0 && (entry = readdir(stream)) != NULL) {
-        if (!text_is_name(entry->d_name)) {
-            continue;
-        }
-        struct instance_dir dir = {.path = xasprintf("%s/%s", instance_dir, entry->d_name),
-                                   .fd = openat(dirfd(stream), entry->d_name,
-                                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
-        char *base = NULL;
-        struct image_ref ref;
-        char *path = NULL;
-        if (dir.fd >= 0) {
-            result = instance_dir_read(&dir, BASE_NAME, &base, e);
-        }
-        if (base != NULL && take_apart(base, &path, &ref)) {
-            size_t i = xgrow((void **)&ret_names->items, &ret_names->count, &ret_names->capacity,
-                             sizeof(*ret_names->items));
-            ret_names->items[i] = place_name(base, &ref);
-        }
-        free(base);
-        free(path);
-        instance_dir_deinit(&dir);
-    }
-    closedir(stream);
+    struct instance_dir dir = {
+        .path = xasprintf("%s/%s", instance_dir, id),
+        .fd = openat(directory, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+    int result = dir.fd < 0 ? 0 : instance_dir_read(&dir, BASE_NAME, ret_base, e);
+    instance_dir_deinit(&dir);
     return result;
 }
 
-static bool has_name(const struct names *names, const char *name)
+int image_base_users(const char *instance_dir, struct image_user **ret_users, size_t *ret_count,
+                     struct err *e)
 {
-    for (size_t i = 0; i < names->count; i++) {
-        if (text_equal(names->items[i], name)) {
-            return true;
+    struct image_user *users = NULL;
+    size_t count = 0;
+    size_t capacity = 0;
+    DIR *stream = opendir(instance_dir);
+    if (stream == NULL && errno != ENOENT) {
+        return err_errno(e, errno, "read directory %s", instance_dir);
+    }
+    const struct dirent *entry;
+    int result = 0;
+    while (result == 0 && stream != NULL && (entry = readdir(stream)) != NULL) {
+        char *base = NULL;
+        if (text_is_name(entry->d_name)) {
+            result = read_base(dirfd(stream), instance_dir, entry->d_name, &base, e);
+        }
+        if (base != NULL) {
+            size_t i = xgrow((void **)&users, &count, &capacity, sizeof(*users));
+            users[i] = (struct image_user){.id = xstrdup(entry->d_name), .base = base};
         }
     }
-    return false;
+    if (stream != NULL) {
+        closedir(stream);
+    }
+    if (result < 0) {
+        image_users_free(users, count);
+        return -1;
+    }
+    *ret_users = users;
+    *ret_count = count;
+    return 0;
+}
+
+/* Is NAME the mount of an image that one of them stands on? */
+static bool is_used(const struct image_user *users, size_t count, const char *name)
+{
+    bool used = false;
+    for (size_t i = 0; i < count && !used; i++) {
+        struct image_ref ref;
+        char *path = NULL;
+        if (image_base_parse(users[i].base, &path, &ref)) {
+            char *place = place_name(users[i].base, &ref);
+            used = text_equal(place, name);
+            free(place);
+        }
+        free(path);
+    }
+    return used;
 }
 
 static int sweep(const struct image_source *source, const char *mounts, struct err *e)
 {
-    struct names used = {.items = NULL};
+    struct image_user *users = NULL;
+    size_t count = 0;
+    int result = image_base_users(source->instance_dir, &users, &count, e);
     DIR *stream = opendir(mounts);
-    int result = names_in_use(source->instance_dir, &used, e);
     const struct dirent *entry;
     while (result == 0 && stream != NULL && (entry = readdir(stream)) != NULL) {
         if (entry->d_name[0] == '.' || text_ends(entry->d_name, ".good") ||
-            has_name(&used, entry->d_name)) {
+            is_used(users, count, entry->d_name)) {
             continue;
         }
         char *place = xasprintf("%s/%s", mounts, entry->d_name);
@@ -264,7 +275,7 @@ static int sweep(const struct image_source *source, const char *mounts, struct e
     if (stream != NULL) {
         closedir(stream);
     }
-    names_deinit(&used);
+    image_users_free(users, count);
     return result;
 }
 

@@ -7,6 +7,10 @@
 #ifndef PROVIDER_IMAGE_BASE_H
 #define PROVIDER_IMAGE_BASE_H
 
+#include "image/image_store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct err;
@@ -31,6 +35,22 @@ int image_base_find(const struct image_source *source, const char *image, char *
  */
 int image_base_mount(const struct image_source *source, const char *base, int64_t deadline_ms,
                      char **ret_lower, struct err *e);
+
+/*
+ * "DIR/NAME/GENERATION/root.squashfs" as the image's directory (the caller's) and its reference;
+ * false for a plain directory.
+ */
+bool image_base_parse(const char *base, char **ret_path, struct image_ref *ret_ref);
+
+/* Who stands on what: every instance below INSTANCE_DIR that has a base, whatever state it is in.
+ */
+struct image_user {
+    char *id; /* Both owned. */
+    char *base;
+};
+int image_base_users(const char *instance_dir, struct image_user **ret_users, size_t *ret_count,
+                     struct err *e);
+void image_users_free(struct image_user *users, size_t count);
 
 /* Unmounts the images that no instance has as its base. */
 int image_base_sweep(const struct image_source *source, int64_t deadline_ms, struct err *e);
