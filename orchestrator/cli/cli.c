@@ -158,6 +158,12 @@ static int take_option(struct cli *cli, int option, const char **command)
     }
 }
 
+/* What follows the others' names may be another program's command line. */
+static bool takes_options_anywhere(const char *command)
+{
+    return text_equal(command, "image");
+}
+
 int cli_main(int argc, char **argv)
 {
     umask(077);
@@ -165,16 +171,23 @@ int cli_main(int argc, char **argv)
     struct cli cli = {.file = "cluster.ini"};
     const char *forced = NULL;
     const char *name = NULL;
+    char **words = argv + 1; /* Kept where words stood that were taken already. */
+    int word_count = 0;
     int option;
     opterr = 0;
     /* Options may stand before and after the command; what follows "--" is the command's own. */
     while (optind < argc) {
         option = getopt_long(argc, argv, "+:c:jvp:n:hV", options, NULL);
         if (option == -1) {
-            if (text_equal(argv[optind - 1], "--") || name != NULL) {
+            bool is_ours = name == NULL || takes_options_anywhere(name);
+            if (text_equal(argv[optind - 1], "--") || !is_ours) {
                 break;
             }
-            name = argv[optind++];
+            if (name == NULL) {
+                name = argv[optind++];
+            } else {
+                words[word_count++] = argv[optind++];
+            }
             continue;
         }
         int done = take_option(&cli, option, &forced);
@@ -182,8 +195,11 @@ int cli_main(int argc, char **argv)
             return done - 1;
         }
     }
-    cli.argc = argc - optind;
-    cli.argv = argv + optind;
+    while (optind < argc) {
+        words[word_count++] = argv[optind++];
+    }
+    cli.argc = word_count;
+    cli.argv = words;
     char *explained[] = {(char *)name, NULL};
     if (forced != NULL) {
         /* "lamplighter apply --help" explains apply. */

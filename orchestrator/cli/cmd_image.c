@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "cli/image_job.h"
 #include "cli/image_place.h"
+#include "image/tree.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -231,6 +232,36 @@ static int show(const struct cli *cli)
 /* --- verify ------------------------------------------------------------------------------------
  */
 
+static void print_change(void *context, enum tree_change change, const char *path, const char *was,
+                         const char *is)
+{
+    (void)context;
+    (void)change;
+    log_error("/%s: signed as '%s', is '%s'", path, was == NULL ? "not there" : was,
+              is == NULL ? "not there" : is);
+}
+
+/* Which files they are. */
+static void print_changes(const char *path, const struct image_report *report)
+{
+    struct tree before = TREE_NULL;
+    struct tree now = TREE_NULL;
+    struct str text = STR_NULL;
+    size_t length;
+    const char *bytes = message_bytes(&report->result, WIRE_TREE, &length);
+    char *whole = xstrndup(bytes == NULL ? "" : bytes, length);
+    char *file = xasprintf("%s/" IMAGE_TREE, path);
+    if (str_read_file(&text, file, (size_t)1 << 28, NULL) == 0 &&
+        tree_parse(&before, str_text(&text), NULL) == 0 && tree_parse(&now, whole, NULL) == 0) {
+        tree_compare(&before, &now, print_change, NULL);
+    }
+    tree_deinit(&before);
+    tree_deinit(&now);
+    str_deinit(&text);
+    free(whole);
+    free(file);
+}
+
 /* Unpacked again: is what is in it what was signed, and is it sealed? */
 static int verify_content(const struct session *s, const char *path,
                           const struct manifest *manifest, struct err *e)
@@ -246,6 +277,7 @@ static int verify_content(const struct session *s, const char *path,
     if (report.finding_count > 0) {
         result = err_set(e, "it is not sealed: see above");
     } else if (!text_equal(message_text(&report.result, WIRE_TREE_DIGEST, ""), manifest->tree)) {
+        print_changes(path, &report);
         result = err_set(e, "its files are not those that were signed");
     }
     image_report_deinit(&report);

@@ -31,10 +31,10 @@ int image_ref_parse(const char *text, struct image_ref *ret_ref, struct err *e)
     size_t length = strcspn(text, "@");
     int64_t number = 0;
     char *name = xstrndup(text, length);
-    bool good =
-        text_is_name(name) &&
-        (text[length] == '\0' ||
-         (text[length + 1] != '0' && text_to_int(text + length + 1, 1, GENERATION_MAX, &number)));
+    bool good = text_is_name(name) &&
+                (text[length] == '\0' ||
+                 (isdigit((unsigned char)text[length + 1]) && text[length + 1] != '0' &&
+                  text_to_int(text + length + 1, 1, GENERATION_MAX, &number)));
     text_copy(ref.name, sizeof(ref.name), name);
     ref.generation = (unsigned)number;
     free(name);

@@ -32,6 +32,7 @@ const struct seal_rule seal_rules[] = {
     {"etc/ssl/private/ssl-cert-snakeoil.key", SEAL_OUT, "a key made for one host"},
     {"etc/ssl/certs/ssl-cert-snakeoil.pem", SEAL_OUT, "a certificate made for one host"},
 
+    {"var/log/journal", SEAL_EMPTY, "logs, and the machine's id as a name"},
     {"var/log", SEAL_FILES, "logs"},
     {"var/crash", SEAL_EMPTY, "crashes"},
     {"var/lib/systemd/coredump", SEAL_EMPTY, "crashes"},
@@ -125,6 +126,7 @@ static const char *const tar_options[] = {
     "--one-file-system",
     "--xattrs",
     "--xattrs-include=*",
+    "--xattrs-exclude=system.*",
     "--warning=no-file-changed",
     "--warning=no-file-ignored",
     "--anchored",
@@ -143,7 +145,7 @@ static const char *const tar_options[] = {
     "--exclude=./var/lib/apt/lists/*",
     "--exclude=./var/cache/apt/*.bin",
     "--exclude=./var/cache/apt/archives/*.deb",
-    "--exclude=./var/log/journal/*/*",
+    "--exclude=./var/log/journal/*",
 };
 
 char **seal_tar_words(const char *program, const char *root)

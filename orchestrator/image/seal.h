@@ -35,7 +35,8 @@ const struct seal_rule *seal_rule_of(const struct tar_entry *entry);
 
 /*
  * The command that sends all of a host but most of what is left out (the rest the receiver drops):
- * GNU tar as root, to standard output. ROOT is "/" or a directory.
+ * GNU tar as root, to standard output. ROOT is "/" or a directory. Access control lists stay
+ * behind: squashfs has no place for them.
  */
 void seal_add_tar_command(struct str *s, const char *root);
 /* The same as words for execve(): the caller frees the array and its words. */

@@ -271,7 +271,8 @@ static void take_record(struct tar_reader *r, const char *key, const char *value
         r->extension.uid = number;
     } else if (text_equal(key, "gid") && is_number) {
         r->extension.gid = number;
-    } else if (text_starts(key, XATTR_PREFIX)) {
+    } else if (text_starts(key, XATTR_PREFIX) && !text_starts(key, XATTR_PREFIX "system.")) {
+        /* Access control lists: squashfs has no place for them. */
         add_attribute(r, key + strlen(XATTR_PREFIX), (const unsigned char *)value, length);
     }
 }
