@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static int fail(const struct err *e)
 {
@@ -327,6 +328,14 @@ static int verify(const struct cli *cli)
 /* --- use, flags, delete ------------------------------------------------------------------------
  */
 
+static bool is_marked(const char *path, const char *mark)
+{
+    char *file = xasprintf("%s/%s", path, mark);
+    bool there = access(file, F_OK) == 0;
+    free(file);
+    return there;
+}
+
 static void print_done(const struct cli *cli, const struct image_ref *ref, const char *what)
 {
     if (cli->json) {
@@ -377,6 +386,9 @@ static int use(const struct cli *cli)
         image_store_check_blocks(path, &manifest, &e) < 0 ||
         check_age(&place, &ref, &manifest, &older, &e) < 0) {
         status = fail(&e);
+    } else if (is_marked(path, "deprecated")) {
+        log_error("%s@%u is deprecated: 'image undeprecate' it first", ref.name, ref.generation);
+        status = CLI_REFUSED;
     } else if (older && !cli->allow_downgrade) {
         log_error("%s@%u is older than what is current: --allow-downgrade if you mean it", ref.name,
                   ref.generation);
@@ -433,17 +445,6 @@ static int undeprecate(const struct cli *cli)
     return set_flag(cli, IMAGE_DEPRECATED, false, "deprecated no more");
 }
 
-static bool is_protected(const char *path)
-{
-    char *file = xasprintf("%s/protected", path);
-    FILE *stream = fopen(file, "re");
-    free(file);
-    if (stream != NULL) {
-        fclose(stream);
-    }
-    return stream != NULL;
-}
-
 static int delete (const struct cli *cli)
 {
     struct site site;
@@ -459,7 +460,7 @@ static int delete (const struct cli *cli)
     if (status != CLI_DONE) {
         return status;
     }
-    if (is_protected(path)) {
+    if (is_marked(path, "protected")) {
         log_error("%s@%u is protected: 'image unprotect' it first", ref.name, ref.generation);
         status = CLI_REFUSED;
     } else if (image_place_add_needs(&place, path, &ref, &needs, &e) < 0) {

