@@ -39,7 +39,8 @@ void image_report_deinit(struct image_report *report)
 
 json_t *image_report_json(const struct image_report *report, enum wire_tag tag)
 {
-    json_t *value = json_loads(message_text(&report->result, tag, "null"), JSON_DECODE_ANY, NULL);
+    json_t *value =
+        json_loads(message_text(&report->result, (uint16_t)tag, "null"), JSON_DECODE_ANY, NULL);
     return value == NULL ? json_null() : value;
 }
 
@@ -103,7 +104,7 @@ static void put_secrets(const struct session *s, struct message *request)
 static void put_sieve(const struct session *s, enum wire_kind kind, const char *path,
                       int64_t deadline_ms, struct message *request)
 {
-    message_init(request, kind);
+    message_init(request, (uint16_t)kind);
     message_put_int(request, WIRE_DEADLINE, deadline_ms);
     message_put_text(request, WIRE_PATH, path);
     for (size_t i = 0; i < s->cli->without_count; i++) {
