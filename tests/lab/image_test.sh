@@ -194,7 +194,7 @@ kill_tree() {
 killed_captures() {
     local after pid before half=0
     before=$(generations)
-    for after in 0.2 0.5 0.8 1.2 1.7 2.2; do
+    for after in 0.7 1.5 2.3 3.2 4.2 5.5; do
         "$lab" run -- "$program" -c "$file" image capture web --from web-1 >"$work/killed" 2>&1 &
         pid=$!
         sleep "$after"
@@ -232,7 +232,7 @@ clones_differ() {
     local command
     for command in 'cat /etc/machine-id' 'cat /etc/ssh/ssh_host_ed25519_key.pub' hostname 'cat /etc/lamplighter/instance' \
         'cat /etc/hosts'; do
-        lamplighter exec web -- sh -c "$command" | sed 's/^web-[123] *| //' | grep -v '127.0.0.1\|cluster=' >"$work/all"
+        lamplighter exec web -- sh -c "$command" | sed 's/^web-[123] *| //' | grep -v 'localhost\|cluster=' >"$work/all"
         [[ $(sort -u "$work/all" | wc -l) -eq $(wc -l <"$work/all") && $(wc -l <"$work/all") -ge 3 ]] ||
             { echo "$command" && cat "$work/all" && return 1; }
     done
@@ -277,9 +277,11 @@ diff_tells() {
 after_a_reboot() {
     # As after a power cut of the hypervisor: nothing runs, nothing is mounted.
     inside sh -c "virsh -q -c lxc:/// destroy shop.web-2; umount $instances/web-2/root"
-    lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    [[ $(mounts) -le 1 ]]
+    # What runs again may not pass its checks yet when the first one ends.
+    lamplighter apply >"$work/said" 2>&1 || lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
     lamplighter exec web-2 -- hostname
-    [[ $(mounts) -eq 1 ]]
+    [[ $(mounts) -eq 1 && $(loops) -eq 1 ]]
 }
 
 # A database host's image has the server and no data: a clone makes its own, empty.
@@ -381,36 +383,37 @@ delete_in_use() {
     with 1 lamplighter image delete "web@$(current)" 2>"$work/said"
     says 'what new instances get'
 }
+# scale COUNT: so many web hosts, all of them from the current image when there was none before.
+scale() {
+    set_key 'group web' min 0
+    set_key 'group web' desired "$1"
+    lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+}
 parent_of_used() {
     local parent
     parent=$(basename "$(dirname "$(cat "$instances/web-2/base")")")
-    # All that stand on the parent go; one comes that stands on its child.
-    set_key 'group web' desired 1
-    lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
-    [[ $(mounts) -eq 0 && $(loops) -eq 0 ]]
-    set_key 'group web' desired 2
-    lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    scale 0
+    scale 1
+    [[ $(basename "$(dirname "$(cat "$instances"/web-*/base)")") -gt $parent ]]
     with 3 lamplighter image delete "web@$parent" 2>"$work/said"
     says 'came from it, and web-'
 }
 unmounted_with_the_last() {
-    set_key 'group web' desired 1
-    lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
-    [[ $(mounts) -eq 0 && $(loops) -eq 0 ]]
-    set_key 'group web' desired 2
-    lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    [[ $(mounts) -eq 1 && $(loops) -eq 1 ]]
+    scale 0
+    [[ $(mounts) -eq 0 && $(loops) -eq 0 ]] || { inside grep images /proc/self/mountinfo && return 1; }
+    scale 2
     [[ $(mounts) -eq 1 && $(loops) -eq 1 ]]
 }
+# Copies by link take no room and are not trusted (their number is not theirs), but are looked at.
 many_generations() {
-    local begun n=0 path
-    path=$images/web/$(current)
-    mkdir "$home/many"
+    local begun n
+    for n in $(seq 101 120); do cp -al "$images/web/$(current)" "$images/web/$n"; done
     begun=$(now_ms)
     lamplighter image list >"$work/said"
-    n=$(grep -c '^web@' "$work/said")
-    echo "measured: list of $n generations ($(du -sm "$images/web" | cut -f1) MiB): $(($(now_ms) - begun)) ms"
-    rmdir "$home/many"
-    [[ -d $path ]]
+    echo "measured: list of $(grep -c '^web@' "$work/said") generations: $(($(now_ms) - begun)) ms"
+    [[ $(grep -c 'NOT TRUSTED' "$work/said") -eq 20 ]]
+    rm -rf "$images"/web/1[012][0-9]
 }
 down_leaves_nothing() {
     "$lab" down
