@@ -70,22 +70,6 @@ static void name_parent(const struct image_place *place, const char *id, struct 
     free(base);
 }
 
-static json_t *roles_of(const struct session *s, const struct record_instance *record)
-{
-    json_t *list = json_array();
-    size_t group = spec_find_group(s->site.spec, record->group);
-    const char **roles = NULL;
-    size_t count = 0;
-    if (group != SPEC_NONE) {
-        site_roles(&s->site, s->site.spec->groups[group].template, &roles, &count);
-    }
-    for (size_t i = 0; i < count; i++) {
-        json_array_append_new(list, json_string(roles[i]));
-    }
-    free(roles);
-    return list;
-}
-
 static struct manifest make_manifest(const struct session *s, const struct image_place *place,
                                      const struct record_instance *record,
                                      const struct image_draft *draft,
@@ -100,7 +84,7 @@ static struct manifest make_manifest(const struct session *s, const struct image
         .instance = xstrdup(record->id),
         .group = copy_of(record->group),
         .script = copy_of(record->script_digest),
-        .roles = roles_of(s, record),
+        .roles = image_job_roles(s, record),
         .release = copy_of(message_text(r, WIRE_RELEASE, NULL)),
         .architecture = copy_of(message_text(r, WIRE_ARCHITECTURE, NULL)),
         .packages = image_report_json(report, WIRE_PACKAGES),

@@ -22,15 +22,15 @@ struct origin {
     char *name; /* Owned; "web@3", "debian-12-feebeeef5690". */
     struct str tree;
     json_t *packages;
-    char *script; /* NULL: not known. */
+    json_t *roles; /* NULL: a base has none. */
 };
 
 static void origin_deinit(struct origin *origin)
 {
     free(origin->name);
-    free(origin->script);
     str_deinit(&origin->tree);
     json_decref(origin->packages);
+    json_decref(origin->roles);
 }
 
 static int read_image(const struct image_place *place, const char *path,
@@ -51,7 +51,7 @@ static int read_image(const struct image_place *place, const char *path,
     }
     ret_origin->name = xasprintf("%s@%u", ref->name, ref->generation);
     ret_origin->packages = json_incref(manifest.packages);
-    ret_origin->script = manifest.script == NULL ? NULL : xstrdup(manifest.script);
+    ret_origin->roles = json_incref(manifest.roles);
     free(file);
     manifest_deinit(&manifest);
     return result;
@@ -141,6 +141,28 @@ static json_t *compare_packages(const json_t *before, const json_t *now)
     return list;
 }
 
+/* What WORDS has and LIST lacks. */
+static json_t *missing_in(const json_t *list, const json_t *words)
+{
+    json_t *missing = json_array();
+    size_t i;
+    size_t j;
+    json_t *word;
+    json_t *other;
+    json_array_foreach(words, i, word)
+    {
+        bool found = false;
+        json_array_foreach(list, j, other)
+        {
+            found = found || json_equal(word, other);
+        }
+        if (!found) {
+            json_array_append(missing, word);
+        }
+    }
+    return missing;
+}
+
 static void print_text(const json_t *root, const char *id)
 {
     size_t i;
@@ -159,8 +181,13 @@ static void print_text(const json_t *root, const char *id)
         printf("%-8s %s\n", json_string_value(json_object_get(item, "change")),
                json_string_value(json_object_get(item, "path")));
     }
-    if (json_is_true(json_object_get(root, "roles_differ"))) {
-        printf("roles: another script was applied to it since\n");
+    json_array_foreach(json_object_get(root, "roles_added"), i, item)
+    {
+        printf("role %s: not in the image\n", json_string_value(item));
+    }
+    json_array_foreach(json_object_get(root, "roles_removed"), i, item)
+    {
+        printf("role %s: only in the image\n", json_string_value(item));
     }
     printf("%s against %s: %zu files, %zu packages differ\n", id,
            json_string_value(json_object_get(root, "image")), json_array_size(files),
@@ -181,11 +208,13 @@ static int compare(const struct session *s, const struct record_instance *record
     if (result == 0) {
         json_t *files = json_array();
         json_t *packages = image_report_json(report, WIRE_PACKAGES);
-        bool roles = origin->script != NULL && !text_equal(origin->script, record->script_digest);
+        json_t *roles = image_job_roles(s, record);
         tree_compare(&before, &now, add_file, files);
         json_t *root = json_pack(
-            "{s:s, s:s, s:o, s:o, s:b}", "host", record->id, "image", origin->name, "files", files,
-            "packages", compare_packages(origin->packages, packages), "roles_differ", roles);
+            "{s:s, s:s, s:o, s:o, s:o, s:o}", "host", record->id, "image", origin->name, "files",
+            files, "packages", compare_packages(origin->packages, packages), "roles_added",
+            missing_in(origin->roles, roles), "roles_removed", missing_in(roles, origin->roles));
+        json_decref(roles);
         if (s->cli->json) {
             json_dumpf(root, stdout, JSON_INDENT(2));
             putchar('\n');

@@ -51,6 +51,22 @@ void image_report_print_findings(const struct image_report *report)
     }
 }
 
+json_t *image_job_roles(const struct session *s, const struct record_instance *record)
+{
+    json_t *list = json_array();
+    size_t group = spec_find_group(s->site.spec, record->group);
+    const char **roles = NULL;
+    size_t count = 0;
+    if (group != SPEC_NONE) {
+        site_roles(&s->site, s->site.spec->groups[group].template, &roles, &count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        json_array_append_new(list, json_string(roles[i]));
+    }
+    free(roles);
+    return list;
+}
+
 static void add_finding(struct image_report *report, const struct message *item)
 {
     const char *path = message_text(item, WIRE_NAME, "?");

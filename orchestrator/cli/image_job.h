@@ -25,6 +25,8 @@ struct image_report {
 void image_report_deinit(struct image_report *report);
 /* A JSON text of the report, decoded; the caller's. */
 json_t *image_report_json(const struct image_report *report, enum wire_tag tag);
+/* The roles that the file gives to RECORD's group now; the caller's. */
+json_t *image_job_roles(const struct session *session, const struct record_instance *record);
 void image_report_print_findings(const struct image_report *report);
 
 /* All of MEMBER's files. PATH: the image file to make of them; NULL: they are only looked at. */
