@@ -66,9 +66,9 @@ static int attach(int file, int *ret_device, char **ret_path, struct err *e)
     if (control < 0) {
         return err_errno(e, errno, "/dev/loop-control: this machine needs loop devices for images");
     }
-    int result = -1;
-    err_set(e, "no loop device is free");
-    for (int i = 0; result < 0 && i < TRIES; i++) {
+    int problem = EBUSY;
+    /* Busy: somebody was faster. */
+    for (int i = 0; (problem == EBUSY || problem == EAGAIN) && i < TRIES; i++) {
         int number = ioctl(control, LOOP_CTL_GET_FREE);
         char *path = xasprintf("/dev/loop%d", number);
         int device = number < 0 ? -1 : open(path, O_RDWR | O_CLOEXEC);
@@ -79,21 +79,17 @@ static int attach(int file, int *ret_device, char **ret_path, struct err *e)
         if (device >= 0 && ioctl(device, LOOP_CONFIGURE, &config) == 0) {
             *ret_device = device;
             *ret_path = path;
-            result = 0;
-            break;
+            close(control);
+            return 0;
         }
-        int problem = errno;
-        err_errno(e, problem, "%s", path);
+        problem = errno;
         if (device >= 0) {
             close(device);
         }
         free(path);
-        if (problem != EBUSY && problem != EAGAIN) { /* Busy: somebody was faster. */
-            break;
-        }
     }
     close(control);
-    return result;
+    return err_errno(e, problem, "take a loop device (losetup -a)");
 }
 
 static int mount_file(int file, const char *place, struct err *e)

@@ -139,11 +139,12 @@ static void make_signed_image(void)
 static size_t image_mounts(char **ret_paths, size_t max)
 {
     char *mounts = text_of("/proc/self/mountinfo");
-    char *prefix = xasprintf("%s/.images/", instance_dir);
+    /* As a mount's place: as an overlay's lower directory it stands behind "=". */
+    char *prefix = xasprintf(" %s/.images/", instance_dir);
     size_t count = 0;
     for (char *at = mounts; (at = strstr(at, prefix)) != NULL; at += strlen(prefix)) {
         if (count < max) {
-            ret_paths[count] = xstrndup(at, strcspn(at, " "));
+            ret_paths[count] = xstrndup(at + 1, strcspn(at + 1, " "));
         }
         count++;
     }
