@@ -6,8 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* A balancer whose admin socket answered no longer ago is heard, whatever else is said of its host.
- */
+/* A balancer whose admin socket answered no longer ago is heard, whatever is said of its host. */
 #define TOLD_LATELY_MS 10000
 
 #define ALIGN(n) (((n) + 15) & ~(size_t)15)
