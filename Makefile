@@ -140,7 +140,7 @@ sim: build/sim/sim
 	@build/sim/sim --schedules $(SCHEDULES) --seed $(SEED) $(if $(VERBOSE),--verbose)
 
 sim-mutants: build/sim-mutants/sim
-	@build/sim-mutants/sim --mutants
+	@build/sim-mutants/sim --mutants --schedules 20000 --seed $(SEED)
 
 # The shell functions of every host script are a file of their own, put in by the assembler.
 build/obj/orchestrator/role/prelude.o build/san/orchestrator/role/prelude.o: \

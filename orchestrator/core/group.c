@@ -101,8 +101,9 @@ static void shrink(struct step *s, size_t group, size_t have)
         return;
     }
     /* S2: the one that stays in its place serves first, or is in standby and has its place. */
-    if (s->survey->serving[victim] && g->ready + g->standby < desired + 1 &&
-        !GUARDED(GUARD_S2_NEW_FIRST, false)) {
+    bool serves = s->survey->serving[victim] || !s->survey->known_out[victim];
+    if (serves && g->ready + g->standby < desired + 1 && !GUARDED(GUARD_S2_NEW_FIRST, false)) {
+        budget_wake_when_baked(s, group);
         step_hold_group(s, HOLD_WAIT, group,
                         (struct reason){.code = REASON_WAITS_FOR_NEW,
                                         .name = s->spec->groups[group].name,

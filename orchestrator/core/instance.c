@@ -261,10 +261,12 @@ static void replace(struct step *s, size_t instance)
                   (struct reason){.code = REASON_SUSPENDED, .name = "terminate"});
         return;
     }
-    bool coming = g->standing + g->standby >= desired || group_can_grow(s, it->group);
+    bool coming =
+        g->standing + g->standby >= desired || g->pending > 0 || group_can_grow(s, it->group);
     bool serves = s->survey->serving[instance] || !s->survey->known_out[instance];
     if (serves && g->ready + g->standby < desired && coming &&
         !GUARDED(GUARD_S2_NEW_FIRST, false)) {
+        budget_wake_when_baked(s, it->group);
         step_hold(s, HOLD_WAIT, instance,
                   (struct reason){.code = REASON_WAITS_FOR_NEW,
                                   .name = s->spec->groups[it->group].name,

@@ -101,8 +101,11 @@ bool step_balancer_free(const struct step *s, size_t balancer)
 bool step_balancer_idle(const struct step *s, size_t balancer)
 {
     size_t instance = s->world->balancers[balancer].instance;
-    return step_balancer_free(s, balancer) && !s->world->instances[instance].busy &&
-           !s->survey->acted[instance];
+    const struct world_instance *it = &s->world->instances[instance];
+    /* What its own host needs comes first, or those who ask would keep it from it for ever. */
+    bool content = it->drift == WORLD_DRIFT_NONE ||
+                   (it->drift == WORLD_DRIFT_PENDING && it->failure == WORLD_FAILURE_NONE);
+    return step_balancer_free(s, balancer) && content && !it->busy && !s->survey->acted[instance];
 }
 
 bool step_balancer_usable(const struct step *s, size_t balancer)

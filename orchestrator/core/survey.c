@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* A balancer whose admin socket answered no longer ago is heard, whatever else is said of its host. */
+/* A balancer whose admin socket answered no longer ago is heard, whatever is said of its host. */
 #define TOLD_LATELY_MS 10000
 
 #define ALIGN(n) (((n) + 15) & ~(size_t)15)
@@ -96,7 +96,8 @@ bool survey_balancer_silent(const struct survey *s, size_t balancer)
 {
     size_t instance = s->world->balancers[balancer].instance;
     return survey_balancer_gone(s, balancer) ||
-           (s->world->instances[instance].alive.health == WORLD_UNHEALTHY && !told_lately(s, balancer));
+           (s->world->instances[instance].alive.health == WORLD_UNHEALTHY &&
+            !told_lately(s, balancer));
 }
 
 static bool is_serving(const struct survey *s, size_t instance)

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define SILENT_MS 60000 /* A provider that has not answered for so long: what it said is over. */
+#define SILENT_MS 90000 /* A provider that has not answered for so long: what it said is over. */
 #define ROUNDS    64    /* Of decisions that change records only. */
 
 void controller_init(struct engine *e)
@@ -238,6 +238,7 @@ static void forget_silent(struct engine *e)
                 e->truth.hosts[host].listed = WORLD_POWER_UNKNOWN;
             }
             e->truth.zones[it->zone].list_due = true;
+            engine_touch(e);
         }
     }
 }
@@ -343,6 +344,10 @@ static bool do_record(struct engine *e, const struct action *action)
     if (adds) {
         member_place(e, c->world.instance_count - 1);
     } else if (action->lifecycle == LIFECYCLE_DETACHED) {
+        size_t host = engine_host(e, action->instance);
+        if (host != WORLD_NONE) {
+            e->truth.hosts[host].retired = true;
+        }
         engine_touch(e);
     } else if (action->lifecycle == LIFECYCLE_TERMINATING) {
         c->members[action->instance].rebuilt |= action->reason.code == REASON_MEND ||

@@ -343,7 +343,8 @@ void witness_stamp(struct engine *e)
     for (size_t z = 0; z < e->truth.zone_count; z++) {
         struct truth_zone *zone = &e->truth.zones[z];
         if (zone->list_ms != INT64_MIN && !zone->list_due && lists(e, z)) {
-            zone->list_ms = e->now_ms - e->pace.list_delay_ms - e->now_ms % e->pace.list_every_ms;
+            int64_t told_ms = e->now_ms - e->pace.list_delay_ms - e->now_ms % e->pace.list_every_ms;
+            zone->list_ms = told_ms > zone->list_ms ? told_ms : zone->list_ms;
         }
     }
     for (size_t b = 0; e->controller.running && b < w->balancer_count; b++) {

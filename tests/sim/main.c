@@ -3,6 +3,7 @@
  *     sim [--schedules N] [--seed S] [--jobs N] [--verbose]
  * Ends with a table of what was seen, and "sim: N passed, N failed, 0 skipped".
  */
+#include "sim/mutants.h"
 #include "sim/schedule.h"
 
 #include <getopt.h>
@@ -18,6 +19,7 @@ struct options {
     uint64_t schedules;
     unsigned jobs;
     bool verbose;
+    bool mutants;
     unsigned shown; /* Failures told at most, by each process. */
 };
 
@@ -163,17 +165,20 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"schedules", required_argument, NULL, 'n'}, {"seed", required_argument, NULL, 's'},
-        {"jobs", required_argument, NULL, 'j'},      {"verbose", no_argument, NULL, 'v'},
-        {"shown", required_argument, NULL, 'f'},     {NULL, 0, NULL, 0}};
+    static const struct option names[] = {{"schedules", required_argument, NULL, 'n'},
+                                          {"seed", required_argument, NULL, 's'},
+                                          {"jobs", required_argument, NULL, 'j'},
+                                          {"verbose", no_argument, NULL, 'v'},
+                                          {"shown", required_argument, NULL, 'f'},
+                                          {"mutants", no_argument, NULL, 'm'},
+                                          {NULL, 0, NULL, 0}};
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct options o = {
         .seed = 1, .schedules = 20000, .jobs = cores > 0 ? (unsigned)cores : 1, .shown = 5};
     int option;
     uint64_t number = 0;
-    while ((option = getopt_long(argc, argv, "n:s:j:f:v", names, NULL)) != -1) {
-        if (option != 'v' && (option == '?' || !take_number(optarg, &number))) {
+    while ((option = getopt_long(argc, argv, "n:s:j:f:vm", names, NULL)) != -1) {
+        if (option != 'v' && option != 'm' && (option == '?' || !take_number(optarg, &number))) {
             return usage();
         }
         switch (option) {
@@ -182,8 +187,12 @@ int main(int argc, char **argv)
         case 'j': o.jobs = number > 0 && number < 256 ? (unsigned)number : 1; break;
         case 'f': o.shown = (unsigned)number; break;
         case 'v': o.verbose = true; break;
+        case 'm': o.mutants = true; break;
         default: return usage();
         }
+    }
+    if (o.mutants) {
+        return mutants_run(o.seed, o.schedules, o.jobs);
     }
     o.jobs = o.jobs > o.schedules ? (unsigned)o.schedules : o.jobs;
     struct timespec begun;

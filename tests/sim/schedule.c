@@ -329,6 +329,7 @@ static void mend_unwatched(struct engine *e)
         struct truth_host *h = &e->truth.hosts[i];
         if (h->is_static || h->group == WORLD_NONE || e->spec.groups[h->group].pool == SPEC_NONE) {
             h->doomed = false;
+            h->custom = true;
             h->service = h->service || h->configured;
         }
     }

@@ -358,9 +358,14 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
     }
     size_t most = count_in_service(e) * e->spec.max_disruption_percent / 100;
     size_t open = count_open(w, WORLD_NONE, it->id, &one);
-    /* Balancers do not wait for what waits for them. */
+    /* Balancers, and groups that others need, do not wait for what waits for them. */
     for (size_t f = 0; f < e->spec.frontend_count; f++) {
         open = e->spec.frontends[f].group == group ? 0 : open;
+    }
+    for (size_t g = 0; g < e->spec.group_count; g++) {
+        for (size_t n = 0; n < e->spec.groups[g].needs.count; n++) {
+            open = e->spec.groups[g].needs.items[n] == group ? 0 : open;
+        }
     }
     bool given = host != WORLD_NONE && gives(e, host) &&
                  !(e->spec.groups[group].pool == SPEC_NONE && told_bad(e, action->instance));
@@ -480,8 +485,9 @@ static void check_new_first(struct watch *w, struct engine *e, const struct acti
     size_t group = action->group;
     size_t desired = world->groups[group].desired;
     if (action->kind != ACTION_MARK || action->lifecycle != LIFECYCLE_TERMINATING ||
-        action->reason.code == REASON_DEAD || host == WORLD_NONE || !e->truth.hosts[host].serving ||
-        e->spec.groups[group].pool == SPEC_NONE || it->lifecycle == LIFECYCLE_DRAINING) {
+        action->reason.code == REASON_DEAD || host == WORLD_NONE || !gives(e, host) ||
+        e->truth.hosts[host].libelled || e->spec.groups[group].pool == SPEC_NONE ||
+        it->lifecycle == LIFECYCLE_DRAINING) {
         return;
     }
     struct count count = count_serving(w, e, group);
@@ -514,6 +520,20 @@ static void check_new_first(struct watch *w, struct engine *e, const struct acti
     }
 }
 
+/* A balancer that was heard lately sends it traffic. */
+static bool somebody_heard(const struct engine *e, size_t instance)
+{
+    const struct world *world = &e->controller.world;
+    for (size_t t = 0; t < world->target_count; t++) {
+        const struct world_balancer *b = &world->balancers[world->targets[t].balancer];
+        if (world->targets[t].member == instance && world->targets[t].state == WORLD_TARGET_UP &&
+            e->now_ms - b->seen_ms <= SLACK_MS) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* S8 to S13: nothing is done to a host for what is not its fault. */
 static void check_mending(struct watch *w, struct engine *e, const struct action *action,
                           size_t host)
@@ -537,7 +557,7 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
     /* Of a host that nobody else looks at, we are the only witness. */
     bool cut = e->truth.prober_cut || (w->prober_back_ms != INT64_MIN &&
                                        e->now_ms - w->prober_back_ms < told_ms(e, it->group));
-    bool alone = (h->blind || cut) && e->spec.groups[it->group].pool == SPEC_NONE;
+    bool alone = (h->blind || cut) && !somebody_heard(e, action->instance);
     if (id->well && e->now_ms - id->well_ms > told_ms(e, it->group) && !tried && !alone &&
         it->lifecycle == LIFECYCLE_IN_SERVICE) {
         bool told_otherwise = h->blind || h->libelled;
@@ -589,7 +609,7 @@ static void check_replacing(struct watch *w, struct engine *e, const struct acti
     }
     if (it->alive.health != WORLD_HEALTHY && it->in_service_ms != 0 &&
         (!it->power_witnessed ||
-         provider_silent(e, it->zone, 60000 + SLACK_MS + 2 * e->pace.list_every_ms))) {
+         provider_silent(e, it->zone, 90000 + SLACK_MS + 2 * e->pace.list_every_ms))) {
         watch_fail(w, e, WATCH_S10_POWER,
                    "%s is to be replaced, nobody reaches it and its provider is silent", it->id);
     }
@@ -653,8 +673,11 @@ static bool most_is_gone(const struct engine *e)
         bool off = it->power_witnessed &&
                    (it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT);
         if (came_back(it) && !it->busy && !off && it->alive.health != WORLD_HEALTH_UNKNOWN) {
+            size_t host = engine_host(e, i);
             seen++;
-            gone += it->alive.health == WORLD_UNHEALTHY;
+            /* One that really is gone may be known to be, by others. */
+            gone += it->alive.health == WORLD_UNHEALTHY && host != WORLD_NONE &&
+                    truth_alive(&e->truth, host) && truth_ready(&e->truth, &e->spec, host);
         }
     }
     return seen >= 2 && gone * 100 >= seen * 55;
@@ -699,7 +722,8 @@ static void check_drained(struct watch *w, struct engine *e, const struct action
                    action->kind == ACTION_RESTART || action->kind == ACTION_REBOOT ||
                    action->kind == ACTION_CYCLE;
     if (strikes && truth_has_traffic(&e->truth, &e->spec, host) &&
-        truth_ready(&e->truth, &e->spec, host) && !any_libelled(e)) {
+        truth_ready(&e->truth, &e->spec, host) && !any_libelled(e) &&
+        e->now_ms - e->truth.hosts[host].serving_since_ms > told_ms(e, action->group)) {
         watch_fail(w, e, WATCH_DRAINED, "%s: %s, and it still has traffic",
                    e->controller.world.instances[action->instance].id,
                    action_kind_to_string(action->kind));

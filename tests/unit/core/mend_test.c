@@ -450,6 +450,7 @@ static void one_that_is_no_longer_wanted_is_no_failed_launch(void **state)
         f.world_groups[WEB].desired = 3;
         f.groups[WEB].termination = SPEC_TERMINATION_NEWEST;
         the(&f, "web-1")->protect = the(&f, "web-2")->protect = the(&f, "web-3")->protect = true;
+        set_targets(&f, "web-4", WORLD_TARGET_ABSENT);
         advance(&f, 0);
         should_mark(&f, "web-4", LIFECYCLE_TERMINATING, REASON_GROUP_LONG);
         ends(&f, ACTION_MARK, "web-4", OUTCOME_DONE);

@@ -123,7 +123,9 @@ static void a_balancer_that_is_gone_keeps_nobody_out(void **state)
                 f.targets[t].state = WORLD_TARGET_UNKNOWN;
             }
         }
-        lb->alive.health = ways[i] == SILENT ? WORLD_UNHEALTHY : lb->alive.health;
+        if (ways[i] == SILENT) {
+            balancer_falls_silent(&f, "lb-1");
+        }
         lb->power = ways[i] == OFF ? WORLD_POWER_OFF : lb->power;
         lb->lifecycle = ways[i] == GONE ? LIFECYCLE_TERMINATED : lb->lifecycle;
         lb->configured = ways[i] != NOT_YET;
@@ -218,7 +220,10 @@ static void a_balancer_that_cannot_be_told_is_waited_for(void **state)
     should_not(&f, ACTION_CONFIGURE, NULL);
     should(&f, ACTION_REMOVE, "web-1", REASON_DRIFT);
     set_power(&f, "lb-1", WORLD_POWER_RUNNING);
-    set_alive(&f, "lb-1", WORLD_UNHEALTHY); /* We do not reach it; its clients may. */
+    set_alive(&f, "lb-1", WORLD_UNHEALTHY); /* The prober errs: it has told a moment ago. */
+    step(&f);
+    should(&f, ACTION_REMOVE, "web-1", REASON_DRIFT);
+    balancer_falls_silent(&f, "lb-1"); /* We do not reach it; its clients may. */
     advance(&f, 0);
     should_not(&f, ACTION_CONFIGURE, NULL);
     should_wait(&f, "web-1", REASON_WAITS_FOR_FRONTEND);
