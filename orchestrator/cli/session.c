@@ -90,7 +90,7 @@ static int open_all(struct session *s, const struct cli *cli, enum session_mode 
 int session_open(struct session *ret_session, const struct cli *cli, enum session_mode mode,
                  const char *command, const struct controller_watch *watch)
 {
-    *ret_session = (struct session){.store = STORE_NULL};
+    *ret_session = (struct session){.store = STORE_NULL, .cli = cli};
     struct err e = ERR_NULL;
     if (crew_new(&ret_session->crew, &e) != 0) {
         log_error("%s", e.text);

@@ -19,7 +19,8 @@ struct session {
     struct store store;
     struct journal *journal;
     struct controller *controller;
-    char owner[160]; /* "apply on host7, pid 4711" */
+    char owner[160];       /* "apply on host7, pid 4711" */
+    const struct cli *cli; /* Borrowed. */
 };
 
 /* CLI_DONE, or the exit status after the error was told. WATCH may be NULL. */

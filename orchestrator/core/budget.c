@@ -109,12 +109,20 @@ bool budget_is_calm(struct step *s, size_t instance)
     return true;
 }
 
-/* A group of balancers: what is being changed behind them may wait for just them. */
-static bool is_in_front(const struct step *s, size_t group)
+/* A group of balancers, or one that others need: what is being changed may wait for just them. */
+static bool is_waited_for(const struct step *s, size_t group)
 {
     for (size_t f = 0; f < s->spec->frontend_count; f++) {
         if (s->spec->frontends[f].group == group) {
             return true;
+        }
+    }
+    for (size_t g = 0; g < s->spec->group_count; g++) {
+        const struct spec_index_list *needs = &s->spec->groups[g].needs;
+        for (size_t i = 0; i < needs->count; i++) {
+            if (needs->items[i] == group) {
+                return true;
+            }
         }
     }
     return false;
@@ -143,7 +151,7 @@ static bool has_turn(struct step *s, size_t instance)
      * others. */
     size_t most = s->survey->instances * s->spec->max_disruption_percent / 100;
     most = most > 1 ? most : 1;
-    if (!s->survey->known_out[instance] && !is_in_front(s, it->group) &&
+    if (!s->survey->known_out[instance] && !is_waited_for(s, it->group) &&
         s->survey->disrupted >= most && !GUARDED(GUARD_S7_CLUSTER, false)) {
         step_hold(s, HOLD_WAIT, instance,
                   (struct reason){.code = REASON_WAITS_FOR_CLUSTER,

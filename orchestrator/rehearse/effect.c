@@ -57,6 +57,7 @@ void effect_on_boot(struct engine *e, size_t host, uint64_t turn)
         engine_at(e, e->now_ms + random_between(&e->random, 60000, 240000), relapse, NULL, host);
     }
     h->power = TRUTH_RUNNING;
+    h->wedged = false;
     h->service = h->configured;
     h->restarted_ms = e->now_ms;
     haproxy_starts(e, host);
@@ -184,7 +185,7 @@ static void configure(struct engine *e, struct engine_job *job, size_t host)
     }
     h->configured = true;
     h->version = job->version;
-    h->service = true;
+    h->service = !h->wedged;
     h->restarted_ms = e->now_ms;
     h->configures++;
     engine_touch(e);

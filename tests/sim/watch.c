@@ -358,9 +358,14 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
     }
     size_t most = count_in_service(e) * e->spec.max_disruption_percent / 100;
     size_t open = count_open(w, WORLD_NONE, it->id, &one);
-    /* Balancers do not wait for what waits for them. */
+    /* Balancers, and groups that others need, do not wait for what waits for them. */
     for (size_t f = 0; f < e->spec.frontend_count; f++) {
         open = e->spec.frontends[f].group == group ? 0 : open;
+    }
+    for (size_t g = 0; g < e->spec.group_count; g++) {
+        for (size_t n = 0; n < e->spec.groups[g].needs.count; n++) {
+            open = e->spec.groups[g].needs.items[n] == group ? 0 : open;
+        }
     }
     bool given = host != WORLD_NONE && gives(e, host) &&
                  !(e->spec.groups[group].pool == SPEC_NONE && told_bad(e, action->instance));
