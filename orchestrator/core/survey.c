@@ -9,6 +9,9 @@
 /* A balancer whose admin socket answered no longer ago is heard, whatever is said of its host. */
 #define TOLD_LATELY_MS 10000
 
+/* A host that we switched off ourselves, and were killed in the middle of it. */
+#define SWITCHED_MS 300000
+
 #define ALIGN(n) (((n) + 15) & ~(size_t)15)
 
 /* The one list of what is carved out of the memory: for its size, and for the arrays. */
@@ -171,7 +174,8 @@ bool survey_given_up(const struct survey *s, size_t instance)
 bool survey_restarts_dead(const struct survey *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    if (s->spec->groups[it->group].repair == SPEC_REPAIR_RESTART) {
+    bool by_us = it->rung == WORLD_RUNG_CYCLE && s->world->now_ms - it->rung_ms <= SWITCHED_MS;
+    if (s->spec->groups[it->group].repair == SPEC_REPAIR_RESTART || by_us) {
         return true;
     }
     const struct world_zone *zone = it->zone == WORLD_NONE ? NULL : &s->world->zones[it->zone];

@@ -436,7 +436,11 @@ static void set_alarm(struct engine *e)
 void controller_step(struct engine *e)
 {
     struct engine_controller *c = &e->controller;
-    if (!c->running || (!c->dirty && e->request_count == 0 && e->now_ms < c->deadline_ms)) {
+    if (!c->running) {
+        return;
+    }
+    if (!c->dirty && e->request_count == 0 && e->now_ms < c->deadline_ms) {
+        set_alarm(e); /* An earlier one may have been for nothing. */
         return;
     }
     requests_take(e);

@@ -214,12 +214,18 @@ static bool begin_balancer(struct engine *e, enum fault fault, size_t host)
 
 static bool begin_us(struct engine *e, enum fault fault)
 {
+    if ((fault == FAULT_PROVIDERS_SLOW && e->providers_slow) ||
+        (fault == FAULT_BOOTS_SLOW && e->boots_slow)) {
+        return false;
+    }
     if (fault == FAULT_PROVIDERS_SLOW) {
+        e->providers_slow = true;
         e->pace.list_delay_ms *= 20;
         e->pace.make_ms *= 5;
         return true;
     }
     if (fault == FAULT_BOOTS_SLOW) {
+        e->boots_slow = true;
         e->pace.boot_ms *= 10;
         return true;
     }
@@ -319,9 +325,11 @@ void fault_end(struct engine *e, enum fault fault, size_t subject)
     } else if (fault == FAULT_CONTROLLER_CUT) {
         e->truth.controller_cut = false;
     } else if (fault == FAULT_PROVIDERS_SLOW) {
+        e->providers_slow = false;
         e->pace.list_delay_ms /= 20;
         e->pace.make_ms /= 5;
     } else if (fault == FAULT_BOOTS_SLOW) {
+        e->boots_slow = false;
         e->pace.boot_ms /= 10;
     }
     engine_touch(e);

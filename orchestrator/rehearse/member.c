@@ -244,6 +244,10 @@ void members_compact(struct engine *e)
             job->action.balancer = balancer_place[job->action.balancer];
         }
         /* Nobody waits for what was to be done to something that is gone. */
+        if (job->action.instance != WORLD_NONE && job->balancer[0] != '\0' &&
+            job->action.balancer == WORLD_NONE) {
+            w->instances[job->action.instance].busy = false;
+        }
         job->heard = job->action.instance != WORLD_NONE &&
                      (job->balancer[0] == '\0' || job->action.balancer != WORLD_NONE);
     }

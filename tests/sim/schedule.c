@@ -500,6 +500,13 @@ static bool hold_may_stay(const struct engine *e, const struct hold *hold)
 {
     enum reason_code code = hold->reason.code;
     bool refused = code == REASON_BELOW_MINIMUM || code == REASON_BELOW_SPARE;
+    /* Where there is no room for enough, there are never enough. */
+    for (size_t i = 0; refused && i < e->controller.decision.hold_count; i++) {
+        const struct hold *other = &e->controller.decision.holds[i];
+        if (other->group == hold->group && other->reason.code == REASON_NO_ROOM) {
+            return true;
+        }
+    }
     return code == REASON_NO_ROOM ||
            ((refused || code == REASON_AT_MOST) && is_impossible(e, hold->group));
 }
