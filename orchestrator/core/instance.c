@@ -380,6 +380,16 @@ static void step_member(struct step *s, size_t instance)
     advance(s, instance);
 }
 
+/* From then on it is counted on, and others that wait for that go on. */
+static void wake_when_baked(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    int64_t baked_ms = it->in_service_ms + s->spec->groups[it->group].bake_ms;
+    if (s->world->now_ms < baked_ms) {
+        step_wake_at(s, baked_ms);
+    }
+}
+
 void instance_step(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
@@ -397,8 +407,11 @@ void instance_step(struct step *s, size_t instance)
     }
     switch (it->lifecycle) {
     case LIFECYCLE_DETACHED: /* Only without its guard. */
-    case LIFECYCLE_PENDING:
-    case LIFECYCLE_IN_SERVICE: step_member(s, instance); return;
+    case LIFECYCLE_IN_SERVICE:
+        wake_when_baked(s, instance);
+        step_member(s, instance);
+        return;
+    case LIFECYCLE_PENDING: step_member(s, instance); return;
     case LIFECYCLE_DRAINING:
         /* What could not be changed may still be replaced. */
         if (it->wish == WORLD_WISH_REPLACE || !mend_held_by_failure(s, instance)) {

@@ -199,7 +199,7 @@ bool survey_is_changing(const struct survey *s, size_t instance)
     case LIFECYCLE_PENDING_WAIT: return it->in_service_ms != 0;
     case LIFECYCLE_IN_SERVICE:
         /* Or it was, in service, and that failed: what broke it must not break the next (S7). */
-        return it->changing;
+        return it->changing || (it->change_failed && it->drift != WORLD_DRIFT_NONE);
     case LIFECYCLE_STANDBY:
     case LIFECYCLE_QUARANTINED:
     case LIFECYCLE_DETACHED:

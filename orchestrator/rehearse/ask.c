@@ -114,7 +114,8 @@ void requests_take(struct engine *e)
     for (size_t i = 0; i < e->request_count; i++) {
         ask(e, &e->requests[i]);
     }
-    e->request_count = 0;
     e->controller.dirty = true;
-    controller_commit(e);
+    if (!controller_commit(e)) {
+        e->request_count = 0; /* They go in the same transaction. */
+    }
 }

@@ -64,6 +64,8 @@ void controller_start(struct engine *e)
         it->rebuilds = machine_rebuilds(e, c->members[i].machine);
     }
     world_complete(&e->spec, &c->world);
+    e->wake_ms = -1;
+    engine_post(e, e->now_ms + MEMBERS_LISTEN_MS, ENGINE_AT_LISTENED, 0);
     witness_forget_all(e);
     engine_say(e, "the controller starts (epoch %u), %zu instances in its records", c->epoch,
                c->world.instance_count);

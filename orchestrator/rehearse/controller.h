@@ -40,6 +40,7 @@ void jobs_abandon(struct engine *e);
 size_t jobs_heard(const struct engine *e);
 
 /* member.c. */
+#define MEMBERS_LISTEN_MS 30000 /* For providers, after a start. */
 void members_reserve(struct engine *e, size_t instances);
 void members_count_room(struct engine *e);
 /* The driver's part of an ADD: where the new instance lives. */

@@ -24,6 +24,17 @@ void effect_boot(struct engine *e, size_t host)
     engine_touch(e);
 }
 
+static void relapse(void *context, struct engine *e, size_t host)
+{
+    (void)context;
+    struct truth_host *h = &e->truth.hosts[host];
+    if (h->relapses && h->power == TRUTH_RUNNING) {
+        h->power = TRUTH_HUNG;
+        engine_say(e, "machine %s hangs again", h->machine);
+        engine_touch(e);
+    }
+}
+
 void effect_on_boot(struct engine *e, size_t host, uint64_t turn)
 {
     struct truth_host *h = &e->truth.hosts[host];
@@ -42,7 +53,11 @@ void effect_on_boot(struct engine *e, size_t host, uint64_t turn)
         e->counts[ENGINE_AMNESIA]++;
         engine_say(e, "%s is back as it was before it was configured", h->id);
     }
+    if (h->relapses) {
+        engine_at(e, e->now_ms + random_between(&e->random, 60000, 240000), relapse, NULL, host);
+    }
     h->power = TRUTH_RUNNING;
+    h->wedged = false;
     h->service = h->configured;
     h->restarted_ms = e->now_ms;
     haproxy_starts(e, host);
@@ -170,7 +185,7 @@ static void configure(struct engine *e, struct engine_job *job, size_t host)
     }
     h->configured = true;
     h->version = job->version;
-    h->service = true;
+    h->service = !h->wedged;
     h->restarted_ms = e->now_ms;
     h->configures++;
     engine_touch(e);

@@ -133,6 +133,7 @@ static void on_event(struct engine *e, const struct agenda_event *event)
     case ENGINE_AT_LIST: witness_on_list(e, event->subject); return;
     case ENGINE_AT_LOOK: witness_on_look(e, event->subject); return;
     case ENGINE_AT_WAKE: return;
+    case ENGINE_AT_LISTENED: e->controller.dirty = true; return;
     case ENGINE_AT_START:
         if (!e->controller.running) {
             controller_start(e);

@@ -198,8 +198,9 @@ struct engine {
     struct engine_job *jobs;
     size_t job_count, job_capacity;
 
-    unsigned boundaries; /* Store writes and effects so far. */
-    unsigned kill_at;    /* The controller dies at that one; 0: it does not. */
+    unsigned boundaries;     /* Store writes and effects so far. */
+    unsigned first_boundary; /* The caller's. */
+    unsigned kill_at;        /* The controller dies at that one; 0: it does not. */
     bool prober_dead;
     size_t counts[ENGINE_EVENTS];
     size_t events;   /* That have come so far. */
@@ -255,6 +256,7 @@ enum engine_kind {
     ENGINE_AT_LIST,
     ENGINE_AT_LOOK,
     ENGINE_AT_WAKE,
+    ENGINE_AT_LISTENED,
     ENGINE_AT_START,
     ENGINE_AT_PROBER,
     ENGINE_AT_TIMER,

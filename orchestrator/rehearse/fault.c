@@ -13,6 +13,7 @@ const char *fault_to_string(enum fault fault)
     case FAULT_SERVICE_FLAPS: return "service flaps";
     case FAULT_HOST_DOOMED: return "service never works again";
     case FAULT_HOST_AMNESIA: return "host back with its old system";
+    case FAULT_MACHINE_RELAPSES: return "machine hangs after each boot";
     case FAULT_HOST_VANISHES: return "host deleted";
     case FAULT_DISK_FULL: return "host's disk full";
     case FAULT_CHECK_FAILS: return "check-command fails";
@@ -47,6 +48,7 @@ enum fault_scope fault_scope(enum fault fault)
     case FAULT_SERVICE_FLAPS:
     case FAULT_HOST_DOOMED:
     case FAULT_HOST_AMNESIA:
+    case FAULT_MACHINE_RELAPSES:
     case FAULT_HOST_VANISHES:
     case FAULT_DISK_FULL:
     case FAULT_CHECK_FAILS:
@@ -128,6 +130,10 @@ static bool begin_host(struct engine *e, enum fault fault, size_t host)
     case FAULT_SERVICE_DOWN: return turn_service(e, host, false);
     case FAULT_SERVICE_FLAPS: return begin_flapping(e, host);
     case FAULT_HOST_DOOMED: h->doomed = true; return true;
+    case FAULT_MACHINE_RELAPSES:
+        h->relapses = h->is_static && h->switched;
+        h->power = h->relapses ? TRUTH_HUNG : h->power;
+        return h->relapses;
     case FAULT_HOST_VANISHES:
         h->vanished = h->switched && !h->is_static;
         if (h->vanished) {

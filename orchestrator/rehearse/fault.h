@@ -14,8 +14,9 @@ enum fault {
     FAULT_HOST_HANGS,   /* It runs and answers nothing. */
     FAULT_SERVICE_DOWN, /* Apache has ended. */
     FAULT_SERVICE_FLAPS,
-    FAULT_HOST_DOOMED,  /* Its service never works again, whatever is done to it. */
-    FAULT_HOST_AMNESIA, /* Off, and it comes back as it was before it was configured. */
+    FAULT_HOST_DOOMED,      /* Its service never works again, whatever is done to it. */
+    FAULT_HOST_AMNESIA,     /* Off, and it comes back as it was before it was configured. */
+    FAULT_MACHINE_RELAPSES, /* A machine hangs, and again after each boot. */
     FAULT_HOST_VANISHES,
     FAULT_DISK_FULL,
     FAULT_CHECK_FAILS,   /* Its check-command says so, nobody else. */

@@ -67,6 +67,17 @@ static size_t free_machine(const struct engine *e, size_t group, size_t zone, si
     return best;
 }
 
+/* After a start all providers are heard first, but for those that take too long: or all would be
+   made in the zone that answers first. */
+static bool still_listening(const struct engine *e)
+{
+    bool all = true;
+    for (size_t z = 0; z < e->truth.zone_count; z++) {
+        all = all && (e->truth.zones[z].places == 0 || e->truth.zones[z].list_ms != INT64_MIN);
+    }
+    return !all && e->now_ms - e->controller.started_ms < MEMBERS_LISTEN_MS;
+}
+
 static size_t free_places(const struct engine *e, size_t zone)
 {
     const struct world *w = &e->controller.world;
@@ -77,7 +88,8 @@ static size_t free_places(const struct engine *e, size_t zone)
     }
     const struct truth_zone *z = &e->truth.zones[zone];
     /* S21: what the provider has is not known before it has said so once. */
-    return z->places > used && z->list_ms != INT64_MIN ? z->places - used : 0;
+    return z->places > used && z->list_ms != INT64_MIN && !still_listening(e) ? z->places - used
+                                                                              : 0;
 }
 
 void members_count_room(struct engine *e)

@@ -42,6 +42,8 @@ struct truth_host {
     bool custom;      /* What a check-command would say. */
     bool disk_full;
     bool doomed;    /* Its service never comes up: bad memory, a wrong image. */
+    bool wedged;    /* Its service does not come up before it has booted. */
+    bool relapses;  /* It hangs again a while after each boot, until somebody mends it. */
     bool amnesia;   /* It comes back from its next boot as it was before it was ever configured. */
     bool blind;     /* The prober alone cannot reach it. */
     bool vanished;  /* Deleted behind our back: its provider does not know it any more. */

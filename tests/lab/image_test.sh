@@ -69,10 +69,10 @@ on() { lamplighter exec "$1" -- sh -c "$2"; }
 # field JSON-KEY: its values, one a line, of a JSON text on standard input.
 field() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",}]*\)\"\{0,1\}.*/\1/p"; }
 now_ms() { date +%s%3N; }
-# Loop devices of this lab's images, on the machine.
-loops() { grep -lsF "$images/" /sys/block/loop*/loop/backing_file | wc -l; }
-# What is mounted for images inside.
-mounts() { inside grep -c " $instances/.images/" /proc/self/mountinfo || true; }
+# Loop devices of this lab's web images, on the machine.
+loops() { grep -lsF "$images/web/" /sys/block/loop*/loop/backing_file | wc -l; }
+# What is mounted for them inside.
+mounts() { inside grep -c " $instances/.images/web-" /proc/self/mountinfo || true; }
 generations() { find "$images/web" -mindepth 1 -maxdepth 1 -name '[1-9]*' -printf '%f\n' | sort -n | tr '\n' ' '; }
 current() { readlink "$images/web/current"; }
 
@@ -186,10 +186,11 @@ left_out_on_demand() {
 
 # --- killed --------------------------------------------------------------------------------------
 
-kill_tree() {
+# The processes of a tree, the topmost first: one that sees its children go would clean up after them.
+tree_of() {
     local child
-    for child in $(pgrep -P "$1" || true); do kill_tree "$child"; done
-    kill -9 "$1" 2>/dev/null || true
+    printf '%s\n' "$1"
+    for child in $(pgrep -P "$1" || true); do tree_of "$child"; done
 }
 killed_captures() {
     local after pid before half=0
@@ -198,7 +199,8 @@ killed_captures() {
         "$lab" run -- "$program" -c "$file" image capture web --from web-1 >"$work/killed" 2>&1 &
         pid=$!
         sleep "$after"
-        kill_tree "$pid"
+        # shellcheck disable=SC2046
+        kill -9 $(tree_of "$pid") 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
         # Either there is nothing new, or (the last ones) a whole one.
         if [[ -e $images/web/.new ]]; then half=$((half + 1)); fi
@@ -418,8 +420,8 @@ many_generations() {
 down_leaves_nothing() {
     "$lab" down
     [[ ! -e $home ]]
-    for _ in $(seq 1 50); do [[ $(loops) -gt 0 ]] || break && sleep 0.1; done
-    [[ $(loops) -eq 0 ]]
+    for _ in $(seq 1 50); do grep -qsF "$images/" /sys/block/loop*/loop/backing_file || break && sleep 0.1; done
+    if grep -sF "$images/" /sys/block/loop*/loop/backing_file; then return 1; fi
     ! grep -q "labs/$name" /proc/self/mountinfo
 }
 

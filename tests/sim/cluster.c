@@ -148,6 +148,7 @@ static void roll_machines(struct cluster *c, struct random *r)
             (struct spec_host){.name = c->machine_names[m], .provider = z, .group = SPEC_NONE};
     }
     c->spec.hosts = c->machines;
+    c->pace.bmc = random_chance(r, 500);
 }
 
 static void put_hook(struct cluster *c, struct random *r, enum spec_hook_on on)

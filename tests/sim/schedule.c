@@ -168,7 +168,8 @@ static void on_fault_end(void *context, struct engine *e, size_t index)
 
 static bool lasts_until_mended(enum fault fault)
 {
-    return fault == FAULT_HOST_OFF || fault == FAULT_HOST_DOOMED || fault == FAULT_HOST_VANISHES;
+    return fault == FAULT_HOST_OFF || fault == FAULT_HOST_DOOMED || fault == FAULT_HOST_VANISHES ||
+           fault == FAULT_MACHINE_RELAPSES;
 }
 
 static void strike(struct schedule *s, enum fault fault)
@@ -328,7 +329,7 @@ static void mend_unwatched(struct engine *e)
     for (size_t i = 0; i < e->truth.host_count; i++) {
         struct truth_host *h = &e->truth.hosts[i];
         if (h->is_static || h->group == WORLD_NONE || e->spec.groups[h->group].pool == SPEC_NONE) {
-            h->doomed = false;
+            h->doomed = h->relapses = false;
             h->custom = true;
             h->service = h->service || h->configured;
         }
@@ -375,7 +376,7 @@ static void stop_trouble(struct schedule *s)
 static void mend_host(struct schedule *s, size_t host, bool by_hand)
 {
     struct truth_host *h = &s->engine.truth.hosts[host];
-    h->doomed = h->disk_full = h->amnesia = h->vanished = false;
+    h->doomed = h->disk_full = h->amnesia = h->vanished = h->relapses = false;
     h->custom = true;
     if (by_hand && h->id[0] != '\0') {
         h->configured = true;

@@ -44,12 +44,6 @@ static bool is_rung(enum action_kind kind)
     return kind == ACTION_RESTART || kind == ACTION_REBOOT || kind == ACTION_CYCLE;
 }
 
-/* What broke one in service must not break the next (S7): it counts as being changed. */
-static bool stays_changing(enum action_kind kind, enum outcome outcome)
-{
-    return kind == ACTION_CONFIGURE && outcome != OUTCOME_DONE;
-}
-
 static void what_begins_is_busy_until_it_ends(void **state)
 {
     (void)state;
@@ -67,7 +61,9 @@ static void what_begins_is_busy_until_it_ends(void **state)
             assert_int_equal(f.balancers[0].busy, action.balancer != WORLD_NONE);
             world_end(&f.spec, &f.world, &action, (enum outcome)outcome);
             assert_false(it->busy);
-            assert_int_equal(it->changing, stays_changing(works[i], (enum outcome)outcome));
+            assert_false(it->changing);
+            assert_int_equal(it->change_failed,
+                             works[i] == ACTION_CONFIGURE && outcome != OUTCOME_DONE);
             assert_false(f.balancers[0].busy);
         }
     }
@@ -90,14 +86,15 @@ static void a_failure_is_counted_and_changes_nothing_else(void **state)
                                 : works[i] == ACTION_REBOOT ? WORLD_RUNG_REBOOT
                                                             : WORLD_RUNG_CYCLE;
                 expected.rung_ms = f.world.now_ms;
-            } else {
+            } else if (works[i] != ACTION_CHECK || outcome == OUTCOME_PERMANENT) {
                 expected.failure = outcome == OUTCOME_TRANSIENT ? WORLD_FAILURE_TRANSIENT
                                                                 : WORLD_FAILURE_PERMANENT;
                 expected.failures = 1;
                 expected.failed_ms = f.world.now_ms;
-                expected.custom_ms = works[i] == ACTION_CHECK ? f.world.now_ms : expected.custom_ms;
-                expected.changing = stays_changing(works[i], (enum outcome)outcome);
+                /* What broke one in service must not break the next (S7). */
+                expected.change_failed = works[i] == ACTION_CONFIGURE;
             }
+            expected.custom_ms = works[i] == ACTION_CHECK ? f.world.now_ms : expected.custom_ms;
             world_end(&f.spec, &f.world, &action, (enum outcome)outcome);
             assert_memory_equal(&f.instances[action.instance], &expected, sizeof(expected));
             assert_memory_equal(f.targets, targets, sizeof(targets));
@@ -115,7 +112,10 @@ static void success_clears_a_failure(void **state)
         f.instances[action.instance].failure = WORLD_FAILURE_TRANSIENT;
         f.instances[action.instance].failures = 2;
         world_end(&f.spec, &f.world, &action, OUTCOME_DONE);
-        if (!is_rung(works[i])) {
+        if (works[i] == ACTION_CHECK) { /* What failed was something else. */
+            assert_int_equal(f.instances[action.instance].failure, WORLD_FAILURE_TRANSIENT);
+            assert_int_equal(f.instances[action.instance].failures, 2);
+        } else if (!is_rung(works[i])) {
             assert_int_equal(f.instances[action.instance].failure, WORLD_FAILURE_NONE);
             assert_int_equal(f.instances[action.instance].failures, 0);
         }
