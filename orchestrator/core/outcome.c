@@ -138,11 +138,15 @@ static void set_target(struct world *world, const struct action *action,
 }
 
 /* S9: it is ended for never having come into service, not because it is one too many. */
-static bool launch_failed(const struct world_instance *it, enum lifecycle before)
+static bool launch_failed(const struct world *world, const struct world_instance *it,
+                          enum lifecycle before)
 {
+    /* What its provider never made, or nobody could reach, does not speak against the image. */
+    bool lost = it->power != WORLD_POWER_RUNNING || world->frozen.on ||
+                (it->zone != WORLD_NONE && world->zones[it->zone].lost.on);
     bool bad = it->failure != WORLD_FAILURE_NONE || it->verdict == WORLD_VERDICT_UNREADY ||
                it->verdict == WORLD_VERDICT_LOST;
-    return it->in_service_ms == 0 && (bad || before == LIFECYCLE_PENDING_WAIT);
+    return it->in_service_ms == 0 && !lost && (bad || before == LIFECYCLE_PENDING_WAIT);
 }
 
 static void mark(struct world *world, const struct action *action)
@@ -155,7 +159,7 @@ static void mark(struct world *world, const struct action *action)
     if (before == it->lifecycle) {
         return;
     }
-    bool failed = launch_failed(it, before);
+    bool failed = launch_failed(world, it, before);
     /* It begins anew: what failed before is not in the way of what comes now. */
     it->failure = WORLD_FAILURE_NONE;
     it->failures = 0;

@@ -1,6 +1,6 @@
 #include "rehearse/fault.h"
 
-#include "rehearse/controller.h"
+#include "rehearse/driver.h"
 #include "rehearse/effect.h"
 
 const char *fault_to_string(enum fault fault)
@@ -234,7 +234,7 @@ static bool begin_us(struct engine *e, enum fault fault)
             return false;
         }
         e->prober_dead = true;
-        controller_lose_prober(e);
+        driver_lose_prober(e);
         engine_post(e, e->now_ms + random_between(&e->random, 500, 10000), ENGINE_AT_PROBER, 0);
         return true;
     }

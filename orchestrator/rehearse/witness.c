@@ -1,7 +1,7 @@
 #include "rehearse/witness.h"
 
 #include "base/str.h"
-#include "rehearse/controller.h"
+#include "rehearse/driver.h"
 
 #define ALIVE_EVERY_MS 2000 /* The prober's check of the SSH port. */
 #define ALIVE_FALL     3
@@ -111,7 +111,7 @@ void witness_on_ready(struct engine *e, size_t host, uint64_t turn)
 {
     struct truth_host *h = &e->truth.hosts[host];
     if (view_arrived(&h->ready, turn)) {
-        controller_hear_ready(e, h->id, h->ready.said);
+        driver_hear_ready(e, h->id, h->ready.said);
     }
 }
 
@@ -119,7 +119,7 @@ void witness_on_alive(struct engine *e, size_t host, uint64_t turn)
 {
     struct truth_host *h = &e->truth.hosts[host];
     if (view_arrived(&h->alive, turn)) {
-        controller_hear_alive(e, h->id, h->alive.said);
+        driver_hear_alive(e, h->id, h->alive.said);
     }
 }
 
@@ -268,7 +268,7 @@ void witness_on_list(struct engine *e, size_t zone)
             h->listed = h->sampled;
         }
     }
-    controller_hear_list(e, zone);
+    driver_hear_list(e, zone);
     engine_touch(e);
 }
 

@@ -2,7 +2,7 @@
 
 #include "base/str.h"
 #include "core/why.h"
-#include "rehearse/controller.h"
+#include "rehearse/driver.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -479,7 +479,7 @@ static void on_mend(void *context, struct engine *e, size_t subject)
        before, and so fast that nobody noticed, is found in no other way. */
     if (s->mends++ % 20 == 2) {
         for (size_t g = 0; g < e->spec.group_count; g++) {
-            controller_reload(e, g, true);
+            driver_reload(e, g, true);
         }
     }
     e->controller.dirty = true;

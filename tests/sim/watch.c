@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "core/why.h"
-#include "rehearse/controller.h"
+#include "rehearse/driver.h"
 #include "rehearse/witness.h"
 
 #include <assert.h>
@@ -614,10 +614,10 @@ static void check_replacing(struct watch *w, struct engine *e, const struct acti
                    "%s is to be replaced, nobody reaches it and its provider is silent", it->id);
     }
     const char *machine = e->controller.members[action->instance].machine;
-    if (machine_rebuilds(e, machine) >= REBUILDS_MAX && it->in_service_ms != 0) {
+    if (roster_rebuilds(e, machine) >= REBUILDS_MAX && it->in_service_ms != 0) {
         watch_fail(w, e, WATCH_S9_MACHINE,
                    "%s is to be replaced, its machine %s was rebuilt %u times", it->id, machine,
-                   machine_rebuilds(e, machine));
+                   roster_rebuilds(e, machine));
     }
 }
 
@@ -744,6 +744,9 @@ static void remember_mark(struct watch *w, struct engine *e, const struct action
 {
     struct world_instance *it = &e->controller.world.instances[action->instance];
     struct watch_id *id = id_of(w, it->id, it->group);
+    const struct world *world = &e->controller.world;
+    bool lost = it->power != WORLD_POWER_RUNNING || world->frozen.on ||
+                (it->zone != WORLD_NONE && world->zones[it->zone].lost.on);
     if (action->lifecycle == it->lifecycle) {
         return;
     }
@@ -762,7 +765,7 @@ static void remember_mark(struct watch *w, struct engine *e, const struct action
     case LIFECYCLE_DETACHED: close_id(w, e, id); return;
     case LIFECYCLE_TERMINATING:
         w->failed[id->group] +=
-            action->reason.code == REASON_MEND && it->in_service_ms == 0 ? 1 : 0;
+            action->reason.code == REASON_MEND && it->in_service_ms == 0 && !lost ? 1 : 0;
         return;
     case LIFECYCLE_PENDING:
     case LIFECYCLE_DRAINING:
