@@ -192,6 +192,11 @@ static bool is_baked(const struct survey *s, const struct world_instance *it)
     return GUARDED(GUARD_S11_COUNT, baked);
 }
 
+bool survey_is_counted(const struct survey *s, size_t instance)
+{
+    return s->serving[instance] && is_baked(s, &s->world->instances[instance]);
+}
+
 bool survey_is_changing(const struct survey *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
@@ -227,14 +232,14 @@ static void count_member(struct survey *s, size_t i)
     s->serving[i] = is_serving(s, i);
     s->known_out[i] = is_known_out(s, i);
     g->serving += s->serving[i] ? 1 : 0;
-    g->counted += s->serving[i] && is_baked(s, it) ? 1 : 0;
+    g->counted += survey_is_counted(s, i) ? 1 : 0;
     g->unsettled +=
         it->lifecycle == LIFECYCLE_IN_SERVICE && !s->serving[i] && !s->known_out[i] ? 1 : 0;
     bool stays = !given_up && it->wish != WORLD_WISH_REPLACE && it->wish != WORLD_WISH_DETACH &&
                  it->lifecycle != LIFECYCLE_STANDBY;
     if (stays) {
         g->standing++;
-        g->ready += s->serving[i] && is_baked(s, it) ? 1 : 0;
+        g->ready += survey_is_counted(s, i) ? 1 : 0;
         if (it->zone != WORLD_NONE) {
             s->zone_standing[it->group * s->spec->zone_count + it->zone]++;
         }
