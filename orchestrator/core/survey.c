@@ -145,7 +145,10 @@ static bool is_known_out(const struct survey *s, size_t instance)
             continue;
         }
         balancers++;
-        if (state == WORLD_TARGET_UP || (state == WORLD_TARGET_UNKNOWN && !off)) {
+        /* What was told long ago is not known any more (S19). */
+        bool unknown =
+            state == WORLD_TARGET_UNKNOWN || !told_lately(s, s->world->targets[t].balancer);
+        if (state == WORLD_TARGET_UP || (unknown && !off)) {
             return false;
         }
     }

@@ -213,8 +213,12 @@ void driver_hear_list(struct engine *e, size_t zone)
         const struct truth_host *host = &e->truth.hosts[h];
         if (host->zone == zone && !host->is_static && host->id[0] != '\0' &&
             (host->listed == WORLD_POWER_RUNNING || host->listed == WORLD_POWER_OFF) &&
-            engine_find(e, host->id) == WORLD_NONE && !gone_since(e, host->id, sampled_ms)) {
-            take_in(e, host);
+            engine_find(e, host->id) == WORLD_NONE) {
+            if (gone_since(e, host->id, sampled_ms)) {
+                e->truth.hosts[h].listed = WORLD_POWER_UNKNOWN; /* The next list tells. */
+            } else {
+                take_in(e, host);
+            }
         }
     }
     c->dirty = true;

@@ -208,6 +208,14 @@ void witness_look(struct engine *e, size_t balancer)
         return;
     }
     b->seen_ms = e->now_ms;
+    for (size_t s = 0; s < e->truth.server_count; s++) {
+        const struct truth_server *server = &e->truth.servers[s];
+        if (server->host == host && server->frontend == b->frontend &&
+            engine_find(e, server->member) == WORLD_NONE && b->sync == WORLD_SYNC_DONE) {
+            b->sync = WORLD_SYNC_DIFFERS; /* It has one that we do not know (any more). */
+            e->controller.dirty = true;
+        }
+    }
     for (size_t t = 0; t < w->target_count; t++) {
         struct world_target *target = &w->targets[t];
         if (target->balancer != balancer) {

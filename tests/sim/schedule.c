@@ -423,7 +423,8 @@ static void mend_stuck(struct schedule *s, const struct hold *hold)
         host = truth_find_machine(&e->truth, "", e->controller.members[hold->instance].machine);
     }
     if (host != WORLD_NONE) {
-        mend_host(s, host, hold->reason.code == REASON_BREAKER);
+        mend_host(s, host,
+                  hold->reason.code == REASON_BREAKER || hold->reason.code == REASON_SHARED);
     }
     ask(s, request);
 }
@@ -461,6 +462,9 @@ static void on_mend(void *context, struct engine *e, size_t subject)
         text_copy(request.instance, sizeof(request.instance), it->id);
         if (it->lifecycle == LIFECYCLE_DETACHED && it->group != WORLD_NONE) {
             ask(s, request);
+        }
+        if (it->failures >= 8 && engine_host(e, i) != WORLD_NONE) {
+            mend_host(s, engine_host(e, i), false);
         }
         if (it->paused) {
             request.kind = ENGINE_UNPAUSE;

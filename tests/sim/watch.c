@@ -635,9 +635,9 @@ static void check_adding(struct watch *w, struct engine *e, const struct action 
         bool counts = it->group == group && !world_leaving(it->lifecycle) &&
                       it->lifecycle != LIFECYCLE_QUARANTINED && it->lifecycle != LIFECYCLE_DETACHED;
         bool well = host != WORLD_NONE && truth_alive(&e->truth, host) &&
-                    it->alive.health != WORLD_UNHEALTHY &&
+                    it->alive.health == WORLD_HEALTHY &&
                     !e->truth.zones[e->truth.hosts[host].zone].cut;
-        live += counts && (well || (it->lifecycle == LIFECYCLE_PENDING && it->in_service_ms == 0));
+        live += counts && well;
     }
     if (live >= most) {
         watch_fail(w, e, WATCH_S2_MOST, "one more of %s, which has %zu live and may have %zu",
@@ -1022,6 +1022,7 @@ void watch_on_start(struct watch *w, struct engine *e)
         w->ids[i].held_ms = 0;
         w->ids[i].transition_count = 0;
         w->ids[i].rung_ms = it == NULL ? 0 : it->rung_ms;
+        w->ids[i].rung = it != NULL && it->rung == WORLD_RUNG_RESTART ? ACTION_RESTART : ACTION_CYCLE;
         w->ids[i].ready_ms = it == NULL ? 0 : it->ready_ms;
         w->ids[i].in_service_ms = it == NULL ? 0 : it->in_service_ms;
     }
