@@ -32,7 +32,9 @@ void world_begin(const struct spec *spec, struct world *world, const struct acti
     assert(!action_kind_is_record(action->kind));
     struct world_instance *it = &world->instances[action->instance];
     it->busy = true;
-    it->changing = takes_out(action->kind);
+    /* A look at one whose change failed does not make it well. */
+    it->changing =
+        takes_out(action->kind) || (it->changing && it->lifecycle == LIFECYCLE_IN_SERVICE);
     if (action->kind == ACTION_HOOK && it->hook_ms == 0) {
         it->hook_ms = world->now_ms;
     }

@@ -175,7 +175,8 @@ bool survey_given_up(const struct survey *s, size_t instance)
     if (it->group == WORLD_NONE || s->spec->groups[it->group].repair != SPEC_REPAIR_REPLACE) {
         return false;
     }
-    if (it->zone != WORLD_NONE && s->world->zones[it->zone].lost.on && is_bad(it->verdict)) {
+    bool gone = it->verdict == WORLD_VERDICT_LOST || it->verdict == WORLD_VERDICT_DEAD;
+    if (it->zone != WORLD_NONE && s->world->zones[it->zone].lost.on && gone) {
         return true;
     }
     if (it->verdict == WORLD_VERDICT_DEAD) {
@@ -281,6 +282,10 @@ static void count_instance(struct survey *s, size_t i)
     }
     if (survey_is_changing(s, i)) {
         g->changing++;
+        g->underway += it->busy || it->lifecycle == LIFECYCLE_PENDING ||
+                               it->lifecycle == LIFECYCLE_PENDING_WAIT
+                           ? 1
+                           : 0;
         g->change = g->change == WORLD_NONE ? i : g->change;
         s->disrupted++;
     }

@@ -71,6 +71,7 @@ void watch_fail(struct watch *w, struct engine *e, enum watch_rule rule, const c
     va_start(args, format);
     vsnprintf(w->violation.text, sizeof(w->violation.text), format, args);
     va_end(args);
+    e->halted = true;
     engine_say(e, "VIOLATION %s: %s", watch_rule_to_string(rule), w->violation.text);
 }
 
@@ -182,6 +183,20 @@ static bool gives(const struct engine *e, size_t host)
     return h->serving && e->now_ms - h->serving_since_ms > told_ms(e, h->group);
 }
 
+/* A balancer that was heard lately sends it traffic. */
+static bool somebody_heard(const struct engine *e, size_t instance)
+{
+    const struct world *world = &e->controller.world;
+    for (size_t t = 0; t < world->target_count; t++) {
+        const struct world_balancer *b = &world->balancers[world->targets[t].balancer];
+        if (world->targets[t].member == instance && world->targets[t].state == WORLD_TARGET_UP &&
+            e->now_ms - b->seen_ms <= SLACK_MS) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The host stops giving what it gives with this very action. */
 static bool takes(const struct engine *e, const struct action *action, size_t host)
 {
@@ -272,7 +287,11 @@ static void check_taking(struct watch *w, struct engine *e, const struct action 
     size_t group = action->group;
     const struct spec_group *spec = &e->spec.groups[group];
     const char *id = e->controller.world.instances[action->instance].id;
-    if (spec->pool == SPEC_NONE || !takes(e, action, host)) {
+    const struct world_instance *it = &e->controller.world.instances[action->instance];
+    /* All witnesses that can be heard say that it is gone; who could contradict is silent. */
+    bool unheard = it->alive.health != WORLD_HEALTHY && !somebody_heard(e, action->instance) &&
+                   (is_mending(action) || e->truth.hosts[host].libelled);
+    if (spec->pool == SPEC_NONE || unheard || !takes(e, action, host)) {
         return;
     }
     struct count count = count_serving(w, e, group);
@@ -352,7 +371,7 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
     size_t group = action->group;
     const struct world_instance *it = &e->controller.world.instances[action->instance];
     const char *one = "";
-    if (count_open(w, group, it->id, &one) > 0) {
+    if (count_open(w, group, it->id, &one) > 0 && host != WORLD_NONE && gives(e, host)) {
         watch_fail(w, e, WATCH_S7_ONE, "%s goes out of service while %s is out by order", it->id,
                    one);
     }
@@ -520,20 +539,6 @@ static void check_new_first(struct watch *w, struct engine *e, const struct acti
     }
 }
 
-/* A balancer that was heard lately sends it traffic. */
-static bool somebody_heard(const struct engine *e, size_t instance)
-{
-    const struct world *world = &e->controller.world;
-    for (size_t t = 0; t < world->target_count; t++) {
-        const struct world_balancer *b = &world->balancers[world->targets[t].balancer];
-        if (world->targets[t].member == instance && world->targets[t].state == WORLD_TARGET_UP &&
-            e->now_ms - b->seen_ms <= SLACK_MS) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* S8 to S13: nothing is done to a host for what is not its fault. */
 static void check_mending(struct watch *w, struct engine *e, const struct action *action,
                           size_t host)
@@ -578,11 +583,13 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
     if (e->now_ms < id->held_ms && h->power == TRUTH_RUNNING) {
         watch_fail(w, e, WATCH_S13_FLAPPING, "%s: %s while it flaps", it->id, what);
     }
-    bool own = h->power != TRUTH_RUNNING || !h->service || h->doomed || !h->custom ||
-               !h->configured || e->truth.zones[h->zone].cut || e->truth.controller_cut;
+    bool own = h->blind || h->libelled || h->power != TRUTH_RUNNING || !h->service || h->doomed ||
+               !h->custom || !h->configured || e->truth.zones[h->zone].cut ||
+               e->truth.controller_cut;
     size_t mates = 0;
     for (size_t i = 0; i < world->instance_count; i++) {
-        mates += world->instances[i].group == it->group && came_back(&world->instances[i]);
+        mates += world->instances[i].group == it->group && told_bad(e, i) &&
+                 world->instances[i].alive.health == WORLD_HEALTHY;
     }
     if (!own && !tried && w->shared_ms[it->group] != INT64_MAX && mates >= 2 &&
         e->now_ms - id->well_ms > told_ms(e, it->group)) {
@@ -635,7 +642,8 @@ static void check_adding(struct watch *w, struct engine *e, const struct action 
         bool counts = it->group == group && !world_leaving(it->lifecycle) &&
                       it->lifecycle != LIFECYCLE_QUARANTINED && it->lifecycle != LIFECYCLE_DETACHED;
         bool well = host != WORLD_NONE && truth_alive(&e->truth, host) &&
-                    it->alive.health == WORLD_HEALTHY &&
+                    it->alive.health == WORLD_HEALTHY && it->power != WORLD_POWER_OFF &&
+                    it->power != WORLD_POWER_ABSENT &&
                     !e->truth.zones[e->truth.hosts[host].zone].cut;
         live += counts && well;
     }
@@ -652,6 +660,10 @@ static void check_adding(struct watch *w, struct engine *e, const struct action 
 static void check_disruption(struct watch *w, struct engine *e, const struct action *action,
                              size_t host)
 {
+    const struct world_instance *it = &e->controller.world.instances[action->instance];
+    if (host != WORLD_NONE && e->truth.hosts[host].libelled && it->alive.health != WORLD_HEALTHY) {
+        return; /* Its provider's word stands alone, and nobody contradicts. */
+    }
     check_turn(w, e, action, host);
     check_breaker(w, e, action);
     check_zone(w, e, action);
@@ -734,7 +746,8 @@ static void check_drained(struct watch *w, struct engine *e, const struct action
 
 static void close_id(struct watch *w, struct engine *e, struct watch_id *id)
 {
-    if (id->came || id->open) {
+    size_t at = engine_find(e, id->id);
+    if (id->open || (at != WORLD_NONE && e->controller.world.instances[at].in_service_ms != 0)) {
         w->closed_ms[id->group] = e->now_ms;
     }
     id->open = false;
@@ -1022,7 +1035,8 @@ void watch_on_start(struct watch *w, struct engine *e)
         w->ids[i].held_ms = 0;
         w->ids[i].transition_count = 0;
         w->ids[i].rung_ms = it == NULL ? 0 : it->rung_ms;
-        w->ids[i].rung = it != NULL && it->rung == WORLD_RUNG_RESTART ? ACTION_RESTART : ACTION_CYCLE;
+        w->ids[i].rung =
+            it != NULL && it->rung == WORLD_RUNG_RESTART ? ACTION_RESTART : ACTION_CYCLE;
         w->ids[i].ready_ms = it == NULL ? 0 : it->ready_ms;
         w->ids[i].in_service_ms = it == NULL ? 0 : it->in_service_ms;
     }
@@ -1050,7 +1064,8 @@ void watch_end(struct watch *w, struct engine *e)
     check_owners(w, e);
     for (size_t i = 0; i < e->truth.host_count; i++) {
         const struct truth_host *h = &e->truth.hosts[i];
-        if (h->id[0] != '\0' && !h->is_static && engine_find(e, h->id) == WORLD_NONE) {
+        if (h->id[0] != '\0' && !h->is_static && !h->vanished &&
+            engine_find(e, h->id) == WORLD_NONE) {
             watch_fail(w, e, WATCH_LEFT_OVER, "host %s is left over: no record has it", h->id);
         }
     }
