@@ -139,7 +139,9 @@ static bool has_turn(struct step *s, size_t instance)
         (it->in_service_ms == 0 && s->survey->known_out[instance])) {
         return true;
     }
-    if (g->changing > 0 && !GUARDED(GUARD_S7_ONE, false)) {
+    /* One that may not leave because too few serve waits for just those that give nothing. */
+    size_t others = s->survey->known_out[instance] ? g->underway : g->changing;
+    if (others > 0 && !GUARDED(GUARD_S7_ONE, false)) {
         const char *other = g->change == WORLD_NONE || g->change == instance
                                 ? s->spec->groups[it->group].name
                                 : s->world->instances[g->change].id;
@@ -265,6 +267,7 @@ static void take(struct step *s, size_t instance)
     struct survey_group *g = &s->survey->groups[it->group];
     g->change = g->change == WORLD_NONE ? instance : g->change;
     g->changing++;
+    g->underway++;
     s->survey->disrupted++;
 }
 

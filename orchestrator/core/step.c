@@ -112,7 +112,8 @@ bool step_balancer_usable(const struct step *s, size_t balancer)
 {
     const struct world_instance *it = &s->world->instances[s->world->balancers[balancer].instance];
     /* S10: a provider that is silent does not make a balancer silent, nor its traffic end. */
-    return it->configured && it->power != WORLD_POWER_OFF && it->power != WORLD_POWER_ABSENT &&
+    bool off = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT;
+    return it->configured && (!off || it->alive.health == WORLD_HEALTHY) &&
            it->lifecycle != LIFECYCLE_TERMINATED && it->lifecycle != LIFECYCLE_DETACHED;
 }
 

@@ -85,7 +85,8 @@ static bool runs(const struct world_instance *it)
 bool survey_balancer_gone(const struct survey *s, size_t balancer)
 {
     const struct world_instance *it = &s->world->instances[s->world->balancers[balancer].instance];
-    return !it->configured || it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT ||
+    bool off = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT;
+    return !it->configured || (off && it->alive.health != WORLD_HEALTHY) ||
            it->lifecycle == LIFECYCLE_TERMINATED || it->lifecycle == LIFECYCLE_DETACHED;
 }
 
@@ -270,6 +271,10 @@ static void count_instance(struct survey *s, size_t i)
     }
     if (survey_is_changing(s, i)) {
         g->changing++;
+        g->underway += it->busy || it->lifecycle == LIFECYCLE_PENDING ||
+                               it->lifecycle == LIFECYCLE_PENDING_WAIT
+                           ? 1
+                           : 0;
         g->change = g->change == WORLD_NONE ? i : g->change;
         s->disrupted++;
     }

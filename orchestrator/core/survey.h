@@ -30,6 +30,7 @@ struct survey_group {
     size_t unsettled;  /* In service, of which it is not known whether they serve. */
     size_t changing;   /* Being changed, repaired or removed now. */
     size_t change;     /* One of those; WORLD_NONE. */
+    size_t underway;   /* Of those, the ones that do not merely wait for leave to go on. */
     size_t pending;    /* Being made. */
     size_t standby;
 };

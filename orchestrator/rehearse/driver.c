@@ -416,7 +416,7 @@ static bool step_once(struct engine *e)
     size_t count = c->decision.action_count;
     for (size_t i = 0; i < count; i++) {
         struct action action = c->decision.actions[i];
-        if (!do_action(e, &action)) {
+        if (e->halted || !do_action(e, &action)) {
             return false;
         }
     }

@@ -151,7 +151,7 @@ static void on_event(struct engine *e, const struct agenda_event *event)
 /* What changed is noticed; noticing may change what is followed, and so on, until nothing does. */
 static void settle(struct engine *e)
 {
-    for (;;) {
+    while (!e->halted) {
         if (e->truth_changed) {
             e->truth_changed = false;
             witness_refresh(e);
@@ -169,7 +169,7 @@ static void settle(struct engine *e)
 void engine_run(struct engine *e, int64_t until_ms)
 {
     struct agenda_event event;
-    while (e->agenda.count > 0 && e->agenda.events[0].at_ms <= until_ms) {
+    while (!e->halted && e->agenda.count > 0 && e->agenda.events[0].at_ms <= until_ms) {
         agenda_take(&e->agenda, &event);
         assert(event.at_ms >= e->now_ms);
         e->now_ms = event.at_ms;
@@ -178,6 +178,9 @@ void engine_run(struct engine *e, int64_t until_ms)
         on_event(e, &event);
         settle(e);
         e->events++;
+    }
+    if (e->halted) {
+        return;
     }
     e->now_ms = until_ms;
     e->controller.world.now_ms = until_ms;

@@ -176,9 +176,7 @@ void witness_on_look(struct engine *e, size_t host)
             refresh_look(e, host); /* Its admin socket has one client at a time. */
             return;
         }
-        if (w->balancers[b].sync != WORLD_SYNC_UNKNOWN) {
-            witness_look(e, b);
-        }
+        witness_look(e, b);
     }
     h->looked_stale = false;
 }
@@ -298,9 +296,8 @@ void witness_expect(struct engine *e)
     struct world *w = &e->controller.world;
     for (size_t t = 0; t < w->target_count; t++) {
         const struct world_balancer *b = &w->balancers[w->targets[t].balancer];
-        size_t host = w->targets[t].state == WORLD_TARGET_UNKNOWN && b->sync != WORLD_SYNC_UNKNOWN
-                          ? engine_host(e, b->instance)
-                          : WORLD_NONE;
+        size_t host =
+            w->targets[t].state == WORLD_TARGET_UNKNOWN ? engine_host(e, b->instance) : WORLD_NONE;
         if (host != WORLD_NONE && !e->truth.hosts[host].looked_stale) {
             e->truth.hosts[host].looked_stale = true;
             engine_touch(e);

@@ -559,7 +559,8 @@ static bool is_at_rest(const struct schedule *s, const char **ret_why, char *tex
         size_t desired = e->controller.world.groups[g].desired;
         bool full = is_impossible(e, g) && engine_serving(e, g) > desired;
         for (size_t i = 0; i < d->hold_count; i++) {
-            full = full || (d->holds[i].group == g && d->holds[i].reason.code == REASON_NO_ROOM);
+            /* A group without room keeps those that need it waiting, too. */
+            full = full || d->holds[i].reason.code == REASON_NO_ROOM;
         }
         if (engine_serving(e, g) != desired && !full) {
             snprintf(text, size, "%zu of group %s serve, %zu are wanted, and nothing is done",

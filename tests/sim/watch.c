@@ -71,6 +71,7 @@ void watch_fail(struct watch *w, struct engine *e, enum watch_rule rule, const c
     va_start(args, format);
     vsnprintf(w->violation.text, sizeof(w->violation.text), format, args);
     va_end(args);
+    e->halted = true;
     engine_say(e, "VIOLATION %s: %s", watch_rule_to_string(rule), w->violation.text);
 }
 
@@ -352,7 +353,7 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
     size_t group = action->group;
     const struct world_instance *it = &e->controller.world.instances[action->instance];
     const char *one = "";
-    if (count_open(w, group, it->id, &one) > 0) {
+    if (count_open(w, group, it->id, &one) > 0 && (host == WORLD_NONE || gives(e, host))) {
         watch_fail(w, e, WATCH_S7_ONE, "%s goes out of service while %s is out by order", it->id,
                    one);
     }
@@ -578,8 +579,9 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
     if (e->now_ms < id->held_ms && h->power == TRUTH_RUNNING) {
         watch_fail(w, e, WATCH_S13_FLAPPING, "%s: %s while it flaps", it->id, what);
     }
-    bool own = h->power != TRUTH_RUNNING || !h->service || h->doomed || !h->custom ||
-               !h->configured || e->truth.zones[h->zone].cut || e->truth.controller_cut;
+    bool own = h->blind || h->libelled || h->power != TRUTH_RUNNING || !h->service || h->doomed ||
+               !h->custom || !h->configured || e->truth.zones[h->zone].cut ||
+               e->truth.controller_cut;
     size_t mates = 0;
     for (size_t i = 0; i < world->instance_count; i++) {
         mates += world->instances[i].group == it->group && came_back(&world->instances[i]);
@@ -652,6 +654,10 @@ static void check_adding(struct watch *w, struct engine *e, const struct action 
 static void check_disruption(struct watch *w, struct engine *e, const struct action *action,
                              size_t host)
 {
+    const struct world_instance *it = &e->controller.world.instances[action->instance];
+    if (host != WORLD_NONE && e->truth.hosts[host].libelled && it->alive.health != WORLD_HEALTHY) {
+        return; /* Its provider's word stands alone, and nobody contradicts. */
+    }
     check_turn(w, e, action, host);
     check_breaker(w, e, action);
     check_zone(w, e, action);
@@ -1022,7 +1028,8 @@ void watch_on_start(struct watch *w, struct engine *e)
         w->ids[i].held_ms = 0;
         w->ids[i].transition_count = 0;
         w->ids[i].rung_ms = it == NULL ? 0 : it->rung_ms;
-        w->ids[i].rung = it != NULL && it->rung == WORLD_RUNG_RESTART ? ACTION_RESTART : ACTION_CYCLE;
+        w->ids[i].rung =
+            it != NULL && it->rung == WORLD_RUNG_RESTART ? ACTION_RESTART : ACTION_CYCLE;
         w->ids[i].ready_ms = it == NULL ? 0 : it->ready_ms;
         w->ids[i].in_service_ms = it == NULL ? 0 : it->in_service_ms;
     }
