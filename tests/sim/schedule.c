@@ -512,7 +512,8 @@ static bool hold_may_stay(const struct engine *e, const struct hold *hold)
         }
     }
     return code == REASON_NO_ROOM ||
-           ((refused || code == REASON_AT_MOST) && is_impossible(e, hold->group));
+           ((refused || code == REASON_AT_MOST || code == REASON_WAITS_FOR_OTHER) &&
+            is_impossible(e, hold->group));
 }
 
 /* What is under way or decided, but for looks that never end. */

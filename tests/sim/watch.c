@@ -353,7 +353,7 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
     size_t group = action->group;
     const struct world_instance *it = &e->controller.world.instances[action->instance];
     const char *one = "";
-    if (count_open(w, group, it->id, &one) > 0 && (host == WORLD_NONE || gives(e, host))) {
+    if (count_open(w, group, it->id, &one) > 0 && host != WORLD_NONE && gives(e, host)) {
         watch_fail(w, e, WATCH_S7_ONE, "%s goes out of service while %s is out by order", it->id,
                    one);
     }
@@ -1057,7 +1057,8 @@ void watch_end(struct watch *w, struct engine *e)
     check_owners(w, e);
     for (size_t i = 0; i < e->truth.host_count; i++) {
         const struct truth_host *h = &e->truth.hosts[i];
-        if (h->id[0] != '\0' && !h->is_static && engine_find(e, h->id) == WORLD_NONE) {
+        if (h->id[0] != '\0' && !h->is_static && !h->vanished &&
+            engine_find(e, h->id) == WORLD_NONE) {
             watch_fail(w, e, WATCH_LEFT_OVER, "host %s is left over: no record has it", h->id);
         }
     }
