@@ -32,9 +32,7 @@ void world_begin(const struct spec *spec, struct world *world, const struct acti
     assert(!action_kind_is_record(action->kind));
     struct world_instance *it = &world->instances[action->instance];
     it->busy = true;
-    /* A look at one whose change failed does not make it well. */
-    it->changing =
-        takes_out(action->kind) || (it->changing && it->lifecycle == LIFECYCLE_IN_SERVICE);
+    it->changing = takes_out(action->kind);
     if (action->kind == ACTION_HOOK && it->hook_ms == 0) {
         it->hook_ms = world->now_ms;
     }
@@ -143,8 +141,8 @@ static void set_target(struct world *world, const struct action *action,
 static bool launch_failed(const struct world *world, const struct world_instance *it,
                           enum lifecycle before)
 {
-    /* What its provider never made, or nobody could reach, does not speak against the image. */
-    bool lost = it->power != WORLD_POWER_RUNNING || world->frozen.on ||
+    /* A silent provider, or a host that nobody could reach, says nothing against the image. */
+    bool lost = it->power == WORLD_POWER_UNKNOWN || world->frozen.on ||
                 (it->zone != WORLD_NONE && world->zones[it->zone].lost.on);
     bool bad = it->failure != WORLD_FAILURE_NONE || it->verdict == WORLD_VERDICT_UNREADY ||
                it->verdict == WORLD_VERDICT_LOST;

@@ -231,8 +231,10 @@ static void a_balancer_that_is_gone_is_not_waited_for(void **state)
         from_balancer(&f, "lb-1", WORLD_TARGET_UNKNOWN, f.world.now_ms - HOUR);
         should_be_judged(&f, "web-1", WORLD_VERDICT_UNKNOWN); /* It may still say so. */
         struct world_instance *lb = the(&f, "lb-1");
-        lb->alive.health = ways[i] == SILENT ? WORLD_UNHEALTHY : WORLD_HEALTHY;
         lb->power = ways[i] == OFF ? WORLD_POWER_OFF : WORLD_POWER_RUNNING;
+        judge_now(&f); /* Its provider alone says so: its SSH port answers. */
+        should_be_judged(&f, "web-1", WORLD_VERDICT_UNKNOWN);
+        lb->alive.health = ways[i] == GONE ? WORLD_HEALTHY : WORLD_UNHEALTHY;
         lb->lifecycle = ways[i] == GONE ? LIFECYCLE_TERMINATED : LIFECYCLE_IN_SERVICE;
         judge_now(&f);
         should_be_judged(&f, "web-1", WORLD_VERDICT_UNREADY);

@@ -425,6 +425,33 @@ static void failed_launches_are_those_that_were_bad(void **state)
     }
 }
 
+/* One whose provider answers, and does not get it made, is a failed launch like any. */
+static void what_nobody_could_see_is_no_failed_launch(void **state)
+{
+    (void)state;
+    static const struct {
+        enum world_power power;
+        bool frozen, zone_lost;
+        unsigned failed;
+    } cases[] = {
+        {WORLD_POWER_RUNNING, false, false, 1}, {WORLD_POWER_ABSENT, false, false, 1},
+        {WORLD_POWER_OFF, false, false, 1},     {WORLD_POWER_UNKNOWN, false, false, 0},
+        {WORLD_POWER_RUNNING, true, false, 0},  {WORLD_POWER_RUNNING, false, true, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fixture f;
+        begin(&f);
+        the(&f, "web-1")->in_service_ms = 0;
+        the(&f, "web-1")->failure = WORLD_FAILURE_TRANSIENT;
+        the(&f, "web-1")->failures = 3;
+        the(&f, "web-1")->power = cases[i].power;
+        f.world.frozen.on = cases[i].frozen;
+        f.world_zones[RACK_A].lost.on = cases[i].zone_lost;
+        marked(&f, LIFECYCLE_PENDING, LIFECYCLE_TERMINATING);
+        assert_int_equal(f.world_groups[WEB].failed_launches, cases[i].failed);
+    }
+}
+
 static void hooks_of_launch_and_end_are_told_apart(void **state)
 {
     (void)state;
@@ -526,6 +553,7 @@ int main(void)
         cmocka_unit_test(back_in_service_ends_a_disruption),
         cmocka_unit_test(which_marks_end_a_disruption),
         cmocka_unit_test(failed_launches_are_those_that_were_bad),
+        cmocka_unit_test(what_nobody_could_see_is_no_failed_launch),
         cmocka_unit_test(hooks_of_launch_and_end_are_told_apart),
         cmocka_unit_test(a_wish_alone_changes_the_wish_alone),
         cmocka_unit_test(what_is_expected_is_the_best),

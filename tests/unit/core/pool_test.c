@@ -123,7 +123,7 @@ static void a_balancer_that_is_gone_keeps_nobody_out(void **state)
                 f.targets[t].state = WORLD_TARGET_UNKNOWN;
             }
         }
-        if (ways[i] == SILENT) {
+        if (ways[i] == SILENT || ways[i] == OFF) {
             balancer_falls_silent(&f, "lb-1");
         }
         lb->power = ways[i] == OFF ? WORLD_POWER_OFF : lb->power;
