@@ -33,6 +33,14 @@ const struct cli_command cli_commands[] = {
      "worse than the one it runs. SIGTERM ends it when the running steps have ended; a second\n"
      "one ends it at once, which is safe too.",
      cmd_run},
+    {"rehearse", "[--lose WHAT] [--during WHAT] [--seeds N]",
+     "play the cluster file through a fault, in simulated time",
+     "Touches nothing. --lose: host (the default), zone or zone:NAME (no power for ten minutes),\n"
+     "database (of a group that another needs), controller, network (the controller's, two\n"
+     "minutes) or nothing. --during: rest, start, change, scale or refresh. Plays N runs (20)\n"
+     "that differ in timing, and shows the worst: its timeline, and the fewest that served\n"
+     "beside the healthy minimum. Exit status 3 when a minimum was broken in any of them.",
+     cmd_rehearse},
     {"status", "[--watch]", "show groups, instances and what each witness says",
      "With a controller that runs: what it sees. Else it asks providers, health endpoints and\n"
      "balancers now. PROBE is our own check, BALANCER is HAProxy's; where they differ, and\n"
@@ -130,6 +138,9 @@ enum {
     OPTION_FROM,
     OPTION_WITHOUT,
     OPTION_ALLOW_DOWNGRADE,
+    OPTION_LOSE,
+    OPTION_DURING,
+    OPTION_SEEDS,
 };
 
 static const struct option options[] = {
@@ -146,6 +157,9 @@ static const struct option options[] = {
     {"from", required_argument, NULL, OPTION_FROM},
     {"without", required_argument, NULL, OPTION_WITHOUT},
     {"allow-downgrade", no_argument, NULL, OPTION_ALLOW_DOWNGRADE},
+    {"lose", required_argument, NULL, OPTION_LOSE},
+    {"during", required_argument, NULL, OPTION_DURING},
+    {"seeds", required_argument, NULL, OPTION_SEEDS},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -221,6 +235,15 @@ static int take_option(struct cli *cli, int option, const char *written, const c
             return 1 + cli_usage(NULL, "--without: given more than 16 times");
         }
         cli->without[cli->without_count++] = optarg;
+        return 0;
+    case OPTION_LOSE: cli->lose = optarg; return 0;
+    case OPTION_DURING: cli->during = optarg; return 0;
+    case OPTION_SEEDS:
+        if (!text_to_int(optarg, 1, 100000, &number)) {
+            return 1 +
+                   cli_usage(NULL, "--seeds: expected a number from 1 to 100000, got '%s'", optarg);
+        }
+        cli->seeds = (unsigned)number;
         return 0;
     case 'h': *command = "help"; return 0;
     case 'V': *command = "version"; return 0;

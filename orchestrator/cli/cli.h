@@ -27,6 +27,9 @@ struct cli {
     const char *without[16]; /* image capture --without, as often as given. */
     size_t without_count;
     bool allow_downgrade; /* image use */
+    const char *lose;     /* rehearse --lose; NULL: its default. */
+    const char *during;   /* rehearse --during; likewise. */
+    unsigned seeds;       /* rehearse --seeds; 0: its default. */
     int argc;             /* Words after the command's name. */
     char **argv;
 };
@@ -57,6 +60,7 @@ int cmd_run(const struct cli *cli);
 int cmd_status(const struct cli *cli);
 int cmd_group(const struct cli *cli);
 int cmd_why(const struct cli *cli);
+int cmd_rehearse(const struct cli *cli);
 int cmd_events(const struct cli *cli);
 int cmd_exec(const struct cli *cli);
 int cmd_ssh(const struct cli *cli);

@@ -238,7 +238,8 @@ bool budget_keeps_minimum(struct step *s, size_t instance)
     }
     const struct proof proof = proof_of(s->survey, group, instance);
     bool holds = GUARDED(GUARD_S1_MINIMUM, proof.holds);
-    bool holds_spare = GUARDED(GUARD_S1_SPARE, proof.after >= proof.minimum + spec->spare);
+    bool holds_spare =
+        GUARDED(GUARD_S1_SPARE, spec->spare == 0 || proof.after >= proof.minimum + spec->spare);
     if (holds && holds_spare) {
         return true;
     }

@@ -276,6 +276,8 @@ static void replace(struct step *s, size_t instance)
     }
     if (budget_allows(s, instance)) {
         step_mark(s, instance, LIFECYCLE_TERMINATING, (struct reason){.code = REASON_WISH_REPLACE});
+    } else if (it->lifecycle == LIFECYCLE_IN_SERVICE) {
+        serve(s, instance); /* Until then, on every balancer. */
     }
 }
 

@@ -18,6 +18,14 @@ static bool takes_out(enum action_kind kind)
            kind == ACTION_CYCLE || kind == ACTION_REMOVE || kind == ACTION_TERMINATE;
 }
 
+static enum world_rung rung_of(enum action_kind kind)
+{
+    return kind == ACTION_RESTART  ? WORLD_RUNG_RESTART
+           : kind == ACTION_REBOOT ? WORLD_RUNG_REBOOT
+           : kind == ACTION_CYCLE  ? WORLD_RUNG_CYCLE
+                                   : WORLD_RUNG_NONE;
+}
+
 void world_begin(const struct spec *spec, struct world *world, const struct action *action)
 {
     (void)spec;
@@ -27,6 +35,11 @@ void world_begin(const struct spec *spec, struct world *world, const struct acti
     it->changing = takes_out(action->kind);
     if (action->kind == ACTION_HOOK && it->hook_ms == 0) {
         it->hook_ms = world->now_ms;
+    }
+    /* With the intent, so that one whose end is never heard of counts as taken (S20). */
+    if (rung_of(action->kind) != WORLD_RUNG_NONE) {
+        it->rung = rung_of(action->kind);
+        it->rung_ms = world->now_ms;
     }
     if (action->balancer != WORLD_NONE) {
         world->balancers[action->balancer].busy = true;
@@ -125,11 +138,15 @@ static void set_target(struct world *world, const struct action *action,
 }
 
 /* S9: it is ended for never having come into service, not because it is one too many. */
-static bool launch_failed(const struct world_instance *it, enum lifecycle before)
+static bool launch_failed(const struct world *world, const struct world_instance *it,
+                          enum lifecycle before)
 {
+    /* What its provider never made, or nobody could reach, does not speak against the image. */
+    bool lost = it->power != WORLD_POWER_RUNNING || world->frozen.on ||
+                (it->zone != WORLD_NONE && world->zones[it->zone].lost.on);
     bool bad = it->failure != WORLD_FAILURE_NONE || it->verdict == WORLD_VERDICT_UNREADY ||
                it->verdict == WORLD_VERDICT_LOST;
-    return it->in_service_ms == 0 && (bad || before == LIFECYCLE_PENDING_WAIT);
+    return it->in_service_ms == 0 && !lost && (bad || before == LIFECYCLE_PENDING_WAIT);
 }
 
 static void mark(struct world *world, const struct action *action)
@@ -142,7 +159,7 @@ static void mark(struct world *world, const struct action *action)
     if (before == it->lifecycle) {
         return;
     }
-    bool failed = launch_failed(it, before);
+    bool failed = launch_failed(world, it, before);
     /* It begins anew: what failed before is not in the way of what comes now. */
     it->failure = WORLD_FAILURE_NONE;
     it->failures = 0;
@@ -226,9 +243,7 @@ static void climbed(struct world *world, const struct action *action, enum outco
 {
     struct world_instance *it = &world->instances[action->instance];
     it->rung_ms = world->now_ms;
-    it->rung = action->kind == ACTION_RESTART  ? WORLD_RUNG_RESTART
-               : action->kind == ACTION_REBOOT ? WORLD_RUNG_REBOOT
-                                               : WORLD_RUNG_CYCLE;
+    it->rung = rung_of(action->kind);
     if (outcome != OUTCOME_DONE) {
         return;
     }
@@ -292,9 +307,7 @@ void world_end(const struct spec *spec, struct world *world, const struct action
     if (action->balancer != WORLD_NONE) {
         world->balancers[action->balancer].busy = false;
     }
-    bool rung = action->kind == ACTION_RESTART || action->kind == ACTION_REBOOT ||
-                action->kind == ACTION_CYCLE;
-    if (rung) {
+    if (rung_of(action->kind) != WORLD_RUNG_NONE) {
         climbed(world, action, outcome);
         return;
     }

@@ -9,6 +9,9 @@
 /* A balancer whose admin socket answered no longer ago is heard, whatever is said of its host. */
 #define TOLD_LATELY_MS 10000
 
+/* A host that we switched off ourselves, and were killed in the middle of it. */
+#define SWITCHED_MS 300000
+
 #define ALIGN(n) (((n) + 15) & ~(size_t)15)
 
 /* The one list of what is carved out of the memory: for its size, and for the arrays. */
@@ -142,7 +145,10 @@ static bool is_known_out(const struct survey *s, size_t instance)
             continue;
         }
         balancers++;
-        if (state == WORLD_TARGET_UP || (state == WORLD_TARGET_UNKNOWN && !off)) {
+        /* What was told long ago is not known any more (S19). */
+        bool unknown =
+            state == WORLD_TARGET_UNKNOWN || !told_lately(s, s->world->targets[t].balancer);
+        if (state == WORLD_TARGET_UP || (unknown && !off)) {
             return false;
         }
     }
@@ -171,7 +177,8 @@ bool survey_given_up(const struct survey *s, size_t instance)
 bool survey_restarts_dead(const struct survey *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    if (s->spec->groups[it->group].repair == SPEC_REPAIR_RESTART) {
+    bool by_us = it->rung == WORLD_RUNG_CYCLE && s->world->now_ms - it->rung_ms <= SWITCHED_MS;
+    if (s->spec->groups[it->group].repair == SPEC_REPAIR_RESTART || by_us) {
         return true;
     }
     const struct world_zone *zone = it->zone == WORLD_NONE ? NULL : &s->world->zones[it->zone];
@@ -186,6 +193,11 @@ static bool is_baked(const struct survey *s, const struct world_instance *it)
     bool baked = it->lifecycle == LIFECYCLE_IN_SERVICE &&
                  s->world->now_ms - it->in_service_ms >= s->spec->groups[it->group].bake_ms;
     return GUARDED(GUARD_S11_COUNT, baked);
+}
+
+bool survey_is_counted(const struct survey *s, size_t instance)
+{
+    return s->serving[instance] && is_baked(s, &s->world->instances[instance]);
 }
 
 bool survey_is_changing(const struct survey *s, size_t instance)
@@ -223,14 +235,14 @@ static void count_member(struct survey *s, size_t i)
     s->serving[i] = is_serving(s, i);
     s->known_out[i] = is_known_out(s, i);
     g->serving += s->serving[i] ? 1 : 0;
-    g->counted += s->serving[i] && is_baked(s, it) ? 1 : 0;
+    g->counted += survey_is_counted(s, i) ? 1 : 0;
     g->unsettled +=
         it->lifecycle == LIFECYCLE_IN_SERVICE && !s->serving[i] && !s->known_out[i] ? 1 : 0;
     bool stays = !given_up && it->wish != WORLD_WISH_REPLACE && it->wish != WORLD_WISH_DETACH &&
                  it->lifecycle != LIFECYCLE_STANDBY;
     if (stays) {
         g->standing++;
-        g->ready += s->serving[i] && is_baked(s, it) ? 1 : 0;
+        g->ready += survey_is_counted(s, i) ? 1 : 0;
         if (it->zone != WORLD_NONE) {
             s->zone_standing[it->group * s->spec->zone_count + it->zone]++;
         }

@@ -64,6 +64,8 @@ void survey_make(struct survey *ret_survey, const struct spec *spec, const struc
  * A balancer that is gone is in front of nobody.
  */
 
+/* True when it serves, and has for long enough to be counted on (S11). */
+bool survey_is_counted(const struct survey *s, size_t instance);
 /* True while it is being changed, repaired or removed, after it had been in service once. */
 bool survey_is_changing(const struct survey *s, size_t instance);
 /* True when the balancer passes no traffic for certain: its host is off, is not configured yet, or

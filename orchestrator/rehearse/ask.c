@@ -1,5 +1,5 @@
 /* What an operator asks for, done to the records as the controller does it. */
-#include "rehearse/controller.h"
+#include "rehearse/driver.h"
 
 const char *engine_request_to_string(enum engine_request_kind kind)
 {
@@ -106,7 +106,7 @@ static void ask(struct engine *e, const struct engine_request *r)
                r->instance[0] != '\0' && index == WORLD_NONE ? " (there is none)" : "");
 }
 
-void requests_take(struct engine *e)
+void driver_take_requests(struct engine *e)
 {
     if (e->request_count == 0) {
         return;
@@ -115,7 +115,7 @@ void requests_take(struct engine *e)
         ask(e, &e->requests[i]);
     }
     e->controller.dirty = true;
-    if (!controller_commit(e)) {
+    if (!driver_commit(e)) {
         e->request_count = 0; /* They go in the same transaction. */
     }
 }

@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "rehearse/controller.h"
+#include "rehearse/driver.h"
 #include "rehearse/effect.h"
 #include "rehearse/witness.h"
 
@@ -76,15 +76,15 @@ void engine_init(struct engine *e, const struct spec *spec, const struct engine_
     random_init(&e->random, seed);
     copy_spec(e, spec);
     truth_init(&e->truth, &e->spec, pace->bmc);
-    controller_init(e);
+    driver_init(e);
     engine_post(e, 0, ENGINE_AT_START, 0);
 }
 
 void engine_deinit(struct engine *e)
 {
-    controller_deinit(e);
-    store_deinit(&e->store);
-    store_deinit(&e->backup);
+    driver_deinit(e);
+    ledger_deinit(&e->store);
+    ledger_deinit(&e->backup);
     truth_deinit(&e->truth);
     agenda_deinit(&e->agenda);
     free(e->spec.groups);
@@ -136,7 +136,7 @@ static void on_event(struct engine *e, const struct agenda_event *event)
     case ENGINE_AT_LISTENED: e->controller.dirty = true; return;
     case ENGINE_AT_START:
         if (!e->controller.running) {
-            controller_start(e);
+            driver_start(e);
         }
         return;
     case ENGINE_AT_PROBER:
@@ -159,7 +159,7 @@ static void settle(struct engine *e)
                 e->watch.on_truth(e->watch.context, e);
             }
         }
-        controller_step(e);
+        driver_step(e);
         if (!e->truth_changed) {
             return;
         }
@@ -222,7 +222,7 @@ void engine_backup(struct engine *e)
     if (e->store.groups == NULL) {
         return; /* Nothing was ever written. */
     }
-    store_copy(&e->backup, &e->store, e->spec.group_count);
+    ledger_copy(&e->backup, &e->store, e->spec.group_count);
     e->backed_up = true;
 }
 
@@ -232,7 +232,7 @@ void engine_restore(struct engine *e)
         return;
     }
     engine_kill(e, ENGINE_RESTORED);
-    store_copy(&e->store, &e->backup, e->spec.group_count);
+    ledger_copy(&e->store, &e->backup, e->spec.group_count);
     e->request_count = 0;
     /* Whoever restores a store lets the numbers begin well above those it may have forgotten (S21):
        a zone that is silent now may have hosts of those names. */
@@ -245,7 +245,7 @@ void engine_change_roles(struct engine *e, size_t group)
 {
     e->truth.versions[group]++;
     engine_say(e, "the roles of group %s change", e->spec.groups[group].name);
-    controller_reload(e, group, true);
+    driver_reload(e, group, true);
 }
 
 void engine_change_size(struct engine *e, size_t group, unsigned desired, unsigned max)
@@ -264,7 +264,7 @@ void engine_change_size(struct engine *e, size_t group, unsigned desired, unsign
     if (e->backed_up) {
         e->backup.groups[group].desired = desired;
     }
-    controller_reload(e, group, false);
+    driver_reload(e, group, false);
 }
 
 /* Words. */

@@ -202,6 +202,7 @@ struct engine {
     unsigned first_boundary; /* The caller's. */
     unsigned kill_at;        /* The controller dies at that one; 0: it does not. */
     bool prober_dead;
+    bool providers_slow, boots_slow;
     size_t counts[ENGINE_EVENTS];
     size_t events;   /* That have come so far. */
     size_t restless; /* Steps in which decide() found no end. */

@@ -1,6 +1,6 @@
 #include "rehearse/fault.h"
 
-#include "rehearse/controller.h"
+#include "rehearse/driver.h"
 #include "rehearse/effect.h"
 
 const char *fault_to_string(enum fault fault)
@@ -214,12 +214,18 @@ static bool begin_balancer(struct engine *e, enum fault fault, size_t host)
 
 static bool begin_us(struct engine *e, enum fault fault)
 {
+    if ((fault == FAULT_PROVIDERS_SLOW && e->providers_slow) ||
+        (fault == FAULT_BOOTS_SLOW && e->boots_slow)) {
+        return false;
+    }
     if (fault == FAULT_PROVIDERS_SLOW) {
+        e->providers_slow = true;
         e->pace.list_delay_ms *= 20;
         e->pace.make_ms *= 5;
         return true;
     }
     if (fault == FAULT_BOOTS_SLOW) {
+        e->boots_slow = true;
         e->pace.boot_ms *= 10;
         return true;
     }
@@ -228,7 +234,7 @@ static bool begin_us(struct engine *e, enum fault fault)
             return false;
         }
         e->prober_dead = true;
-        controller_lose_prober(e);
+        driver_lose_prober(e);
         engine_post(e, e->now_ms + random_between(&e->random, 500, 10000), ENGINE_AT_PROBER, 0);
         return true;
     }
@@ -319,9 +325,11 @@ void fault_end(struct engine *e, enum fault fault, size_t subject)
     } else if (fault == FAULT_CONTROLLER_CUT) {
         e->truth.controller_cut = false;
     } else if (fault == FAULT_PROVIDERS_SLOW) {
+        e->providers_slow = false;
         e->pace.list_delay_ms /= 20;
         e->pace.make_ms /= 5;
     } else if (fault == FAULT_BOOTS_SLOW) {
+        e->boots_slow = false;
         e->pace.boot_ms /= 10;
     }
     engine_touch(e);

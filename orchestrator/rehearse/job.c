@@ -2,7 +2,7 @@
  * An action under way, as a worker would do it: it takes effect after a while, ends after another,
  * and all that can go wrong in between does: its end is not heard, it comes late, it comes twice.
  */
-#include "rehearse/controller.h"
+#include "rehearse/driver.h"
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -225,7 +225,7 @@ void job_on_end(struct engine *e, size_t index, uint64_t turn)
     job->ended = true;
     if (heard && e->controller.running) {
         struct engine_job ended = *job;
-        controller_end_job(e, &ended, ended.end_lost ? OUTCOME_TRANSIENT : ended.outcome);
+        driver_end_job(e, &ended, ended.end_lost ? OUTCOME_TRANSIENT : ended.outcome);
         job = &e->jobs[index];
     }
     if (job->turn == turn && !job->pending) {

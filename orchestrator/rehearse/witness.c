@@ -1,7 +1,7 @@
 #include "rehearse/witness.h"
 
 #include "base/str.h"
-#include "rehearse/controller.h"
+#include "rehearse/driver.h"
 
 #define ALIVE_EVERY_MS 2000 /* The prober's check of the SSH port. */
 #define ALIVE_FALL     3
@@ -111,7 +111,7 @@ void witness_on_ready(struct engine *e, size_t host, uint64_t turn)
 {
     struct truth_host *h = &e->truth.hosts[host];
     if (view_arrived(&h->ready, turn)) {
-        controller_hear_ready(e, h->id, h->ready.said);
+        driver_hear_ready(e, h->id, h->ready.said);
     }
 }
 
@@ -119,7 +119,7 @@ void witness_on_alive(struct engine *e, size_t host, uint64_t turn)
 {
     struct truth_host *h = &e->truth.hosts[host];
     if (view_arrived(&h->alive, turn)) {
-        controller_hear_alive(e, h->id, h->alive.said);
+        driver_hear_alive(e, h->id, h->alive.said);
     }
 }
 
@@ -208,6 +208,14 @@ void witness_look(struct engine *e, size_t balancer)
         return;
     }
     b->seen_ms = e->now_ms;
+    for (size_t s = 0; s < e->truth.server_count; s++) {
+        const struct truth_server *server = &e->truth.servers[s];
+        if (server->host == host && server->frontend == b->frontend &&
+            engine_find(e, server->member) == WORLD_NONE && b->sync == WORLD_SYNC_DONE) {
+            b->sync = WORLD_SYNC_DIFFERS; /* It has one that we do not know (any more). */
+            e->controller.dirty = true;
+        }
+    }
     for (size_t t = 0; t < w->target_count; t++) {
         struct world_target *target = &w->targets[t];
         if (target->balancer != balancer) {
@@ -268,7 +276,7 @@ void witness_on_list(struct engine *e, size_t zone)
             h->listed = h->sampled;
         }
     }
-    controller_hear_list(e, zone);
+    driver_hear_list(e, zone);
     engine_touch(e);
 }
 

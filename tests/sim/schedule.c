@@ -2,7 +2,7 @@
 
 #include "base/str.h"
 #include "core/why.h"
-#include "rehearse/controller.h"
+#include "rehearse/driver.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -423,7 +423,8 @@ static void mend_stuck(struct schedule *s, const struct hold *hold)
         host = truth_find_machine(&e->truth, "", e->controller.members[hold->instance].machine);
     }
     if (host != WORLD_NONE) {
-        mend_host(s, host, hold->reason.code == REASON_BREAKER);
+        mend_host(s, host,
+                  hold->reason.code == REASON_BREAKER || hold->reason.code == REASON_SHARED);
     }
     ask(s, request);
 }
@@ -462,6 +463,9 @@ static void on_mend(void *context, struct engine *e, size_t subject)
         if (it->lifecycle == LIFECYCLE_DETACHED && it->group != WORLD_NONE) {
             ask(s, request);
         }
+        if (it->failures >= 8 && engine_host(e, i) != WORLD_NONE) {
+            mend_host(s, engine_host(e, i), false);
+        }
         if (it->paused) {
             request.kind = ENGINE_UNPAUSE;
             ask(s, request);
@@ -479,7 +483,7 @@ static void on_mend(void *context, struct engine *e, size_t subject)
        before, and so fast that nobody noticed, is found in no other way. */
     if (s->mends++ % 20 == 2) {
         for (size_t g = 0; g < e->spec.group_count; g++) {
-            controller_reload(e, g, true);
+            driver_reload(e, g, true);
         }
     }
     e->controller.dirty = true;
@@ -500,6 +504,13 @@ static bool hold_may_stay(const struct engine *e, const struct hold *hold)
 {
     enum reason_code code = hold->reason.code;
     bool refused = code == REASON_BELOW_MINIMUM || code == REASON_BELOW_SPARE;
+    /* Where there is no room for enough, there are never enough. */
+    for (size_t i = 0; refused && i < e->controller.decision.hold_count; i++) {
+        const struct hold *other = &e->controller.decision.holds[i];
+        if (other->group == hold->group && other->reason.code == REASON_NO_ROOM) {
+            return true;
+        }
+    }
     return code == REASON_NO_ROOM ||
            ((refused || code == REASON_AT_MOST) && is_impossible(e, hold->group));
 }

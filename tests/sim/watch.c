@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "core/why.h"
-#include "rehearse/controller.h"
+#include "rehearse/driver.h"
 #include "rehearse/witness.h"
 
 #include <assert.h>
@@ -614,10 +614,10 @@ static void check_replacing(struct watch *w, struct engine *e, const struct acti
                    "%s is to be replaced, nobody reaches it and its provider is silent", it->id);
     }
     const char *machine = e->controller.members[action->instance].machine;
-    if (machine_rebuilds(e, machine) >= REBUILDS_MAX && it->in_service_ms != 0) {
+    if (roster_rebuilds(e, machine) >= REBUILDS_MAX && it->in_service_ms != 0) {
         watch_fail(w, e, WATCH_S9_MACHINE,
                    "%s is to be replaced, its machine %s was rebuilt %u times", it->id, machine,
-                   machine_rebuilds(e, machine));
+                   roster_rebuilds(e, machine));
     }
 }
 
@@ -635,9 +635,9 @@ static void check_adding(struct watch *w, struct engine *e, const struct action 
         bool counts = it->group == group && !world_leaving(it->lifecycle) &&
                       it->lifecycle != LIFECYCLE_QUARANTINED && it->lifecycle != LIFECYCLE_DETACHED;
         bool well = host != WORLD_NONE && truth_alive(&e->truth, host) &&
-                    it->alive.health != WORLD_UNHEALTHY &&
+                    it->alive.health == WORLD_HEALTHY &&
                     !e->truth.zones[e->truth.hosts[host].zone].cut;
-        live += counts && (well || (it->lifecycle == LIFECYCLE_PENDING && it->in_service_ms == 0));
+        live += counts && well;
     }
     if (live >= most) {
         watch_fail(w, e, WATCH_S2_MOST, "one more of %s, which has %zu live and may have %zu",
@@ -744,6 +744,9 @@ static void remember_mark(struct watch *w, struct engine *e, const struct action
 {
     struct world_instance *it = &e->controller.world.instances[action->instance];
     struct watch_id *id = id_of(w, it->id, it->group);
+    const struct world *world = &e->controller.world;
+    bool lost = it->power != WORLD_POWER_RUNNING || world->frozen.on ||
+                (it->zone != WORLD_NONE && world->zones[it->zone].lost.on);
     if (action->lifecycle == it->lifecycle) {
         return;
     }
@@ -762,7 +765,7 @@ static void remember_mark(struct watch *w, struct engine *e, const struct action
     case LIFECYCLE_DETACHED: close_id(w, e, id); return;
     case LIFECYCLE_TERMINATING:
         w->failed[id->group] +=
-            action->reason.code == REASON_MEND && it->in_service_ms == 0 ? 1 : 0;
+            action->reason.code == REASON_MEND && it->in_service_ms == 0 && !lost ? 1 : 0;
         return;
     case LIFECYCLE_PENDING:
     case LIFECYCLE_DRAINING:
@@ -1019,6 +1022,7 @@ void watch_on_start(struct watch *w, struct engine *e)
         w->ids[i].held_ms = 0;
         w->ids[i].transition_count = 0;
         w->ids[i].rung_ms = it == NULL ? 0 : it->rung_ms;
+        w->ids[i].rung = it != NULL && it->rung == WORLD_RUNG_RESTART ? ACTION_RESTART : ACTION_CYCLE;
         w->ids[i].ready_ms = it == NULL ? 0 : it->ready_ms;
         w->ids[i].in_service_ms = it == NULL ? 0 : it->in_service_ms;
     }

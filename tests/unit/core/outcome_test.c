@@ -69,6 +69,24 @@ static void what_begins_is_busy_until_it_ends(void **state)
     }
 }
 
+/* S20: one whose end is never heard of, because we were killed, counts as taken. */
+static void a_rung_is_taken_when_it_begins(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < WORKS; i++) {
+        struct fixture f;
+        begin(&f);
+        struct action action = action_of(&f, works[i], whose(works[i]));
+        world_begin(&f.spec, &f.world, &action);
+        const struct world_instance *it = &f.instances[action.instance];
+        assert_int_equal(it->rung, works[i] == ACTION_RESTART  ? WORLD_RUNG_RESTART
+                                   : works[i] == ACTION_REBOOT ? WORLD_RUNG_REBOOT
+                                   : works[i] == ACTION_CYCLE  ? WORLD_RUNG_CYCLE
+                                                               : WORLD_RUNG_NONE);
+        assert_int_equal(it->rung_ms, is_rung(works[i]) ? f.world.now_ms : 0);
+    }
+}
+
 static void a_failure_is_counted_and_changes_nothing_else(void **state)
 {
     (void)state;
@@ -495,6 +513,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_begins_is_busy_until_it_ends),
+        cmocka_unit_test(a_rung_is_taken_when_it_begins),
         cmocka_unit_test(a_failure_is_counted_and_changes_nothing_else),
         cmocka_unit_test(success_clears_a_failure),
         cmocka_unit_test(add_makes_a_record_and_its_targets),

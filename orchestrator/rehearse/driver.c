@@ -1,4 +1,4 @@
-#include "rehearse/controller.h"
+#include "rehearse/driver.h"
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -10,7 +10,7 @@
 #define SILENT_MS 90000 /* A provider that has not answered for so long: what it said is over. */
 #define ROUNDS    64    /* Of decisions that change records only. */
 
-void controller_init(struct engine *e)
+void driver_init(struct engine *e)
 {
     struct engine_controller *c = &e->controller;
     c->world = (struct world){
@@ -18,11 +18,11 @@ void controller_init(struct engine *e)
         .zones = xcalloc(e->spec.zone_count + 1, sizeof(*c->world.zones)),
         .room = xcalloc(e->spec.group_count * e->spec.zone_count + 1, sizeof(*c->world.room)),
         .tireless = true};
-    members_reserve(e, 32);
+    roster_reserve(e, 32);
     world_groups_init(&e->spec, &c->world);
 }
 
-void controller_deinit(struct engine *e)
+void driver_deinit(struct engine *e)
 {
     struct engine_controller *c = &e->controller;
     free(c->world.instances);
@@ -44,7 +44,7 @@ static bool is_switched(const struct engine *e, size_t i)
     return e->controller.members[i].machine[0] == '\0' || e->pace.bmc;
 }
 
-void controller_start(struct engine *e)
+void driver_start(struct engine *e)
 {
     struct engine_controller *c = &e->controller;
     c->running = true;
@@ -55,17 +55,17 @@ void controller_start(struct engine *e)
     c->world.frozen = (struct world_latch){.on = false};
     c->world.gone = c->world.seen = 0;
     memset(c->gone, 0, sizeof(c->gone));
-    store_load(e);
+    ledger_load(e);
     for (size_t i = 0; i < c->world.instance_count; i++) {
         struct world_instance *it = &c->world.instances[i];
         it->power_witnessed = is_switched(e, i);
         it->power = it->power_witnessed ? WORLD_POWER_UNKNOWN : WORLD_POWER_RUNNING;
         it->power_ms = e->now_ms;
-        it->rebuilds = machine_rebuilds(e, c->members[i].machine);
+        it->rebuilds = roster_rebuilds(e, c->members[i].machine);
     }
     world_complete(&e->spec, &c->world);
     e->wake_ms = -1;
-    engine_post(e, e->now_ms + MEMBERS_LISTEN_MS, ENGINE_AT_LISTENED, 0);
+    engine_post(e, e->now_ms + ROSTER_LISTEN_MS, ENGINE_AT_LISTENED, 0);
     witness_forget_all(e);
     engine_say(e, "the controller starts (epoch %u), %zu instances in its records", c->epoch,
                c->world.instance_count);
@@ -83,7 +83,7 @@ static void hear(struct engine *e, struct world_witness *witness, enum world_hea
     e->controller.dirty = true;
 }
 
-void controller_hear_ready(struct engine *e, const char *id, enum world_health health)
+void driver_hear_ready(struct engine *e, const char *id, enum world_health health)
 {
     size_t i = e->controller.running ? engine_find(e, id) : WORLD_NONE;
     if (i == WORLD_NONE) {
@@ -99,7 +99,7 @@ void controller_hear_ready(struct engine *e, const char *id, enum world_health h
     hear(e, &it->health, health);
 }
 
-void controller_hear_alive(struct engine *e, const char *id, enum world_health health)
+void driver_hear_alive(struct engine *e, const char *id, enum world_health health)
 {
     size_t i = e->controller.running ? engine_find(e, id) : WORLD_NONE;
     if (i != WORLD_NONE) {
@@ -112,7 +112,7 @@ void controller_hear_alive(struct engine *e, const char *id, enum world_health h
     }
 }
 
-void controller_lose_prober(struct engine *e)
+void driver_lose_prober(struct engine *e)
 {
     struct engine_controller *c = &e->controller;
     witness_forget_probes(e);
@@ -160,9 +160,9 @@ static unsigned number_of(const char *id)
 static void take_in(struct engine *e, const struct truth_host *h)
 {
     struct engine_controller *c = &e->controller;
-    members_reserve(e, c->world.instance_count + 1 > c->world.instance_capacity
-                           ? c->world.instance_capacity * 2
-                           : c->world.instance_capacity);
+    roster_reserve(e, c->world.instance_count + 1 > c->world.instance_capacity
+                          ? c->world.instance_capacity * 2
+                          : c->world.instance_capacity);
     size_t i = c->world.instance_count++;
     c->members[i] = (struct engine_member){.touched_ms = e->now_ms};
     c->world.instances[i] = (struct world_instance){.group = h->group,
@@ -181,7 +181,7 @@ static void take_in(struct engine *e, const struct truth_host *h)
     e->counts[ENGINE_FOUND]++;
     c->dirty = true;
     engine_say(e, "%s runs with our mark and is in no record: left alone (S21)", h->id);
-    controller_commit(e);
+    driver_commit(e);
 }
 
 static void hear_listed(struct engine *e, size_t i, int64_t sampled_ms)
@@ -199,7 +199,7 @@ static void hear_listed(struct engine *e, size_t i, int64_t sampled_ms)
     }
 }
 
-void controller_hear_list(struct engine *e, size_t zone)
+void driver_hear_list(struct engine *e, size_t zone)
 {
     struct engine_controller *c = &e->controller;
     int64_t sampled_ms = e->truth.zones[zone].list_sampled_ms;
@@ -213,8 +213,12 @@ void controller_hear_list(struct engine *e, size_t zone)
         const struct truth_host *host = &e->truth.hosts[h];
         if (host->zone == zone && !host->is_static && host->id[0] != '\0' &&
             (host->listed == WORLD_POWER_RUNNING || host->listed == WORLD_POWER_OFF) &&
-            engine_find(e, host->id) == WORLD_NONE && !gone_since(e, host->id, sampled_ms)) {
-            take_in(e, host);
+            engine_find(e, host->id) == WORLD_NONE) {
+            if (gone_since(e, host->id, sampled_ms)) {
+                e->truth.hosts[h].listed = WORLD_POWER_UNKNOWN; /* The next list tells. */
+            } else {
+                take_in(e, host);
+            }
         }
     }
     c->dirty = true;
@@ -284,7 +288,7 @@ static void told_by_host(struct engine *e, const struct engine_job *job)
         it->custom_ms = e->now_ms;
         return;
     case ACTION_HOOK: it->hook_abandon = job->differs; return;
-    case ACTION_TERMINATE: member_leave(e, job->action.instance); return;
+    case ACTION_TERMINATE: roster_leave(e, job->action.instance); return;
     case ACTION_COMPARE:
     case ACTION_SYNC:
     case ACTION_ADMIT:
@@ -297,7 +301,7 @@ static void told_by_host(struct engine *e, const struct engine_job *job)
     }
 }
 
-void controller_end_job(struct engine *e, struct engine_job *job, enum outcome outcome)
+void driver_end_job(struct engine *e, struct engine_job *job, enum outcome outcome)
 {
     struct engine_controller *c = &e->controller;
     if (engine_boundary(e, ENGINE_KILLED_RESULT)) {
@@ -321,7 +325,7 @@ void controller_end_job(struct engine *e, struct engine_job *job, enum outcome o
         told_by_host(e, job);
     }
     c->dirty = true;
-    if (controller_commit(e)) {
+    if (driver_commit(e)) {
         return;
     }
     engine_boundary(e, ENGINE_KILLED_DONE);
@@ -332,19 +336,19 @@ void controller_end_job(struct engine *e, struct engine_job *job, enum outcome o
 static bool do_record(struct engine *e, const struct action *action)
 {
     struct engine_controller *c = &e->controller;
-    members_reserve(e, c->world.instance_count + 1 > c->world.instance_capacity
-                           ? c->world.instance_capacity * 2
-                           : c->world.instance_capacity);
+    roster_reserve(e, c->world.instance_count + 1 > c->world.instance_capacity
+                          ? c->world.instance_capacity * 2
+                          : c->world.instance_capacity);
     bool adds = action->kind == ACTION_ADD;
     if (adds) {
-        members_count_room(e);
+        roster_count_room(e);
         if (c->world.room[action->group * e->spec.zone_count + action->zone] == 0) {
             return true; /* Another group took it in the same step. */
         }
     }
     world_end(&e->spec, &c->world, action, OUTCOME_DONE);
     if (adds) {
-        member_place(e, c->world.instance_count - 1);
+        roster_place(e, c->world.instance_count - 1);
     } else if (action->lifecycle == LIFECYCLE_DETACHED) {
         size_t host = engine_host(e, action->instance);
         if (host != WORLD_NONE) {
@@ -356,14 +360,14 @@ static bool do_record(struct engine *e, const struct action *action)
                                                 action->reason.code == REASON_DEAD ||
                                                 action->reason.code == REASON_WISH_REPLACE;
     }
-    return !controller_commit(e);
+    return !driver_commit(e);
 }
 
 static bool do_begin(struct engine *e, const struct action *action)
 {
     world_begin(&e->spec, &e->controller.world, action);
     if (action_kind_has_effect(action->kind) &&
-        (controller_commit(e) || engine_boundary(e, ENGINE_KILLED_INTENT))) {
+        (driver_commit(e) || engine_boundary(e, ENGINE_KILLED_INTENT))) {
         return false;
     }
     job_begin(e, action);
@@ -392,7 +396,7 @@ static void decide_now(struct engine *e)
     size_t heard = jobs_heard(e);
     c->world.now_ms = e->now_ms;
     c->world.slots = e->spec.parallel > heard ? e->spec.parallel - heard : 0;
-    members_count_room(e);
+    roster_count_room(e);
     judge(&e->spec, &c->world, c->decision.memory, c->decision.memory_size, &judge_ms);
     decide(&e->spec, &c->world, &c->decision);
     c->deadline_ms = c->decision.deadline_ms < judge_ms ? c->decision.deadline_ms : judge_ms;
@@ -407,7 +411,7 @@ static bool step_once(struct engine *e)
 {
     struct engine_controller *c = &e->controller;
     forget_silent(e);
-    members_follow(e);
+    roster_follow(e);
     decide_now(e);
     size_t count = c->decision.action_count;
     for (size_t i = 0; i < count; i++) {
@@ -417,7 +421,7 @@ static bool step_once(struct engine *e)
         }
     }
     if (count > 0) {
-        members_compact(e);
+        roster_compact(e);
         c->dirty = true;
     }
     return count > 0;
@@ -433,13 +437,17 @@ static void set_alarm(struct engine *e)
     engine_post(e, e->wake_ms, ENGINE_AT_WAKE, 0);
 }
 
-void controller_step(struct engine *e)
+void driver_step(struct engine *e)
 {
     struct engine_controller *c = &e->controller;
-    if (!c->running || (!c->dirty && e->request_count == 0 && e->now_ms < c->deadline_ms)) {
+    if (!c->running) {
         return;
     }
-    requests_take(e);
+    if (!c->dirty && e->request_count == 0 && e->now_ms < c->deadline_ms) {
+        set_alarm(e); /* An earlier one may have been for nothing. */
+        return;
+    }
+    driver_take_requests(e);
     unsigned rounds = 0;
     while (c->running && step_once(e)) {
         if (++rounds > ROUNDS) {
@@ -453,7 +461,7 @@ void controller_step(struct engine *e)
     }
 }
 
-void controller_reload(struct engine *e, size_t group, bool roles)
+void driver_reload(struct engine *e, size_t group, bool roles)
 {
     struct engine_controller *c = &e->controller;
     for (size_t i = 0; roles && c->running && i < c->world.instance_count; i++) {

@@ -1,5 +1,5 @@
 /* What survives the controller: records as they were last written. */
-#include "rehearse/controller.h"
+#include "rehearse/driver.h"
 
 #include "base/mem.h"
 
@@ -13,7 +13,7 @@ static void copy_array(void **to, const void *from, size_t count, size_t size)
     }
 }
 
-void store_copy(struct engine_store *to, const struct engine_store *from, size_t groups)
+void ledger_copy(struct engine_store *to, const struct engine_store *from, size_t groups)
 {
     if (from->count > to->capacity || to->instances == NULL) {
         to->capacity = from->count * 2 + 8;
@@ -31,7 +31,7 @@ void store_copy(struct engine_store *to, const struct engine_store *from, size_t
     to->paused = from->paused;
 }
 
-void store_deinit(struct engine_store *store)
+void ledger_deinit(struct engine_store *store)
 {
     free(store->instances);
     free(store->members);
@@ -40,7 +40,7 @@ void store_deinit(struct engine_store *store)
     *store = (struct engine_store){.instances = NULL};
 }
 
-bool controller_commit(struct engine *e)
+bool driver_commit(struct engine *e)
 {
     struct engine_controller *c = &e->controller;
     if (engine_boundary(e, ENGINE_KILLED_RECORDING)) {
@@ -53,7 +53,7 @@ bool controller_commit(struct engine *e)
                                      .machines = c->machines,
                                      .machine_count = c->machine_count,
                                      .paused = c->world.paused};
-    store_copy(&e->store, &now, e->spec.group_count);
+    ledger_copy(&e->store, &now, e->spec.group_count);
     return false;
 }
 
@@ -84,11 +84,11 @@ static struct world_group recorded_group(const struct world_group *group)
     return fresh;
 }
 
-void store_load(struct engine *e)
+void ledger_load(struct engine *e)
 {
     struct engine_controller *c = &e->controller;
     struct world *w = &c->world;
-    members_reserve(e, e->store.count + 16);
+    roster_reserve(e, e->store.count + 16);
     w->instance_count = 0;
     w->balancer_count = 0;
     w->target_count = 0;

@@ -1,5 +1,5 @@
 /* Members: where each instance lives, which hosts the prober follows, who has left. */
-#include "rehearse/controller.h"
+#include "rehearse/driver.h"
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -8,7 +8,7 @@
 
 #define DAY_MS 86400000
 
-void members_reserve(struct engine *e, size_t instances)
+void roster_reserve(struct engine *e, size_t instances)
 {
     struct engine_controller *c = &e->controller;
     struct world *w = &c->world;
@@ -75,7 +75,7 @@ static bool still_listening(const struct engine *e)
     for (size_t z = 0; z < e->truth.zone_count; z++) {
         all = all && (e->truth.zones[z].places == 0 || e->truth.zones[z].list_ms != INT64_MIN);
     }
-    return !all && e->now_ms - e->controller.started_ms < MEMBERS_LISTEN_MS;
+    return !all && e->now_ms - e->controller.started_ms < ROSTER_LISTEN_MS;
 }
 
 static size_t free_places(const struct engine *e, size_t zone)
@@ -92,7 +92,7 @@ static size_t free_places(const struct engine *e, size_t zone)
                                                                               : 0;
 }
 
-void members_count_room(struct engine *e)
+void roster_count_room(struct engine *e)
 {
     for (size_t g = 0; g < e->spec.group_count; g++) {
         for (size_t z = 0; z < e->spec.zone_count; z++) {
@@ -113,7 +113,7 @@ static struct engine_machine *find_machine(struct engine_controller *c, const ch
     return NULL;
 }
 
-unsigned machine_rebuilds(const struct engine *e, const char *machine)
+unsigned roster_rebuilds(const struct engine *e, const char *machine)
 {
     struct engine_controller *c = (struct engine_controller *)&e->controller;
     const struct engine_machine *m = machine[0] == '\0' ? NULL : find_machine(c, machine);
@@ -124,7 +124,7 @@ unsigned machine_rebuilds(const struct engine *e, const char *machine)
     return count;
 }
 
-void member_place(struct engine *e, size_t index)
+void roster_place(struct engine *e, size_t index)
 {
     struct engine_controller *c = &e->controller;
     struct world_instance *it = &c->world.instances[index];
@@ -136,7 +136,7 @@ void member_place(struct engine *e, size_t index)
         text_copy(c->members[index].machine, sizeof(c->members[index].machine), h->machine);
         it->power = h->switched ? WORLD_POWER_ABSENT : WORLD_POWER_RUNNING;
         it->power_witnessed = h->switched;
-        it->rebuilds = machine_rebuilds(e, h->machine);
+        it->rebuilds = roster_rebuilds(e, h->machine);
     } else {
         it->power = WORLD_POWER_ABSENT;
         it->power_witnessed = true;
@@ -159,7 +159,7 @@ static void note_rebuild(struct engine *e, const char *machine)
     m->rebuild_count += m->rebuild_count < kept ? 1 : 0;
 }
 
-void member_leave(struct engine *e, size_t index)
+void roster_leave(struct engine *e, size_t index)
 {
     struct engine_controller *c = &e->controller;
     struct engine_member *m = &c->members[index];
@@ -220,7 +220,7 @@ static void compact_balancers(struct world *w, const size_t *place, size_t *bala
     w->target_count = kept;
 }
 
-void members_compact(struct engine *e)
+void roster_compact(struct engine *e)
 {
     struct world *w = &e->controller.world;
     size_t gone = 0;
@@ -244,6 +244,10 @@ void members_compact(struct engine *e)
             job->action.balancer = balancer_place[job->action.balancer];
         }
         /* Nobody waits for what was to be done to something that is gone. */
+        if (job->action.instance != WORLD_NONE && job->balancer[0] != '\0' &&
+            job->action.balancer == WORLD_NONE) {
+            w->instances[job->action.instance].busy = false;
+        }
         job->heard = job->action.instance != WORLD_NONE &&
                      (job->balancer[0] == '\0' || job->action.balancer != WORLD_NONE);
     }
@@ -267,7 +271,7 @@ static void follow(struct engine *e, struct truth_view *view, bool *watched, boo
     engine_touch(e);
 }
 
-void members_follow(struct engine *e)
+void roster_follow(struct engine *e)
 {
     struct engine_controller *c = &e->controller;
     for (size_t i = 0; !e->prober_dead && i < c->world.instance_count; i++) {
