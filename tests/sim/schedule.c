@@ -370,6 +370,7 @@ static void stop_trouble(struct schedule *s)
         }
     }
     e->controller.dirty = true;
+    engine_post(e, e->now_ms, ENGINE_AT_WAKE, 0);
 }
 
 /* BY_HAND: even what the controller would do, if it were allowed to. */
