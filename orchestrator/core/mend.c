@@ -248,7 +248,12 @@ bool mend_instance(struct step *s, size_t instance)
         }
         mend(s, instance);
         return true;
-    case WORLD_VERDICT_DEAD: mend_dead(s, instance); return true;
+    case WORLD_VERDICT_DEAD:
+        if (it->wish == WORLD_WISH_REPLACE) {
+            return false; /* Whatever its group repairs by itself. */
+        }
+        mend_dead(s, instance);
+        return true;
     }
     return false;
 }

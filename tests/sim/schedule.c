@@ -148,7 +148,8 @@ static void end_struck(struct schedule *s, size_t index)
 {
     const char *id = s->struck[index].id;
     size_t subject = s->struck[index].subject;
-    if (id[0] == '\0' || text_equal(s->engine.truth.hosts[subject].id, id)) {
+    const struct truth_host *h = id[0] == '\0' ? NULL : &s->engine.truth.hosts[subject];
+    if (h == NULL || h->is_static || text_equal(h->id, id)) {
         engine_say(&s->engine, "ends: %s%s%s", fault_to_string(s->struck[index].fault),
                    id[0] == '\0' ? "" : ", ", id);
         fault_end(&s->engine, s->struck[index].fault, subject);
@@ -377,6 +378,9 @@ static void stop_trouble(struct schedule *s)
 static void mend_host(struct schedule *s, size_t host, bool by_hand)
 {
     struct truth_host *h = &s->engine.truth.hosts[host];
+    if (h->vanished && engine_find(&s->engine, h->id) == WORLD_NONE) {
+        return; /* It is no more. */
+    }
     h->doomed = h->disk_full = h->amnesia = h->vanished = h->relapses = false;
     h->custom = true;
     if (by_hand && h->id[0] != '\0') {
@@ -404,6 +408,14 @@ static void give_up_wishes(struct schedule *s, size_t group)
     }
 }
 
+/* Its host, or the machine that is to be it. */
+static size_t host_of(const struct engine *e, size_t instance)
+{
+    const char *machine = e->controller.members[instance].machine;
+    return machine[0] == '\0' ? engine_host(e, instance)
+                              : truth_find_machine(&e->truth, "", machine);
+}
+
 /* An operator does what the controller says it needs a human for. */
 static void mend_stuck(struct schedule *s, const struct hold *hold)
 {
@@ -415,13 +427,10 @@ static void mend_stuck(struct schedule *s, const struct hold *hold)
     }
     const struct world_instance *it = &e->controller.world.instances[hold->instance];
     text_copy(request.instance, sizeof(request.instance), it->id);
-    size_t host = engine_host(e, hold->instance);
-    if (hold->reason.code == REASON_UNHEALTHY && host != WORLD_NONE &&
-        !e->truth.hosts[host].configured) {
+    size_t host = host_of(e, hold->instance);
+    if (hold->reason.code == REASON_UNHEALTHY &&
+        (host == WORLD_NONE || !e->truth.hosts[host].configured)) {
         request.kind = ENGINE_REPLACE; /* Its group repairs nothing by itself. */
-    }
-    if (host == WORLD_NONE && e->controller.members[hold->instance].machine[0] != '\0') {
-        host = truth_find_machine(&e->truth, "", e->controller.members[hold->instance].machine);
     }
     if (host != WORLD_NONE) {
         mend_host(s, host,
@@ -448,7 +457,7 @@ static void on_mend(void *context, struct engine *e, size_t subject)
         }
         bool human = d->holds[i].kind == HOLD_STUCK || reason->code == REASON_BREAKER ||
                      reason->code == REASON_SHARED ||
-                     (reason->code == REASON_WAITS_TO_RETRY && reason->a >= 8);
+                     (reason->code == REASON_WAITS_TO_RETRY && reason->a >= 5);
         if (reason->code == REASON_AT_MOST) {
             give_up_wishes(s, d->holds[i].group);
         }
@@ -464,8 +473,8 @@ static void on_mend(void *context, struct engine *e, size_t subject)
         if (it->lifecycle == LIFECYCLE_DETACHED && it->group != WORLD_NONE) {
             ask(s, request);
         }
-        if (it->failures >= 8 && engine_host(e, i) != WORLD_NONE) {
-            mend_host(s, engine_host(e, i), false);
+        if (it->failures >= 5 && host_of(e, i) != WORLD_NONE) {
+            mend_host(s, host_of(e, i), false);
         }
         if (it->paused) {
             request.kind = ENGINE_UNPAUSE;
@@ -501,10 +510,21 @@ static bool is_impossible(const struct engine *e, size_t group)
     return g->pool != SPEC_NONE && desired < minimum + g->spare + 1;
 }
 
+/* A record from a restored store says that it was never configured, and it serves: it is not
+   touched while the minimum needs it. */
+static bool is_older(const struct engine *e, size_t instance)
+{
+    return e->counts[ENGINE_RESTORED] > 0 && instance != WORLD_NONE &&
+           !e->controller.world.instances[instance].configured;
+}
+
 static bool hold_may_stay(const struct engine *e, const struct hold *hold)
 {
     enum reason_code code = hold->reason.code;
     bool refused = code == REASON_BELOW_MINIMUM || code == REASON_BELOW_SPARE;
+    if (refused && is_older(e, hold->instance)) {
+        return true;
+    }
     /* Where there is no room for enough, there are never enough. */
     for (size_t i = 0; refused && i < e->controller.decision.hold_count; i++) {
         const struct hold *other = &e->controller.decision.holds[i];
@@ -562,7 +582,8 @@ static bool is_at_rest(const struct schedule *s, const char **ret_why, char *tex
         bool full = is_impossible(e, g) && engine_serving(e, g) > desired;
         for (size_t i = 0; i < d->hold_count; i++) {
             /* A group without room keeps those that need it waiting, too. */
-            full = full || d->holds[i].reason.code == REASON_NO_ROOM;
+            full = full || d->holds[i].reason.code == REASON_NO_ROOM ||
+                   is_older(e, d->holds[i].instance);
         }
         if (engine_serving(e, g) != desired && !full) {
             snprintf(text, size, "%zu of group %s serve, %zu are wanted, and nothing is done",
