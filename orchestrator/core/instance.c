@@ -124,6 +124,13 @@ static void launch(struct step *s, size_t instance)
                   (struct reason){.code = REASON_SUSPENDED, .name = "health-check"});
         return;
     }
+    bool may_serve = it->lifecycle == LIFECYCLE_IN_SERVICE &&
+                     s->spec->groups[it->group].pool != SPEC_NONE &&
+                     !survey_is_off(s->world, instance);
+    if (may_serve) {
+        step_hold(s, HOLD_WAIT, instance, (struct reason){.code = REASON_UNKNOWN});
+        return;
+    }
     bool made = it->lifecycle != LIFECYCLE_PENDING || it->greeted || it->configured;
     step_act_on(s, ACTION_LAUNCH, instance,
                 (struct reason){.code = made ? REASON_NOT_RUNNING : REASON_NOT_MADE});

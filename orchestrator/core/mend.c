@@ -73,9 +73,11 @@ static bool is_shared(struct step *s, size_t instance)
         }
     }
     const struct world_breaker *b = &s->world->groups[group].breaker;
-    if (b->unready >= 2 && b->unready == b->judged) {
+    /* Everybody whose host lives: one that is lost besides has its own trouble. */
+    unsigned living = b->judged - (b->bad - b->unready);
+    if (b->unready >= 2 && b->unready == living) {
         step_hold(s, HOLD_WAIT, instance,
-                  (struct reason){.code = REASON_SHARED, .a = b->unready, .b = b->judged});
+                  (struct reason){.code = REASON_SHARED, .a = b->unready, .b = living});
         return true;
     }
     return false;

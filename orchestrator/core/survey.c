@@ -82,11 +82,21 @@ static bool runs(const struct world_instance *it)
     return it->power == WORLD_POWER_RUNNING && it->configured;
 }
 
+bool survey_is_off(const struct world *world, size_t instance)
+{
+    const struct world_instance *it = &world->instances[instance];
+    bool off = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT;
+    if (!off || it->alive.health == WORLD_HEALTHY) {
+        return false;
+    }
+    return it->alive.health == WORLD_UNHEALTHY ||
+           world->now_ms - it->power_ms >= SURVEY_SECOND_WITNESS_MS;
+}
+
 bool survey_balancer_gone(const struct survey *s, size_t balancer)
 {
     const struct world_instance *it = &s->world->instances[s->world->balancers[balancer].instance];
-    bool off = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT;
-    return !it->configured || (off && it->alive.health != WORLD_HEALTHY) ||
+    return !it->configured || survey_is_off(s->world, s->world->balancers[balancer].instance) ||
            it->lifecycle == LIFECYCLE_TERMINATED || it->lifecycle == LIFECYCLE_DETACHED;
 }
 
@@ -165,7 +175,8 @@ bool survey_given_up(const struct survey *s, size_t instance)
     if (it->group == WORLD_NONE || s->spec->groups[it->group].repair != SPEC_REPAIR_REPLACE) {
         return false;
     }
-    if (it->zone != WORLD_NONE && s->world->zones[it->zone].lost.on && is_bad(it->verdict)) {
+    bool gone = it->verdict == WORLD_VERDICT_LOST || it->verdict == WORLD_VERDICT_DEAD;
+    if (it->zone != WORLD_NONE && s->world->zones[it->zone].lost.on && gone) {
         return true;
     }
     if (it->verdict == WORLD_VERDICT_DEAD) {

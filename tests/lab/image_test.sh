@@ -87,6 +87,8 @@ put_shop() {
     set_key 'pool web' slow-start 0s
     set_key 'group web' min 1
     set_key 'group web' desired 1
+    # One that is off is started as it is: what its root stands on is the question here.
+    sed -i '/^\[group web\]/,/^\[/ s|^pool = web|&\nrepair = restart|' "$file"
 }
 first_host() {
     lamplighter apply
@@ -303,11 +305,13 @@ database_clone() {
 
 # launch_refused TEXT: one more instance cannot be made, says why, and leaves nothing.
 launch_refused() {
+    local before
+    before=$(ls "$instances")
     set_key 'group web' desired 4
     with 1 lamplighter apply >"$work/said" 2>&1
     set_key 'group web' desired 3
     says "$1"
-    [[ ! -e $instances/web-4 && ! -e $instances/web-5 ]]
+    [[ $(ls "$instances") == "$before" ]]
 }
 altered_block() {
     local path kept other='\x00'

@@ -183,6 +183,20 @@ static bool gives(const struct engine *e, size_t host)
     return h->serving && e->now_ms - h->serving_since_ms > told_ms(e, h->group);
 }
 
+/* A balancer that was heard lately sends it traffic. */
+static bool somebody_heard(const struct engine *e, size_t instance)
+{
+    const struct world *world = &e->controller.world;
+    for (size_t t = 0; t < world->target_count; t++) {
+        const struct world_balancer *b = &world->balancers[world->targets[t].balancer];
+        if (world->targets[t].member == instance && world->targets[t].state == WORLD_TARGET_UP &&
+            e->now_ms - b->seen_ms <= SLACK_MS) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The host stops giving what it gives with this very action. */
 static bool takes(const struct engine *e, const struct action *action, size_t host)
 {
@@ -273,7 +287,11 @@ static void check_taking(struct watch *w, struct engine *e, const struct action 
     size_t group = action->group;
     const struct spec_group *spec = &e->spec.groups[group];
     const char *id = e->controller.world.instances[action->instance].id;
-    if (spec->pool == SPEC_NONE || !takes(e, action, host)) {
+    const struct world_instance *it = &e->controller.world.instances[action->instance];
+    /* All witnesses that can be heard say that it is gone; who could contradict is silent. */
+    bool unheard = it->alive.health != WORLD_HEALTHY && !somebody_heard(e, action->instance) &&
+                   (is_mending(action) || e->truth.hosts[host].libelled);
+    if (spec->pool == SPEC_NONE || unheard || !takes(e, action, host)) {
         return;
     }
     struct count count = count_serving(w, e, group);
@@ -521,20 +539,6 @@ static void check_new_first(struct watch *w, struct engine *e, const struct acti
     }
 }
 
-/* A balancer that was heard lately sends it traffic. */
-static bool somebody_heard(const struct engine *e, size_t instance)
-{
-    const struct world *world = &e->controller.world;
-    for (size_t t = 0; t < world->target_count; t++) {
-        const struct world_balancer *b = &world->balancers[world->targets[t].balancer];
-        if (world->targets[t].member == instance && world->targets[t].state == WORLD_TARGET_UP &&
-            e->now_ms - b->seen_ms <= SLACK_MS) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* S8 to S13: nothing is done to a host for what is not its fault. */
 static void check_mending(struct watch *w, struct engine *e, const struct action *action,
                           size_t host)
@@ -584,7 +588,8 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
                e->truth.controller_cut;
     size_t mates = 0;
     for (size_t i = 0; i < world->instance_count; i++) {
-        mates += world->instances[i].group == it->group && came_back(&world->instances[i]);
+        mates += world->instances[i].group == it->group && told_bad(e, i) &&
+                 world->instances[i].alive.health == WORLD_HEALTHY;
     }
     if (!own && !tried && w->shared_ms[it->group] != INT64_MAX && mates >= 2 &&
         e->now_ms - id->well_ms > told_ms(e, it->group)) {
@@ -637,7 +642,8 @@ static void check_adding(struct watch *w, struct engine *e, const struct action 
         bool counts = it->group == group && !world_leaving(it->lifecycle) &&
                       it->lifecycle != LIFECYCLE_QUARANTINED && it->lifecycle != LIFECYCLE_DETACHED;
         bool well = host != WORLD_NONE && truth_alive(&e->truth, host) &&
-                    it->alive.health == WORLD_HEALTHY &&
+                    it->alive.health == WORLD_HEALTHY && it->power != WORLD_POWER_OFF &&
+                    it->power != WORLD_POWER_ABSENT &&
                     !e->truth.zones[e->truth.hosts[host].zone].cut;
         live += counts && well;
     }
@@ -740,7 +746,8 @@ static void check_drained(struct watch *w, struct engine *e, const struct action
 
 static void close_id(struct watch *w, struct engine *e, struct watch_id *id)
 {
-    if (id->came || id->open) {
+    size_t at = engine_find(e, id->id);
+    if (id->open || (at != WORLD_NONE && e->controller.world.instances[at].in_service_ms != 0)) {
         w->closed_ms[id->group] = e->now_ms;
     }
     id->open = false;
