@@ -144,6 +144,8 @@ static void balance(struct step *s, size_t group)
     size_t placed[WORLD_ZONES_MAX] = {0};
     if (step_suspended(s, group, WORLD_PROCESS_REBALANCE) ||
         step_suspended(s, group, WORLD_PROCESS_LAUNCH) ||
+        (s->world->groups[group].failed_launches >= LADDER_LAUNCHES_MAX &&
+         !GUARDED(GUARD_S9_LAUNCHES, false)) ||
         g->live >= world_most(s->spec, s->world, group)) {
         return;
     }

@@ -67,6 +67,12 @@ static bool may_enter(const struct world_instance *it, const struct world_target
     return GUARDED(GUARD_ADMIT_HEALTHY, passed);
 }
 
+/* Nobody is let in any more where all are to go. */
+static bool is_leaving(const struct step *s, size_t balancer)
+{
+    return world_leaving(s->world->instances[s->world->balancers[balancer].instance].lifecycle);
+}
+
 bool pool_let_in(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
@@ -76,7 +82,8 @@ bool pool_let_in(struct step *s, size_t instance)
          t = s->survey->next_target[t]) {
         const struct world_target *target = &s->world->targets[t];
         /* A balancer that is gone keeps nobody out of the others. */
-        if (survey_balancer_silent(s->survey, target->balancer)) {
+        if (survey_balancer_silent(s->survey, target->balancer) ||
+            is_leaving(s, target->balancer)) {
             silent = target->balancer;
             continue;
         }

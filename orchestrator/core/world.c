@@ -152,7 +152,7 @@ static void complete_balancers(const struct spec *spec, struct world *world, siz
     const struct world_instance *it = &world->instances[instance];
     for (size_t f = 0; f < spec->frontend_count; f++) {
         if (is_member(it) && it->group == spec->frontends[f].group &&
-            !world_leaving(it->lifecycle)) {
+            it->lifecycle != LIFECYCLE_TERMINATED) { /* One that leaves still sends traffic. */
             add_balancer(world, instance, f);
         }
     }

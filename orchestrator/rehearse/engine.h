@@ -201,7 +201,7 @@ struct engine {
     unsigned boundaries;     /* Store writes and effects so far. */
     unsigned first_boundary; /* The caller's. */
     unsigned kill_at;        /* The controller dies at that one; 0: it does not. */
-    bool halted; /* By whoever looks in: engine_run() returns. */
+    bool halted;             /* By whoever looks in: engine_run() returns. */
     bool prober_dead;
     bool providers_slow, boots_slow;
     size_t counts[ENGINE_EVENTS];

@@ -66,6 +66,8 @@ struct truth_host {
 
     /* What the invariants ask about. */
     bool serving;
+    bool traffic;             /* A balancer sends it some. */
+    int64_t traffic_since_ms; /* Or: none since. */
     int64_t serving_since_ms; /* Or: not serving since. */
     int64_t restarted_ms;     /* Its service last came up anew. */
     unsigned creations, configures, reboots, cycles;

@@ -312,6 +312,11 @@ static void refresh_serving(struct engine *e, size_t host)
     struct truth_host *h = &e->truth.hosts[host];
     bool serves =
         h->id[0] != '\0' && h->power != TRUTH_ABSENT && truth_serves(&e->truth, &e->spec, host);
+    bool traffic = h->power == TRUTH_RUNNING && truth_has_traffic(&e->truth, &e->spec, host);
+    if (traffic != h->traffic) {
+        h->traffic = traffic;
+        h->traffic_since_ms = e->now_ms;
+    }
     if (serves != h->serving) {
         h->serving = serves;
         h->serving_since_ms = e->now_ms;

@@ -370,12 +370,16 @@ static void stop_trouble(struct schedule *s)
         }
     }
     e->controller.dirty = true;
+    engine_post(e, e->now_ms, ENGINE_AT_WAKE, 0);
 }
 
 /* BY_HAND: even what the controller would do, if it were allowed to. */
 static void mend_host(struct schedule *s, size_t host, bool by_hand)
 {
     struct truth_host *h = &s->engine.truth.hosts[host];
+    if (h->vanished && engine_find(&s->engine, h->id) == WORLD_NONE) {
+        return; /* It is no more. */
+    }
     h->doomed = h->disk_full = h->amnesia = h->vanished = h->relapses = false;
     h->custom = true;
     if (by_hand && h->id[0] != '\0') {
@@ -415,8 +419,8 @@ static void mend_stuck(struct schedule *s, const struct hold *hold)
     const struct world_instance *it = &e->controller.world.instances[hold->instance];
     text_copy(request.instance, sizeof(request.instance), it->id);
     size_t host = engine_host(e, hold->instance);
-    if (hold->reason.code == REASON_UNHEALTHY && host != WORLD_NONE &&
-        !e->truth.hosts[host].configured) {
+    if (hold->reason.code == REASON_UNHEALTHY &&
+        (host == WORLD_NONE || !e->truth.hosts[host].configured)) {
         request.kind = ENGINE_REPLACE; /* Its group repairs nothing by itself. */
     }
     if (host == WORLD_NONE && e->controller.members[hold->instance].machine[0] != '\0') {
@@ -447,7 +451,7 @@ static void on_mend(void *context, struct engine *e, size_t subject)
         }
         bool human = d->holds[i].kind == HOLD_STUCK || reason->code == REASON_BREAKER ||
                      reason->code == REASON_SHARED ||
-                     (reason->code == REASON_WAITS_TO_RETRY && reason->a >= 8);
+                     (reason->code == REASON_WAITS_TO_RETRY && reason->a >= 5);
         if (reason->code == REASON_AT_MOST) {
             give_up_wishes(s, d->holds[i].group);
         }
@@ -463,7 +467,7 @@ static void on_mend(void *context, struct engine *e, size_t subject)
         if (it->lifecycle == LIFECYCLE_DETACHED && it->group != WORLD_NONE) {
             ask(s, request);
         }
-        if (it->failures >= 8 && engine_host(e, i) != WORLD_NONE) {
+        if (it->failures >= 5 && engine_host(e, i) != WORLD_NONE) {
             mend_host(s, engine_host(e, i), false);
         }
         if (it->paused) {
@@ -500,10 +504,21 @@ static bool is_impossible(const struct engine *e, size_t group)
     return g->pool != SPEC_NONE && desired < minimum + g->spare + 1;
 }
 
+/* A record from a restored store says that it was never configured, and it serves: it is not
+   touched while the minimum needs it. */
+static bool is_older(const struct engine *e, size_t instance)
+{
+    return e->counts[ENGINE_RESTORED] > 0 && instance != WORLD_NONE &&
+           !e->controller.world.instances[instance].configured;
+}
+
 static bool hold_may_stay(const struct engine *e, const struct hold *hold)
 {
     enum reason_code code = hold->reason.code;
     bool refused = code == REASON_BELOW_MINIMUM || code == REASON_BELOW_SPARE;
+    if (refused && is_older(e, hold->instance)) {
+        return true;
+    }
     /* Where there is no room for enough, there are never enough. */
     for (size_t i = 0; refused && i < e->controller.decision.hold_count; i++) {
         const struct hold *other = &e->controller.decision.holds[i];
@@ -561,7 +576,8 @@ static bool is_at_rest(const struct schedule *s, const char **ret_why, char *tex
         bool full = is_impossible(e, g) && engine_serving(e, g) > desired;
         for (size_t i = 0; i < d->hold_count; i++) {
             /* A group without room keeps those that need it waiting, too. */
-            full = full || d->holds[i].reason.code == REASON_NO_ROOM;
+            full = full || d->holds[i].reason.code == REASON_NO_ROOM ||
+                   is_older(e, d->holds[i].instance);
         }
         if (engine_serving(e, g) != desired && !full) {
             snprintf(text, size, "%zu of group %s serve, %zu are wanted, and nothing is done",

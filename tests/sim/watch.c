@@ -280,6 +280,14 @@ static size_t count_open(const struct watch *w, size_t group, const char *but, c
     return count;
 }
 
+/* All witnesses that can be heard say that it is gone; who could contradict is silent. */
+static bool unheard(const struct engine *e, const struct action *action, size_t host)
+{
+    const struct world_instance *it = &e->controller.world.instances[action->instance];
+    return it->alive.health != WORLD_HEALTHY && !somebody_heard(e, action->instance) &&
+           (is_mending(action) || e->truth.hosts[host].libelled);
+}
+
 /* S1, S3, S11: what is left. */
 static void check_taking(struct watch *w, struct engine *e, const struct action *action,
                          size_t host)
@@ -287,11 +295,7 @@ static void check_taking(struct watch *w, struct engine *e, const struct action 
     size_t group = action->group;
     const struct spec_group *spec = &e->spec.groups[group];
     const char *id = e->controller.world.instances[action->instance].id;
-    const struct world_instance *it = &e->controller.world.instances[action->instance];
-    /* All witnesses that can be heard say that it is gone; who could contradict is silent. */
-    bool unheard = it->alive.health != WORLD_HEALTHY && !somebody_heard(e, action->instance) &&
-                   (is_mending(action) || e->truth.hosts[host].libelled);
-    if (spec->pool == SPEC_NONE || unheard || !takes(e, action, host)) {
+    if (spec->pool == SPEC_NONE || unheard(e, action, host) || !takes(e, action, host)) {
         return;
     }
     struct count count = count_serving(w, e, group);
@@ -462,10 +466,11 @@ static void check_zone(struct watch *w, struct engine *e, const struct action *a
     }
 }
 
-static bool any_libelled(const struct engine *e)
+/* Or, of balancers only. */
+static bool any_libelled(const struct engine *e, bool balancers)
 {
     for (size_t i = 0; i < e->truth.host_count; i++) {
-        if (e->truth.hosts[i].libelled) {
+        if (e->truth.hosts[i].libelled && (!balancers || e->truth.hosts[i].synced)) {
             return true;
         }
     }
@@ -476,7 +481,7 @@ static bool any_libelled(const struct engine *e)
 static void check_fresh(struct watch *w, struct engine *e, const struct action *action, size_t host)
 {
     const struct world *world = &e->controller.world;
-    if (host == WORLD_NONE || !gives(e, host) || any_libelled(e)) {
+    if (host == WORLD_NONE || !gives(e, host) || any_libelled(e, false)) {
         return;
     }
     for (size_t t = 0; t < world->target_count; t++) {
@@ -598,11 +603,12 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
     }
 }
 
-static bool provider_silent(const struct engine *e, size_t zone, int64_t for_ms)
+static bool provider_silent(const struct engine *e, size_t zone, int64_t touched_ms, int64_t for_ms)
 {
     const struct truth_zone *z = &e->truth.zones[zone];
-    return z->list_ms == INT64_MIN ? e->now_ms - e->controller.started_ms > for_ms
-                                   : e->now_ms - z->list_ms > for_ms;
+    int64_t said_ms = z->list_ms > touched_ms ? z->list_ms : touched_ms;
+    said_ms = said_ms > e->controller.started_ms ? said_ms : e->controller.started_ms;
+    return e->now_ms - said_ms > for_ms;
 }
 
 /* S9, S10: when it is to be replaced. */
@@ -616,7 +622,8 @@ static void check_replacing(struct watch *w, struct engine *e, const struct acti
     }
     if (it->alive.health != WORLD_HEALTHY && it->in_service_ms != 0 &&
         (!it->power_witnessed ||
-         provider_silent(e, it->zone, 90000 + SLACK_MS + 2 * e->pace.list_every_ms))) {
+         provider_silent(e, it->zone, e->controller.members[action->instance].touched_ms,
+                         90000 + SLACK_MS + 2 * e->pace.list_every_ms))) {
         watch_fail(w, e, WATCH_S10_POWER,
                    "%s is to be replaced, nobody reaches it and its provider is silent", it->id);
     }
@@ -661,7 +668,9 @@ static void check_disruption(struct watch *w, struct engine *e, const struct act
                              size_t host)
 {
     const struct world_instance *it = &e->controller.world.instances[action->instance];
-    if (host != WORLD_NONE && e->truth.hosts[host].libelled && it->alive.health != WORLD_HEALTHY) {
+    bool host_libelled =
+        host != WORLD_NONE && e->truth.hosts[host].libelled && it->alive.health != WORLD_HEALTHY;
+    if (host_libelled || any_libelled(e, true)) {
         return; /* Its provider's word stands alone, and nobody contradicts. */
     }
     check_turn(w, e, action, host);
@@ -672,6 +681,20 @@ static void check_disruption(struct watch *w, struct engine *e, const struct act
         check_baked(w, e, action, host);
         check_new_first(w, e, action, host);
     }
+}
+
+/* A balancer has said, after we noticed, that it does not answer there either. */
+static bool told_down(const struct engine *e, size_t instance)
+{
+    const struct world *world = &e->controller.world;
+    for (size_t t = 0; t < world->target_count; t++) {
+        if (world->targets[t].member == instance && world->targets[t].state == WORLD_TARGET_DOWN &&
+            world->balancers[world->targets[t].balancer].seen_ms >=
+                world->instances[instance].alive.since_ms) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* 55 % of the hosts that should answer, and were asked, do not. */
@@ -689,7 +712,7 @@ static bool most_is_gone(const struct engine *e)
             seen++;
             /* One that really is gone may be known to be, by others. */
             gone += it->alive.health == WORLD_UNHEALTHY && host != WORLD_NONE &&
-                    truth_alive(&e->truth, host) && truth_ready(&e->truth, &e->spec, host);
+                    truth_alive(&e->truth, host) && !told_down(e, i);
         }
     }
     return seen >= 2 && gone * 100 >= seen * 55;
@@ -734,8 +757,9 @@ static void check_drained(struct watch *w, struct engine *e, const struct action
                    action->kind == ACTION_RESTART || action->kind == ACTION_REBOOT ||
                    action->kind == ACTION_CYCLE;
     if (strikes && truth_has_traffic(&e->truth, &e->spec, host) &&
-        truth_ready(&e->truth, &e->spec, host) && !any_libelled(e) &&
-        e->now_ms - e->truth.hosts[host].serving_since_ms > told_ms(e, action->group)) {
+        truth_ready(&e->truth, &e->spec, host) && !any_libelled(e, false) &&
+        e->now_ms - e->truth.hosts[host].traffic_since_ms > told_ms(e, action->group) &&
+        !unheard(e, action, host)) {
         watch_fail(w, e, WATCH_DRAINED, "%s: %s, and it still has traffic",
                    e->controller.world.instances[action->instance].id,
                    action_kind_to_string(action->kind));
@@ -758,7 +782,9 @@ static void remember_mark(struct watch *w, struct engine *e, const struct action
     struct world_instance *it = &e->controller.world.instances[action->instance];
     struct watch_id *id = id_of(w, it->id, it->group);
     const struct world *world = &e->controller.world;
-    bool lost = it->power != WORLD_POWER_RUNNING || world->frozen.on ||
+    bool bad = it->failure != WORLD_FAILURE_NONE || it->verdict == WORLD_VERDICT_UNREADY ||
+               it->verdict == WORLD_VERDICT_LOST;
+    bool lost = !bad || it->power != WORLD_POWER_RUNNING || world->frozen.on ||
                 (it->zone != WORLD_NONE && world->zones[it->zone].lost.on);
     if (action->lifecycle == it->lifecycle) {
         return;
@@ -788,6 +814,20 @@ static void remember_mark(struct watch *w, struct engine *e, const struct action
     }
 }
 
+/* A balancer serves that its record says was never configured. */
+static bool older_balancer(const struct engine *e)
+{
+    const struct world *world = &e->controller.world;
+    for (size_t b = 0; b < world->balancer_count; b++) {
+        size_t host = engine_host(e, world->balancers[b].instance);
+        if (!world->instances[world->balancers[b].instance].configured && host != WORLD_NONE &&
+            e->truth.hosts[host].synced) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void watch_on_action(struct watch *w, struct engine *e, const struct action *action)
 {
     if (action->instance == WORLD_NONE) {
@@ -802,7 +842,7 @@ void watch_on_action(struct watch *w, struct engine *e, const struct action *act
     }
     bool disrupts = is_disruption(it, action);
     /* A record older than the host: it may be of a balancer's time before this one's (S21). */
-    bool older = e->counts[ENGINE_RESTORED] > 0 && !it->configured;
+    bool older = e->counts[ENGINE_RESTORED] > 0 && (!it->configured || older_balancer(e));
     if (host != WORLD_NONE && !older) {
         check_taking(w, e, action, host);
         check_drained(w, e, action, host);
@@ -866,7 +906,7 @@ void watch_on_end(struct watch *w, struct engine *e, const struct engine_job *jo
 static void hear_transition(struct watch_id *id, const struct engine *e, enum world_health health)
 {
     if (health == id->said || health == WORLD_HEALTH_UNKNOWN) {
-        id->said = health == WORLD_HEALTH_UNKNOWN ? id->said : health;
+        id->said = health;
         return;
     }
     bool first = id->said == WORLD_HEALTH_UNKNOWN;
