@@ -93,13 +93,14 @@ static void test_told(void **state)
     stage_expect(stage, "why web-8", CLI_FAILED, "did you mean 'web-1'?");
     stage_expect(stage, "why", CLI_USAGE, "why needs an instance");
     stage_expect(stage, "why web-1 web-2", CLI_USAGE, "one name at a time");
+    put_views(journal, 7000); /* Time has passed, on a busy machine more than a second. */
     stage_expect(stage, "status", CLI_DONE,
                  "group web      2 of 2 instances, 1 serving, minimum 2; breaker open; suspended: "
                  "launch replace\n");
-    stage_expect(stage, "status", CLI_DONE, "lost for 19");
-    stage_expect(stage, "status", CLI_DONE, "; restart under way for 7");
-    stage_expect(stage, "status", CLI_DONE, "; waits: 1 of 2 in web are bad (7");
-    stage_expect(stage, "status", CLI_DONE, "acting now: run on host7, pid 4711, for");
+    assert_non_null(strstr(stage->said, "lost for 19"));
+    assert_non_null(strstr(stage->said, "; restart under way for 7"));
+    assert_non_null(strstr(stage->said, "; waits: 1 of 2 in web are bad (7"));
+    assert_non_null(strstr(stage->said, "acting now: run on host7, pid 4711, for"));
     assert_null(strchr(stage->said, '\033'));
     stage_expect(stage, "group list", CLI_DONE,
                  "web                2     2    1    4        1       1       2  breaker open");
