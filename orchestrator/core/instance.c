@@ -81,6 +81,12 @@ static void change(struct step *s, size_t instance)
     size_t group = it->group;
     struct reason drift = {.code = REASON_DRIFT, .a = it->drift_count};
     bool in_pool = s->spec->groups[group].pool != SPEC_NONE;
+    if (it->lifecycle == LIFECYCLE_DRAINING && in_pool && has_traffic(s, instance) &&
+        !budget_keeps_minimum(s, instance)) {
+        /* Others were lost since: half out it gives nothing, so it comes back until its turn. */
+        step_mark(s, instance, LIFECYCLE_IN_SERVICE, (struct reason){.code = REASON_UNCHANGED});
+        return;
+    }
     if (it->lifecycle == LIFECYCLE_PENDING && has_traffic(s, instance)) {
         serve(s, instance); /* It is back, and counts again; then its turn comes. */
         return;

@@ -315,9 +315,9 @@ static bool on_balancer(struct engine *e, struct engine_job *job, int64_t *ret_a
         return true;
     }
     const struct truth_host *h = &e->truth.hosts[host];
-    bool usable =
-        h->configured && h->service && !h->haproxy_silent &&
-        (h->synced || job->action.kind == ACTION_COMPARE || job->action.kind == ACTION_SYNC);
+    bool usable = h->configured && h->service && !h->haproxy_silent &&
+                  (h->synced || job->action.kind == ACTION_COMPARE ||
+                   job->action.kind == ACTION_SYNC || job->action.kind == ACTION_REMOVE);
     if (!usable) {
         return fail(job, OUTCOME_TRANSIENT);
     }

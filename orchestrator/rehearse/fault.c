@@ -88,7 +88,7 @@ static void flap(void *context, struct engine *e, size_t host)
 {
     (void)context;
     struct truth_host *h = &e->truth.hosts[host];
-    if (turn_service(e, host, !h->service)) {
+    if (h->flaps && turn_service(e, host, !h->service)) {
         engine_touch(e);
     }
 }
@@ -96,7 +96,7 @@ static void flap(void *context, struct engine *e, size_t host)
 /* Down and up again for a while, as fast as it can be seen; at last up, or down. */
 static bool begin_flapping(struct engine *e, size_t host)
 {
-    const struct truth_host *h = &e->truth.hosts[host];
+    struct truth_host *h = &e->truth.hosts[host];
     size_t pool = h->group == WORLD_NONE ? SPEC_NONE : e->spec.groups[h->group].pool;
     if (pool == SPEC_NONE) {
         return false;
@@ -105,6 +105,7 @@ static bool begin_flapping(struct engine *e, size_t host)
     int64_t down_ms = check->interval_ms * check->fall + check->timeout_ms;
     int64_t up_ms = check->interval_ms * check->rise;
     int64_t at_ms = e->now_ms;
+    h->flaps = true;
     for (int64_t i = random_between(&e->random, 15, 60); i > 0; i--) {
         engine_at(e, at_ms, flap, NULL, host);
         at_ms += i % 2 == 0 ? down_ms : up_ms;
@@ -291,6 +292,8 @@ static void end_host(struct engine *e, enum fault fault, size_t host)
         power_on(e, host);
     } else if (fault == FAULT_HOST_HANGS) {
         h->power = h->power == TRUTH_HUNG ? TRUTH_RUNNING : h->power;
+    } else if (fault == FAULT_SERVICE_FLAPS) {
+        h->flaps = false;
     } else if (fault == FAULT_SERVICE_DOWN) {
         turn_service(e, host, true);
     } else if (fault == FAULT_DISK_FULL) {

@@ -43,6 +43,7 @@ struct truth_host {
     bool disk_full;
     bool doomed;    /* Its service never comes up: bad memory, a wrong image. */
     bool wedged;    /* Its service does not come up before it has booted. */
+    bool flaps;     /* Its service goes down and up. */
     bool relapses;  /* It hangs again a while after each boot, until somebody mends it. */
     bool amnesia;   /* It comes back from its next boot as it was before it was ever configured. */
     bool blind;     /* The prober alone cannot reach it. */

@@ -310,8 +310,10 @@ void witness_expect(struct engine *e)
 static void refresh_serving(struct engine *e, size_t host)
 {
     struct truth_host *h = &e->truth.hosts[host];
-    bool serves =
-        h->id[0] != '\0' && h->power != TRUTH_ABSENT && truth_serves(&e->truth, &e->spec, host);
+    /* A machine that runs on with the mark of one that is gone gives nothing to its group. */
+    bool nobodys = h->is_static && e->controller.running && engine_find(e, h->id) == WORLD_NONE;
+    bool serves = h->id[0] != '\0' && h->power != TRUTH_ABSENT && !nobodys &&
+                  truth_serves(&e->truth, &e->spec, host);
     bool traffic = h->power == TRUTH_RUNNING && truth_has_traffic(&e->truth, &e->spec, host);
     if (traffic != h->traffic) {
         h->traffic = traffic;

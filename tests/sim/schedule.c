@@ -330,7 +330,7 @@ static void mend_unwatched(struct engine *e)
     for (size_t i = 0; i < e->truth.host_count; i++) {
         struct truth_host *h = &e->truth.hosts[i];
         if (h->is_static || h->group == WORLD_NONE || e->spec.groups[h->group].pool == SPEC_NONE) {
-            h->doomed = h->relapses = false;
+            h->doomed = h->relapses = h->flaps = false;
             h->custom = true;
             h->service = h->service || h->configured;
         }
@@ -351,6 +351,14 @@ static void stop_trouble(struct schedule *s)
         }
     }
     mend_unwatched(e);
+    engine_touch(e);
+    engine_post(e, e->now_ms, ENGINE_AT_WAKE, 0);
+}
+
+/* When that has been seen, the operator takes back what he asked for. */
+static void calm_down(struct schedule *s)
+{
+    struct engine *e = &s->engine;
     e->kill_at = 0;
     e->pace.transient = e->pace.permanent = e->pace.lost = e->pace.late = e->pace.doubled = 0;
     const struct world *w = &e->controller.world;
@@ -381,7 +389,7 @@ static void mend_host(struct schedule *s, size_t host, bool by_hand)
     if (h->vanished && engine_find(&s->engine, h->id) == WORLD_NONE) {
         return; /* It is no more. */
     }
-    h->doomed = h->disk_full = h->amnesia = h->vanished = h->relapses = false;
+    h->doomed = h->disk_full = h->amnesia = h->vanished = h->relapses = h->flaps = false;
     h->custom = true;
     if (by_hand && h->id[0] != '\0') {
         h->configured = true;
@@ -450,7 +458,7 @@ static void on_mend(void *context, struct engine *e, size_t subject)
     const struct decision *d = &e->controller.decision;
     for (size_t i = 0; i < d->hold_count; i++) {
         const struct reason *reason = &d->holds[i].reason;
-        if (reason->code == REASON_FROZEN) {
+        if (reason->code == REASON_FROZEN || reason->code == REASON_ZONE_LOST) {
             for (size_t h = 0; h < e->truth.host_count; h++) {
                 mend_host(s, h, false);
             }
@@ -696,6 +704,8 @@ static void run(struct schedule *s)
     }
     if (!s->watch.violation.found) {
         stop_trouble(s);
+        engine_run(&s->engine, SCHEDULE_TROUBLE_MS + 60000);
+        calm_down(s);
         come_to_rest(s);
     }
 }

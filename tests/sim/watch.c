@@ -14,7 +14,7 @@
 #define PATIENCE_BOOT_MS    180000
 #define FRESH_MS            5000
 #define FLAP_HOLD_MS        60000
-#define FLAP_RESULTS        19 /* Of 21: those of which there is no doubt. */
+#define FLAP_RESULTS        21
 #define LAUNCHES_MAX        3
 #define REBUILDS_MAX        3
 /* Beyond what any witness needs: an event or two. */
@@ -280,6 +280,17 @@ static size_t count_open(const struct watch *w, size_t group, const char *but, c
     return count;
 }
 
+/* Of some host, or of some balancer, its provider says that it is off, and it runs. */
+static bool any_libelled(const struct engine *e, bool balancers)
+{
+    for (size_t i = 0; i < e->truth.host_count; i++) {
+        if (e->truth.hosts[i].libelled && (!balancers || e->truth.hosts[i].synced)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* All witnesses that can be heard say that it is gone; who could contradict is silent. */
 static bool unheard(const struct engine *e, const struct action *action, size_t host)
 {
@@ -295,7 +306,8 @@ static void check_taking(struct watch *w, struct engine *e, const struct action 
     size_t group = action->group;
     const struct spec_group *spec = &e->spec.groups[group];
     const char *id = e->controller.world.instances[action->instance].id;
-    if (spec->pool == SPEC_NONE || unheard(e, action, host) || !takes(e, action, host)) {
+    if (spec->pool == SPEC_NONE || unheard(e, action, host) || any_libelled(e, true) ||
+        !takes(e, action, host)) {
         return;
     }
     struct count count = count_serving(w, e, group);
@@ -415,17 +427,20 @@ static void check_breaker(struct watch *w, struct engine *e, const struct action
     unsigned percent = e->spec.groups[group].breaker_percent;
     bool judged = (world->groups[group].suspended & WORLD_PROCESS_HEALTH_CHECK) == 0;
     size_t bad = 0;
+    size_t well = 0;
     size_t members = 0;
     for (size_t i = 0; i < world->instance_count; i++) {
         const struct world_instance *it = &world->instances[i];
         if (it->group == group && !world_leaving(it->lifecycle)) {
             members++;
             bad += told_bad(e, i) ? 1 : 0;
+            well += came_back(it) && it->health.health == WORLD_HEALTHY;
         }
     }
     size_t share = members * percent / 100;
     if (judged && percent < 100 && bad > (share > 1 ? share : 1) &&
-        engine_serving(e, group) < world->groups[group].desired) {
+        engine_serving(e, group) < world->groups[group].desired &&
+        well < world->groups[group].desired) {
         watch_fail(w, e, WATCH_S4_BREAKER, "%s: %s while %zu of %zu in %s are bad",
                    world->instances[action->instance].id, action_kind_to_string(action->kind), bad,
                    members, e->spec.groups[group].name);
@@ -464,17 +479,6 @@ static void check_zone(struct watch *w, struct engine *e, const struct action *a
                    world->instances[action->instance].id, action_kind_to_string(action->kind),
                    e->spec.zones[zone].name);
     }
-}
-
-/* Or, of balancers only. */
-static bool any_libelled(const struct engine *e, bool balancers)
-{
-    for (size_t i = 0; i < e->truth.host_count; i++) {
-        if (e->truth.hosts[i].libelled && (!balancers || e->truth.hosts[i].synced)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* S19: what the step rests on was told just now. */
@@ -659,8 +663,10 @@ static void check_adding(struct watch *w, struct engine *e, const struct action 
                    e->spec.groups[group].name, live, most);
     }
     if (w->failed[group] >= LAUNCHES_MAX) {
-        watch_fail(w, e, WATCH_S9_LAUNCHES, "one more of %s, of which the last %u came to nothing",
-                   e->spec.groups[group].name, w->failed[group]);
+        watch_fail(w, e, WATCH_S9_LAUNCHES,
+                   "one more of %s, of which the last %u came to nothing (%u known)",
+                   e->spec.groups[group].name, w->failed[group],
+                   world->groups[group].failed_launches);
     }
 }
 
@@ -733,7 +739,7 @@ static void check_touching(struct watch *w, struct engine *e, const struct actio
         watch_fail(w, e, WATCH_S22_PAUSED, "%s: %s, and it is paused", it->id, what);
     }
     int64_t from_ms = w->cut_ms > e->controller.started_ms ? w->cut_ms : e->controller.started_ms;
-    bool cut = w->cut_ms != INT64_MAX && e->now_ms - from_ms > SLACK_MS && most_is_gone(e);
+    bool cut = w->cut_ms != INT64_MAX && e->now_ms - from_ms > 3 * SLACK_MS && most_is_gone(e);
     if (cut && action_kind_has_effect(action->kind)) {
         watch_fail(w, e, WATCH_S5_FROZEN, "%s: %s, and the controller has been cut off for %lld ms",
                    it->id, what, (long long)(e->now_ms - w->cut_ms));
@@ -915,13 +921,15 @@ static void hear_transition(struct watch_id *id, const struct engine *e, enum wo
     if (first || pool == SPEC_NONE) {
         return;
     }
-    id->transitions[id->transition_count++ % WATCH_TRANSITIONS] = e->now_ms;
-    size_t recent = 0;
-    for (size_t i = 0; i < WATCH_TRANSITIONS && i < id->transition_count; i++) {
-        recent +=
-            e->now_ms - id->transitions[i] <= FLAP_RESULTS * e->spec.pools[pool].check.interval_ms;
-    }
-    if (recent * 2 > 21 && e->now_ms >= id->held_ms) {
+    /* One result an interval, newest lowest: was it a transition? (The rule's 21 results.) */
+    int64_t results = id->turned_ms == 0
+                          ? 1
+                          : (e->now_ms - id->turned_ms) / e->spec.pools[pool].check.interval_ms;
+    results = results < 1 ? 1 : results;
+    id->results = results >= FLAP_RESULTS ? 0 : id->results << results;
+    id->results = (id->results | 1) & ((1U << FLAP_RESULTS) - 1);
+    id->turned_ms = e->now_ms;
+    if (__builtin_popcount(id->results) * 2 > FLAP_RESULTS && e->now_ms >= id->held_ms) {
         id->held_ms = e->now_ms + FLAP_HOLD_MS;
     }
 }
@@ -1073,7 +1081,8 @@ void watch_on_start(struct watch *w, struct engine *e)
              it->lifecycle == LIFECYCLE_PENDING || it->lifecycle == LIFECYCLE_PENDING_WAIT);
         w->ids[i].said = WORLD_HEALTH_UNKNOWN;
         w->ids[i].held_ms = 0;
-        w->ids[i].transition_count = 0;
+        w->ids[i].results = 0;
+        w->ids[i].turned_ms = 0;
         w->ids[i].rung_ms = it == NULL ? 0 : it->rung_ms;
         w->ids[i].rung =
             it != NULL && it->rung == WORLD_RUNG_RESTART ? ACTION_RESTART : ACTION_CYCLE;
@@ -1083,6 +1092,10 @@ void watch_on_start(struct watch *w, struct engine *e)
     for (size_t g = 0; g < e->spec.group_count; g++) {
         w->closed_ms[g] = world->groups[g].disrupted_ms;
         w->failed[g] = world->groups[g].failed_launches;
+    }
+    /* What was asked for meanwhile is taken in before anything else. */
+    for (size_t i = 0; i < e->request_count; i++) {
+        watch_on_request(w, &e->requests[i]);
     }
 }
 

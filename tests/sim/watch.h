@@ -52,8 +52,6 @@ struct watch_violation {
     char text[400];
 };
 
-#define WATCH_TRANSITIONS 24
-
 /* What is remembered of one id, over all its life. */
 struct watch_id {
     char id[WORLD_ID_SIZE];
@@ -67,8 +65,8 @@ struct watch_id {
     enum action_kind rung;  /* RESTART, REBOOT or CYCLE; with rung_ms. */
     int64_t ordered_ms;     /* When it was taken out last. */
     enum world_health said; /* By the prober, and when it changed its mind. */
-    int64_t transitions[WATCH_TRANSITIONS];
-    size_t transition_count;
+    uint32_t results;       /* Of its check, one bit each, newest lowest: was it a transition? */
+    int64_t turned_ms;
     int64_t held_ms; /* It flapped: its state is held at least until then. */
     bool well;       /* Really: it lives, is reached, and all of its own works. */
     int64_t well_ms; /* Since when it is, or is not. */
