@@ -82,9 +82,9 @@ static void change(struct step *s, size_t instance)
     struct reason drift = {.code = REASON_DRIFT, .a = it->drift_count};
     bool in_pool = s->spec->groups[group].pool != SPEC_NONE;
     if (it->lifecycle == LIFECYCLE_DRAINING && in_pool && has_traffic(s, instance) &&
-        !budget_keeps_minimum(s, instance)) {
-        /* Others were lost since: half out it gives nothing, so it comes back until its turn. */
-        step_mark(s, instance, LIFECYCLE_IN_SERVICE, (struct reason){.code = REASON_UNCHANGED});
+        budget_would_break(s, instance)) {
+        /* Others were lost since: it serves on, and is changed when its turn comes again. */
+        step_mark(s, instance, LIFECYCLE_IN_SERVICE, (struct reason){.code = REASON_SERVING});
         return;
     }
     if (it->lifecycle == LIFECYCLE_PENDING && has_traffic(s, instance)) {
