@@ -144,10 +144,10 @@ static bool is_serving(const struct survey *s, size_t instance)
 static bool is_known_out(const struct survey *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    bool off = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT;
+    bool off = (it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT) &&
+               it->verdict != WORLD_VERDICT_DISPUTED;
     if (s->spec->groups[it->group].pool == SPEC_NONE) {
-        return !it->configured || is_bad(it->verdict) ||
-               (off && it->verdict != WORLD_VERDICT_DISPUTED);
+        return !it->configured || is_bad(it->verdict) || off;
     }
     size_t balancers = 0;
     for (size_t t = s->first_target[instance]; t != WORLD_NONE; t = s->next_target[t]) {

@@ -354,7 +354,7 @@ static bool do_record(struct engine *e, const struct action *action)
         if (host != WORLD_NONE) {
             e->truth.hosts[host].retired = true;
         }
-        engine_touch(e);
+        witness_refresh(e);
     } else if (action->lifecycle == LIFECYCLE_TERMINATING) {
         c->members[action->instance].rebuilt |= action->reason.code == REASON_MEND ||
                                                 action->reason.code == REASON_DEAD ||

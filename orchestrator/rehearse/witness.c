@@ -330,8 +330,10 @@ static void refresh_retired(struct engine *e)
     for (size_t i = 0; e->controller.running && i < e->truth.host_count; i++) {
         struct truth_host *h = &e->truth.hosts[i];
         size_t record = h->synced ? engine_find(e, h->id) : WORLD_NONE;
-        h->retired = record == WORLD_NONE ||
-                     e->controller.world.instances[record].lifecycle == LIFECYCLE_DETACHED;
+        const struct world_instance *it =
+            record == WORLD_NONE ? NULL : &e->controller.world.instances[record];
+        /* One that the records do not know as a balancer (yet) is not counted on either. */
+        h->retired = it == NULL || it->lifecycle == LIFECYCLE_DETACHED || !it->configured;
     }
 }
 

@@ -189,8 +189,10 @@ static bool somebody_heard(const struct engine *e, size_t instance)
     const struct world *world = &e->controller.world;
     for (size_t t = 0; t < world->target_count; t++) {
         const struct world_balancer *b = &world->balancers[world->targets[t].balancer];
+        enum lifecycle lifecycle = world->instances[b->instance].lifecycle;
         if (world->targets[t].member == instance && world->targets[t].state == WORLD_TARGET_UP &&
-            e->now_ms - b->seen_ms <= SLACK_MS) {
+            e->now_ms - b->seen_ms <= SLACK_MS && lifecycle != LIFECYCLE_DETACHED &&
+            lifecycle != LIFECYCLE_TERMINATED) {
             return true;
         }
     }
@@ -404,7 +406,7 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
     }
     bool given = host != WORLD_NONE && gives(e, host) &&
                  !(e->spec.groups[group].pool == SPEC_NONE && told_bad(e, action->instance));
-    if (given && open >= (most > 1 ? most : 1)) {
+    if (given && !id_of(w, it->id, group)->open && open >= (most > 1 ? most : 1)) {
         watch_fail(w, e, WATCH_S7_CLUSTER,
                    "%s goes out of service while %zu of the cluster (%s) are out by order, at most "
                    "%zu",
@@ -681,7 +683,9 @@ static void check_disruption(struct watch *w, struct engine *e, const struct act
     }
     check_turn(w, e, action, host);
     check_breaker(w, e, action);
-    check_zone(w, e, action);
+    if (is_mending(action)) {
+        check_zone(w, e, action);
+    }
     check_fresh(w, e, action, host);
     if (host != WORLD_NONE) {
         check_baked(w, e, action, host);
@@ -903,6 +907,10 @@ void watch_on_end(struct watch *w, struct engine *e, const struct engine_job *jo
             id->in_service_ms = e->now_ms;
             close_id(w, e, id);
         }
+    }
+    if (outcome == OUTCOME_DONE && job->action.kind == ACTION_INSPECT && !job->differs &&
+        came_back(&e->controller.world.instances[job->action.instance])) {
+        id->open = false; /* What failed there has come about all the same. */
     }
     if (outcome == OUTCOME_DONE && job->action.kind == ACTION_TERMINATE) {
         close_id(w, e, id);
