@@ -82,6 +82,18 @@ const struct cli_command cli_commands[] = {
      cmd_exec},
     {"ssh", "HOST [-- COMMAND...]", "log in to a host with the OpenSSH client and the pinned key",
      NULL, cmd_ssh},
+    {"image",
+     "capture NAME --from HOST | list | show|verify|use|protect|deprecate|delete NAME@GEN...",
+     "golden images: take one from a running host, look at them, choose",
+     "capture NAME --from HOST [--without PATH]...: the host's files, without stopping it, as\n"
+     "  the next generation of NAME; what is the host's own is left out, and a private key, a\n"
+     "  history or a password is refused with its path (--without leaves that path out).\n"
+     "list; show NAME[@GEN]: what there is, whether its signature holds, who stands on it.\n"
+     "verify NAME[@GEN]: signature, every byte, sealing, content.\n"
+     "diff HOST: what differs from the image it was launched from, by content.\n"
+     "use NAME@GEN [--allow-downgrade]: what new instances get.\n"
+     "protect, unprotect, deprecate, undeprecate, delete NAME@GEN.",
+     cmd_image},
     {"role", "show HOST", "print the very script that apply would run on a host", NULL, cmd_role},
     {"help", "[COMMAND | config [SECTION]]", "explain a command or the cluster file", NULL,
      cmd_help},
@@ -123,6 +135,9 @@ enum {
     OPTION_WATCH,
     OPTION_SHRINK,
     OPTION_NO_WAIT,
+    OPTION_FROM,
+    OPTION_WITHOUT,
+    OPTION_ALLOW_DOWNGRADE,
     OPTION_LOSE,
     OPTION_DURING,
     OPTION_SEEDS,
@@ -139,6 +154,9 @@ static const struct option options[] = {
     {"watch", no_argument, NULL, OPTION_WATCH},
     {"shrink", no_argument, NULL, OPTION_SHRINK},
     {"no-wait", no_argument, NULL, OPTION_NO_WAIT},
+    {"from", required_argument, NULL, OPTION_FROM},
+    {"without", required_argument, NULL, OPTION_WITHOUT},
+    {"allow-downgrade", no_argument, NULL, OPTION_ALLOW_DOWNGRADE},
     {"lose", required_argument, NULL, OPTION_LOSE},
     {"during", required_argument, NULL, OPTION_DURING},
     {"seeds", required_argument, NULL, OPTION_SEEDS},
@@ -210,6 +228,14 @@ static int take_option(struct cli *cli, int option, const char *written, const c
     case OPTION_WATCH: cli->watch = true; return 0;
     case OPTION_SHRINK: cli->shrink = true; return 0;
     case OPTION_NO_WAIT: cli->no_wait = true; return 0;
+    case OPTION_FROM: cli->from = optarg; return 0;
+    case OPTION_ALLOW_DOWNGRADE: cli->allow_downgrade = true; return 0;
+    case OPTION_WITHOUT:
+        if (cli->without_count == sizeof(cli->without) / sizeof(cli->without[0])) {
+            return 1 + cli_usage(NULL, "--without: given more than 16 times");
+        }
+        cli->without[cli->without_count++] = optarg;
+        return 0;
     case OPTION_LOSE: cli->lose = optarg; return 0;
     case OPTION_DURING: cli->during = optarg; return 0;
     case OPTION_SEEDS:

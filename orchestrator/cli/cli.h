@@ -17,16 +17,20 @@ struct cli {
     bool verbose;
     bool check; /* apply --check: plan instead. */
     bool diff;
-    bool verify;        /* events --verify */
-    bool watch;         /* status --watch */
-    bool shrink;        /* group detach --shrink */
-    bool no_wait;       /* group: queue only. */
-    const char *lose;   /* rehearse --lose; NULL: its default. */
-    const char *during; /* rehearse --during; likewise. */
-    unsigned seeds;     /* rehearse --seeds; 0: its default. */
-    unsigned parallel;  /* 0: the file's. */
-    unsigned limit;     /* -n; 0: the command's default. */
-    int argc;           /* Words after the command's name. */
+    bool verify;             /* events --verify */
+    bool watch;              /* status --watch */
+    bool shrink;             /* group detach --shrink */
+    bool no_wait;            /* group: queue only. */
+    unsigned parallel;       /* 0: the file's. */
+    unsigned limit;          /* -n; 0: the command's default. */
+    const char *from;        /* image capture --from; NULL: not given. */
+    const char *without[16]; /* image capture --without, as often as given. */
+    size_t without_count;
+    bool allow_downgrade; /* image use */
+    const char *lose;     /* rehearse --lose; NULL: its default. */
+    const char *during;   /* rehearse --during; likewise. */
+    unsigned seeds;       /* rehearse --seeds; 0: its default. */
+    int argc;             /* Words after the command's name. */
     char **argv;
 };
 
@@ -61,6 +65,7 @@ int cmd_events(const struct cli *cli);
 int cmd_exec(const struct cli *cli);
 int cmd_ssh(const struct cli *cli);
 int cmd_role(const struct cli *cli);
+int cmd_image(const struct cli *cli);
 int cmd_help(const struct cli *cli);
 int cmd_version(const struct cli *cli);
 

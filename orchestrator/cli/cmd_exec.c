@@ -233,8 +233,10 @@ int cmd_exec(const struct cli *cli)
     struct run run = {.cli = cli};
     find_targets(&run, &session, name);
     if (run.count == 0) {
-        log_error("no group or host '%s' in the records of cluster %s; see 'lamplighter status'",
-                  name, session.site.spec->cluster);
+        char near[120];
+        session_did_you_mean(&session, name, true, near, sizeof(near));
+        log_error("no group or host '%s' in the records of cluster %s%s", name,
+                  session.site.spec->cluster, near);
         free(run.targets);
         session_close(&session);
         return CLI_FAILED;

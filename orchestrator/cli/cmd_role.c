@@ -22,8 +22,10 @@ int cmd_role(const struct cli *cli)
     struct role_script script;
     status = CLI_FAILED;
     if (index == WORLD_NONE) {
-        log_error("no host '%s' in the records, and the cluster file asks for none of that name",
-                  cli->argv[1]);
+        char near[120];
+        session_did_you_mean(&session, cli->argv[1], false, near, sizeof(near));
+        log_error("no host '%s' in the records, and the cluster file asks for none of that name%s",
+                  cli->argv[1], near);
     } else if (controller_compile(session.controller, index, &script, &problems) != 0) {
         problem_list_print(&problems, stderr);
     } else {

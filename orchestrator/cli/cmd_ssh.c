@@ -208,7 +208,9 @@ int cmd_ssh(const struct cli *cli)
     size_t index = controller_find_member(session.controller, cli->argv[0]);
     int result = 0;
     if (index == WORLD_NONE) {
-        result = err_set(&e, "no host '%s' in the records; see 'lamplighter status'", cli->argv[0]);
+        char near[120];
+        session_did_you_mean(&session, cli->argv[0], false, near, sizeof(near));
+        result = err_set(&e, "no host '%s' in the records%s", cli->argv[0], near);
     } else if (controller_member_at(session.controller, index).record->host_key == NULL) {
         result = err_set(&e, "%s is not made yet; apply first", cli->argv[0]);
     } else {

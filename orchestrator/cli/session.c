@@ -3,10 +3,13 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/problem.h"
+#include "base/str.h"
 #include "store/sqlite.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -87,7 +90,7 @@ static int open_all(struct session *s, const struct cli *cli, enum session_mode 
 int session_open(struct session *ret_session, const struct cli *cli, enum session_mode mode,
                  const char *command, const struct controller_watch *watch)
 {
-    *ret_session = (struct session){.store = STORE_NULL};
+    *ret_session = (struct session){.store = STORE_NULL, .cli = cli};
     struct err e = ERR_NULL;
     if (crew_new(&ret_session->crew, &e) != 0) {
         log_error("%s", e.text);
@@ -108,6 +111,31 @@ int session_open(struct session *ret_session, const struct cli *cli, enum sessio
         return CLI_FAILED;
     }
     return CLI_DONE;
+}
+
+void session_did_you_mean(const struct session *s, const char *name, bool groups, char *ret_text,
+                          size_t size)
+{
+    size_t members = controller_member_count(s->controller);
+    const char **words = xcalloc(members * 2 + s->site.spec->group_count + 1, sizeof(*words));
+    size_t count = 0;
+    for (size_t i = 0; i < members; i++) {
+        const struct record_instance *record = controller_member_at(s->controller, i).record;
+        words[count++] = record->id;
+        if (record->machine != NULL) {
+            words[count++] = record->machine;
+        }
+    }
+    for (size_t g = 0; groups && g < s->site.spec->group_count; g++) {
+        words[count++] = s->site.spec->groups[g].name;
+    }
+    const char *nearest = text_nearest(name, words, count);
+    free(words);
+    if (nearest != NULL) {
+        snprintf(ret_text, size, "; did you mean '%s'?", nearest);
+    } else {
+        snprintf(ret_text, size, "; see 'lamplighter status'");
+    }
 }
 
 void session_close(struct session *session)

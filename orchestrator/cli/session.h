@@ -19,13 +19,19 @@ struct session {
     struct store store;
     struct journal *journal;
     struct controller *controller;
-    char owner[160]; /* "apply on host7, pid 4711" */
+    char owner[160];       /* "apply on host7, pid 4711" */
+    const struct cli *cli; /* Borrowed. */
 };
 
 /* CLI_DONE, or the exit status after the error was told. WATCH may be NULL. */
 int session_open(struct session *ret_session, const struct cli *cli, enum session_mode mode,
                  const char *command, const struct controller_watch *watch);
 void session_close(struct session *session);
+
+/* "; did you mean 'web-1'?" for a NAME that no instance, machine (or, with GROUPS, group) has;
+   where nothing is near, where to look. SIZE 120 is enough. */
+void session_did_you_mean(const struct session *session, const char *name, bool groups,
+                          char *ret_text, size_t size);
 
 /* Loads and checks the files only; problems are printed. */
 int session_load_site(struct site *ret_site, const struct cli *cli);

@@ -25,6 +25,7 @@ static int read_records(struct standing *s, struct store *store, struct err *e)
     struct record_request *requests;
     if (record_instance_list(store, &s->instances, &s->instance_count, e) != 0 ||
         record_group_list(store, &s->groups, &s->group_count, e) != 0 ||
+        record_action_list(store, &s->actions, &s->action_count, e) != 0 ||
         record_request_list(store, &requests, &s->waiting, e) != 0) {
         return -1;
     }
@@ -123,6 +124,7 @@ void standing_deinit(struct standing *s)
 {
     record_instance_list_free(s->instances, s->instance_count);
     record_group_list_free(s->groups, s->group_count);
+    record_action_list_free(s->actions, s->action_count);
     record_view_list_free(s->views, s->view_count);
     free(s->owner);
     site_deinit(&s->site);
@@ -201,8 +203,12 @@ static void add_hold(const struct standing *s, const struct record_view *view, s
     if (view->hold == NULL) {
         return;
     }
-    add_part(text, view->hold);
-    str_addf(text, ": %s", view->reason);
+    if (!text_starts(view->reason, view->hold)) {
+        add_part(text, view->hold);
+        str_addf(text, ": %s", view->reason);
+    } else {
+        add_part(text, view->reason);
+    }
     if (s->told && s->wall_ms - view->wall_ms >= AGE_SHOWN_MS) {
         str_add(text, " (");
         add_span(text, s->wall_ms - view->wall_ms);
@@ -237,6 +243,19 @@ static void add_witnesses(const struct record_view *view, struct str *text)
     add_part(text, part);
 }
 
+/* What is under way on it. Without a controller an intent is only what was cut off. */
+static void add_doing(const struct standing *s, const struct record_instance *r, struct str *text)
+{
+    for (size_t i = 0; s->told && i < s->action_count; i++) {
+        const struct record_action *action = &s->actions[i];
+        if (text_equal(action->instance, r->id)) {
+            add_part(text, action->kind == NULL ? "a step" : action->kind);
+            str_add(text, " under way for ");
+            add_span(text, s->wall_ms - action->started_ms);
+        }
+    }
+}
+
 static void add_remark(const struct standing *s, const struct record_instance *r, struct str *text)
 {
     const struct record_view *view = standing_of_instance(s, r->id);
@@ -247,11 +266,13 @@ static void add_remark(const struct standing *s, const struct record_instance *r
     if (!text_equal(view->power, "running") && r->lifecycle != LIFECYCLE_DETACHED) {
         add_part(text, "host is ");
         str_add(text, view->power);
-    } else if (is_remarkable(view->verdict)) {
+    }
+    if (is_remarkable(view->verdict)) {
         add_part(text, view->verdict);
         str_add(text, " for ");
         add_span(text, s->wall_ms - view->verdict_ms);
     }
+    add_doing(s, r, text);
     add_hold(s, view, text);
     if (r->reason != NULL) {
         add_part(text, "last failure: ");

@@ -28,6 +28,8 @@ struct standing {
     size_t instance_count;
     struct record_group *groups;
     size_t group_count;
+    struct record_action *actions; /* Under way, when a controller runs. */
+    size_t action_count;
     struct record_view *views;
     size_t view_count;
 };

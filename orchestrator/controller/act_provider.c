@@ -99,6 +99,7 @@ void act_provider_work(struct worker *worker, const struct message *request)
         .uri = message_text(request, WIRE_URI, NULL),
         .bridge = message_text(request, WIRE_BRIDGE, NULL),
         .image_dir = message_text(request, WIRE_IMAGE_DIR, NULL),
+        .image_keys = message_text(request, WIRE_IMAGE_KEYS, NULL),
         .instance_dir = message_text(request, WIRE_INSTANCE_DIR, NULL),
         .epoch = message_int(request, WIRE_EPOCH, 0),
     };

@@ -471,7 +471,7 @@ int loop_turn(struct controller *c, int64_t limit_ms, const volatile bool *stop,
         if (turn(c, stopping, &begun, &observe_ms, e) != 0) {
             return -1;
         }
-        bool timed = c->decision.deadline_ms != INT64_MAX && !c->looking_only;
+        bool timed = decision_waits(&c->decision, c->world.now_ms) && !c->looking_only;
         bool more = begun > 0 || timed || c->world.tireless || health_unseen(c, begun_ms);
         bool waiting = crew_count(c->crew) > 0 || (!stopping && more);
         if (!waiting || clock_now_ms() >= limit_ms) {

@@ -135,7 +135,7 @@ static struct job *add_job(struct crew *crew, enum crew_kind kind, const char *k
 
 static int send_file(const struct job *job, const struct crew_file *file, struct err *e)
 {
-    int fd = open(file->path, O_RDONLY | O_CLOEXEC);
+    int fd = open(file->path, (file->to_write ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
     if (fd < 0) {
         return err_errno(e, errno, "%s", file->path);
     }

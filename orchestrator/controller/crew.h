@@ -11,6 +11,7 @@
 #include "controller/wire.h"
 
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct crew; /* Opaque. */
@@ -40,6 +41,7 @@ struct spawner *crew_spawner(struct crew *crew);
 struct crew_file {
     const char *name; /* How the request names it. */
     const char *path;
+    bool to_write; /* It is there, and the worker writes into it (a pipe). */
 };
 
 /* Borrowed for the call. */

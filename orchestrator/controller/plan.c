@@ -14,8 +14,6 @@
 #include <stdlib.h>
 
 #define PLAN_TURNS_MAX 100000
-/* What is waited for longer than this is not part of a plan: an age, a schedule. */
-#define PLAN_WAIT_MAX_MS 3600000
 
 static void add_step(struct controller *c, const struct action *action,
                      struct controller_step **steps, size_t *count, size_t *capacity)
@@ -78,7 +76,7 @@ void controller_expect_members(struct controller *c)
 static bool wait_for_deadline(struct controller *c)
 {
     int64_t at_ms = c->decision.deadline_ms;
-    if (at_ms == INT64_MAX || at_ms > c->world.now_ms + PLAN_WAIT_MAX_MS) {
+    if (!decision_waits(&c->decision, c->world.now_ms)) {
         return false;
     }
     c->world.now_ms = at_ms > c->world.now_ms ? at_ms : c->world.now_ms + 1;

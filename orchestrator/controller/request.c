@@ -160,6 +160,9 @@ static void put_provider(const struct controller *c, size_t provider, struct mes
     message_put_text(request, WIRE_BRIDGE, p->bridge);
     message_put_text(request, WIRE_IMAGE_DIR, p->image_dir);
     message_put_text(request, WIRE_INSTANCE_DIR, p->instance_dir);
+    char *image_keys = xasprintf("%s/keys/image.pub", c->spec->state_dir);
+    message_put_text(request, WIRE_IMAGE_KEYS, image_keys);
+    free(image_keys);
     message_put_int(request, WIRE_PROVIDER_TYPE, p->type);
 }
 

@@ -538,8 +538,10 @@ static void end_action(struct controller *c, struct running *running, int64_t to
     }
     if (outcome == WORK_DONE) {
         describe(running, result, detail, sizeof(detail));
-        c->members[action->instance].record.failures = 0;
-        replace_text(&c->members[action->instance].record.reason, NULL);
+        if (action->kind != ACTION_CHECK) { /* It mends nothing that failed. */
+            c->members[action->instance].record.failures = 0;
+            replace_text(&c->members[action->instance].record.reason, NULL);
+        }
         apply_result(c, running, result);
         text = detail[0] == '\0' ? NULL : detail;
     } else {

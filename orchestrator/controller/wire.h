@@ -37,6 +37,12 @@ enum wire_kind {
     WIRE_OUTPUT,        /* WIRE_STREAM, WIRE_BYTES. */
     WIRE_ITEM,          /* One resource, target or view. */
     WIRE_RESULT,
+    /* Images. Requests to the "ssh" worker: */
+    WIRE_IMAGE_STREAM = 96, /* What WIRE_COMMAND prints goes into the file "stream". */
+    /* to the "provider" worker; an ITEM for each thing that no image may carry: */
+    WIRE_IMAGE_BUILD, /* The tar stream from the file "stream" into the new WIRE_PATH. */
+    WIRE_IMAGE_SCAN,  /* The same stream, only looked at. */
+    WIRE_IMAGE_LOOK,  /* The directory or image file WIRE_PATH is looked at. */
 };
 
 enum wire_tag {
@@ -95,6 +101,23 @@ enum wire_tag {
     WIRE_SESSIONS,
     WIRE_RELOADED,
     WIRE_BOOT_ID, /* GREET, REBOOT: which boot of the host this is (boot.h). */
+
+    WIRE_IMAGE_KEYS = 200, /* Provider requests: path of the public keys that images need. */
+    WIRE_PATH,
+    WIRE_WITHOUT,     /* Any number: a path to leave out. */
+    WIRE_SECRET_NAME, /* Any number, each with WIRE_SECRET behind it. */
+    WIRE_SECRET,
+    WIRE_STRICT, /* IMAGE_LOOK: it is sealed already; what would be left out is an item. */
+    WIRE_TREE,   /* image/tree.h's text. */
+    WIRE_TREE_DIGEST,
+    WIRE_ENTRIES,
+    WIRE_SIZE,     /* Bytes of all files. */
+    WIRE_PACKAGES, /* JSON text, as the next but two. */
+    WIRE_RELEASE,
+    WIRE_ARCHITECTURE,
+    WIRE_LEFT_OUT,
+    WIRE_BLOCKS, /* IMAGE_BUILD: the file's SHA-256 and its size. */
+    WIRE_BLOCKS_SIZE,
 };
 
 /* How a request ended. */

@@ -100,6 +100,16 @@ struct ssh_link *worker_link(struct worker *worker, const struct message *reques
     return worker->link;
 }
 
+int worker_file(const struct worker *worker, const char *name)
+{
+    for (size_t i = 0; i < worker->file_count; i++) {
+        if (text_equal(worker->files[i].name, name)) {
+            return worker->files[i].fd;
+        }
+    }
+    return -1;
+}
+
 char *worker_file_path(const struct worker *worker, const char *name)
 {
     for (size_t i = 0; i < worker->file_count; i++) {

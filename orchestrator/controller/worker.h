@@ -46,6 +46,8 @@ int worker_take_target(struct worker *worker, const struct message *request, str
 /* The file NAME that came with the request, as a path of this process (the caller frees); or NULL.
  */
 char *worker_file_path(const struct worker *worker, const char *name);
+/* The same as a descriptor, borrowed; -1. */
+int worker_file(const struct worker *worker, const char *name);
 void worker_drop_link(struct worker *worker);
 /* Whether another try is worth it. */
 enum work_outcome worker_ssh_outcome(enum ssh_outcome outcome);
@@ -59,5 +61,6 @@ void act_reboot_work(struct worker *worker, const struct message *request);
 void act_check_work(struct worker *worker, const struct message *request);
 void act_hook_work(struct worker *worker, const struct message *request);
 void act_provider_work(struct worker *worker, const struct message *request);
+void act_image_work(struct worker *worker, const struct message *request);
 
 #endif

@@ -25,6 +25,10 @@ static void dispatch(struct worker *worker, const struct message *request)
     case WIRE_ENSURE:
     case WIRE_STOP:
     case WIRE_DESTROY: act_provider_work(worker, request); return;
+    case WIRE_IMAGE_STREAM:
+    case WIRE_IMAGE_BUILD:
+    case WIRE_IMAGE_SCAN:
+    case WIRE_IMAGE_LOOK: act_image_work(worker, request); return;
     default: worker_result(worker, WORK_PERMANENT, "request of an unknown kind"); return;
     }
 }

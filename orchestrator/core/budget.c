@@ -109,21 +109,20 @@ bool budget_is_calm(struct step *s, size_t instance)
     return true;
 }
 
-/* Balancers, and what other groups need: what is being changed behind them may wait for just them.
- */
+/* A group of balancers, or one that others need: what is being changed may wait for just them. */
 static bool is_waited_for(const struct step *s, size_t group)
 {
+    for (size_t f = 0; f < s->spec->frontend_count; f++) {
+        if (s->spec->frontends[f].group == group) {
+            return true;
+        }
+    }
     for (size_t g = 0; g < s->spec->group_count; g++) {
         const struct spec_index_list *needs = &s->spec->groups[g].needs;
         for (size_t i = 0; i < needs->count; i++) {
             if (needs->items[i] == group) {
                 return true;
             }
-        }
-    }
-    for (size_t f = 0; f < s->spec->frontend_count; f++) {
-        if (s->spec->frontends[f].group == group) {
-            return true;
         }
     }
     return false;
@@ -216,26 +215,63 @@ static bool is_fresh(struct step *s, size_t instance)
     return true;
 }
 
+/* Who serves and is not counted yet will be, without anything else happening. */
+void budget_wake_when_baked(struct step *s, size_t group)
+{
+    int64_t bake_ms = s->spec->groups[group].bake_ms;
+    for (size_t i = 0; i < s->world->instance_count; i++) {
+        const struct world_instance *it = &s->world->instances[i];
+        if (it->group == group && s->survey->serving[i] && it->lifecycle == LIFECYCLE_IN_SERVICE &&
+            s->world->now_ms - it->in_service_ms < bake_ms) {
+            step_wake_at(s, it->in_service_ms + bake_ms);
+        }
+    }
+}
+
+/* Whether S1 holds without INSTANCE, by what is known now; *RET_SPARE: it is the spare that does
+ * not. */
+static bool holds_without(const struct step *s, size_t instance, bool *ret_spare)
+{
+    size_t group = s->world->instances[instance].group;
+    const struct spec_group *spec = &s->spec->groups[group];
+    const struct proof proof = proof_of(s->survey, group, instance);
+    *ret_spare = GUARDED(GUARD_S1_MINIMUM, proof.holds);
+    return *ret_spare &&
+           GUARDED(GUARD_S1_SPARE, spec->spare == 0 || proof.after >= proof.minimum + spec->spare);
+}
+
+static bool is_asked(const struct step *s, size_t instance)
+{
+    size_t group = s->world->instances[instance].group;
+    return s->spec->groups[group].pool != SPEC_NONE && !s->survey->known_out[instance];
+}
+
+bool budget_would_break(const struct step *s, size_t instance)
+{
+    bool spare;
+    return is_asked(s, instance) && !holds_without(s, instance, &spare);
+}
+
 bool budget_keeps_minimum(struct step *s, size_t instance)
 {
     size_t group = s->world->instances[instance].group;
     const struct spec_group *spec = &s->spec->groups[group];
-    if (spec->pool == SPEC_NONE || s->survey->known_out[instance]) {
+    if (!is_asked(s, instance)) {
         return true;
     }
     if (!is_fresh(s, instance)) {
         return false;
     }
-    const struct proof proof = proof_of(s->survey, group, instance);
-    bool holds = GUARDED(GUARD_S1_MINIMUM, proof.holds);
-    bool holds_spare = GUARDED(GUARD_S1_SPARE, proof.after >= proof.minimum + spec->spare);
-    if (holds && holds_spare) {
+    bool spare;
+    if (holds_without(s, instance, &spare)) {
         return true;
     }
+    const struct proof proof = proof_of(s->survey, group, instance);
     bool settled = s->survey->groups[group].unsettled == 0 &&
                    s->survey->groups[group].serving == s->survey->groups[group].counted;
+    budget_wake_when_baked(s, group);
     step_hold(s, settled ? HOLD_REFUSED : HOLD_WAIT, instance,
-              (struct reason){.code = holds ? REASON_BELOW_SPARE : REASON_BELOW_MINIMUM,
+              (struct reason){.code = spare ? REASON_BELOW_SPARE : REASON_BELOW_MINIMUM,
                               .name = spec->name,
                               .a = (int64_t)proof.serving,
                               .b = (int64_t)proof.minimum,

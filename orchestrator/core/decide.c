@@ -3,6 +3,9 @@
 #include "core/step.h"
 #include "spec/spec.h"
 
+/* What is farther away (an age, a schedule) is not part of a run that comes to an end. */
+#define WAIT_MAX_MS 3600000
+
 /*
  * One step looks at each group (its size), then at each instance (the next thing it needs), then at
  * each balancer. An instance gets at most one action a step, and none while one is under way.
@@ -84,4 +87,23 @@ void decide(const struct spec *spec, const struct world *world, struct decision 
     for (size_t b = 0; b < world->balancer_count; b++) {
         pool_step_balancer(&s, b);
     }
+}
+
+static bool waits_for_time(const struct hold *hold)
+{
+    return hold->kind == HOLD_WAIT && hold->reason.code != REASON_PAUSED &&
+           hold->reason.code != REASON_SUSPENDED;
+}
+
+bool decision_waits(const struct decision *decision, int64_t now_ms)
+{
+    if (decision->deadline_ms == INT64_MAX || decision->deadline_ms - now_ms > WAIT_MAX_MS) {
+        return false;
+    }
+    for (size_t i = 0; i < decision->hold_count; i++) {
+        if (waits_for_time(&decision->holds[i])) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -85,4 +85,11 @@ size_t decision_hold_capacity(const struct spec *spec, const struct world *world
  */
 void decide(const struct spec *spec, const struct world *world, struct decision *decision);
 
+/*
+ * For drivers that come to an end: does something wait that time alone may bring, within the hour?
+ * A deadline by itself is no reason to go on (check-commands and ages come due for ever), nor is
+ * what only an operator resolves.
+ */
+bool decision_waits(const struct decision *decision, int64_t now_ms);
+
 #endif

@@ -100,14 +100,16 @@ static void shrink(struct step *s, size_t group, size_t have)
     if (s->world->instances[victim].busy) {
         return;
     }
-    /* S2: the one that stays in its place serves first, or is in standby and has its place. */
+    /* S2: those that stay serve first, or are in standby and have their place. */
     bool serves = s->survey->serving[victim] || !s->survey->known_out[victim];
-    if (serves && g->ready + g->standby < desired + 1 && !GUARDED(GUARD_S2_NEW_FIRST, false)) {
+    size_t stay = g->ready + g->standby - (survey_is_counted(s->survey, victim) ? 1 : 0);
+    if (serves && stay < desired && !GUARDED(GUARD_S2_NEW_FIRST, false)) {
+        budget_wake_when_baked(s, group);
         step_hold_group(s, HOLD_WAIT, group,
                         (struct reason){.code = REASON_WAITS_FOR_NEW,
                                         .name = s->spec->groups[group].name,
-                                        .a = (int64_t)(g->ready + g->standby),
-                                        .b = (int64_t)desired + 1});
+                                        .a = (int64_t)stay,
+                                        .b = (int64_t)desired});
         return;
     }
     if (budget_allows(s, victim)) {

@@ -82,9 +82,9 @@ static void change(struct step *s, size_t instance)
     struct reason drift = {.code = REASON_DRIFT, .a = it->drift_count};
     bool in_pool = s->spec->groups[group].pool != SPEC_NONE;
     if (it->lifecycle == LIFECYCLE_DRAINING && in_pool && has_traffic(s, instance) &&
-        !budget_keeps_minimum(s, instance)) {
-        /* Others were lost since: half out it gives nothing, so it comes back until its turn. */
-        step_mark(s, instance, LIFECYCLE_IN_SERVICE, (struct reason){.code = REASON_UNCHANGED});
+        budget_would_break(s, instance)) {
+        /* Others were lost since: it serves on, and is changed when its turn comes again. */
+        step_mark(s, instance, LIFECYCLE_IN_SERVICE, (struct reason){.code = REASON_SERVING});
         return;
     }
     if (it->lifecycle == LIFECYCLE_PENDING && has_traffic(s, instance)) {
@@ -128,6 +128,13 @@ static void launch(struct step *s, size_t instance)
         step_suspended(s, it->group, WORLD_PROCESS_HEALTH_CHECK)) {
         step_hold(s, HOLD_WAIT, instance,
                   (struct reason){.code = REASON_SUSPENDED, .name = "health-check"});
+        return;
+    }
+    bool may_serve = it->lifecycle == LIFECYCLE_IN_SERVICE &&
+                     s->spec->groups[it->group].pool != SPEC_NONE &&
+                     !survey_is_off(s->world, instance);
+    if (may_serve) {
+        step_hold(s, HOLD_WAIT, instance, (struct reason){.code = REASON_UNKNOWN});
         return;
     }
     bool made = it->lifecycle != LIFECYCLE_PENDING || it->greeted || it->configured;
@@ -272,6 +279,7 @@ static void replace(struct step *s, size_t instance)
     bool serves = s->survey->serving[instance] || !s->survey->known_out[instance];
     if (serves && g->ready + g->standby < desired && coming &&
         !GUARDED(GUARD_S2_NEW_FIRST, false)) {
+        budget_wake_when_baked(s, it->group);
         step_hold(s, HOLD_WAIT, instance,
                   (struct reason){.code = REASON_WAITS_FOR_NEW,
                                   .name = s->spec->groups[it->group].name,

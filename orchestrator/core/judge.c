@@ -132,6 +132,12 @@ static enum world_verdict verdict_of(struct bench *b, size_t instance)
         if (it->alive.health == WORLD_HEALTHY && !GUARDED(GUARD_DISPUTED, false)) {
             return WORLD_VERDICT_DISPUTED;
         }
+        /* Where balancers stand in front of it, the prober has a word too, and a moment for it. */
+        bool pool = b->spec->groups[it->group].pool != SPEC_NONE;
+        if (pool && !survey_is_off(b->world, instance) && !GUARDED(GUARD_S10_UNKNOWN, false)) {
+            wake_at(b, it->power_ms + SURVEY_SECOND_WITNESS_MS);
+            return WORLD_VERDICT_UNKNOWN;
+        }
         return it->lifecycle == LIFECYCLE_IN_SERVICE ? WORLD_VERDICT_DEAD : WORLD_VERDICT_NONE;
     }
     if (in_grace(b, it)) {

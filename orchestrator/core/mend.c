@@ -228,10 +228,12 @@ bool mend_instance(struct step *s, size_t instance)
             it->power != WORLD_POWER_OFF && it->power != WORLD_POWER_ABSENT) {
             return false; /* Only a balancer differs: whether it is let in is seen to there. */
         }
-        step_hold(s, HOLD_WAIT, instance,
-                  (struct reason){.code = REASON_DISPUTED,
-                                  .a = it->health.health == WORLD_HEALTHY,
-                                  .b = it->health.health != WORLD_HEALTHY});
+        step_hold(
+            s, HOLD_WAIT, instance,
+            (struct reason){.code = REASON_DISPUTED,
+                            .a = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT ? 2
+                                 : it->health.health == WORLD_HEALTHY                            ? 1
+                                                                      : 0});
         return true;
     case WORLD_VERDICT_FLAPPING:
         step_hold(

@@ -32,9 +32,7 @@ void world_begin(const struct spec *spec, struct world *world, const struct acti
     assert(!action_kind_is_record(action->kind));
     struct world_instance *it = &world->instances[action->instance];
     it->busy = true;
-    /* A look at one whose change failed does not make it well. */
-    it->changing =
-        takes_out(action->kind) || (it->changing && it->lifecycle == LIFECYCLE_IN_SERVICE);
+    it->changing = takes_out(action->kind);
     if (action->kind == ACTION_HOOK && it->hook_ms == 0) {
         it->hook_ms = world->now_ms;
     }
@@ -94,6 +92,7 @@ static void come_up(struct world *world, size_t instance)
 {
     struct world_instance *it = &world->instances[instance];
     it->greeted = false;
+    it->change_failed = false;
     it->drift = WORLD_DRIFT_UNKNOWN;
     it->ready_ms = world->now_ms;
     if (it->lifecycle == LIFECYCLE_IN_SERVICE) {
@@ -112,6 +111,7 @@ static void configured(struct world *world, size_t instance)
 {
     struct world_instance *it = &world->instances[instance];
     it->configured = true;
+    it->change_failed = false;
     it->drift = WORLD_DRIFT_NONE;
     it->ready_ms = world->now_ms;
     if (it->lifecycle == LIFECYCLE_IN_SERVICE) {
@@ -141,8 +141,8 @@ static void set_target(struct world *world, const struct action *action,
 static bool launch_failed(const struct world *world, const struct world_instance *it,
                           enum lifecycle before)
 {
-    /* What its provider never made, or nobody could reach, does not speak against the image. */
-    bool lost = it->power != WORLD_POWER_RUNNING || world->frozen.on ||
+    /* A silent provider, or a host that nobody could reach, says nothing against the image. */
+    bool lost = it->power == WORLD_POWER_UNKNOWN || world->frozen.on ||
                 (it->zone != WORLD_NONE && world->zones[it->zone].lost.on);
     bool bad = it->failure != WORLD_FAILURE_NONE || it->verdict == WORLD_VERDICT_UNREADY ||
                it->verdict == WORLD_VERDICT_LOST;
@@ -163,6 +163,7 @@ static void mark(struct world *world, const struct action *action)
     /* It begins anew: what failed before is not in the way of what comes now. */
     it->failure = WORLD_FAILURE_NONE;
     it->failures = 0;
+    it->change_failed = false;
     switch (it->lifecycle) {
     case LIFECYCLE_IN_SERVICE:
         if (it->in_service_ms != 0) {
@@ -214,11 +215,27 @@ static void terminated(struct world *world, const struct action *action)
     }
 }
 
-static void fail(struct world *world, struct world_instance *it, enum outcome outcome)
+static void fail(struct world *world, const struct action *action, enum outcome outcome)
 {
+    struct world_instance *it = &world->instances[action->instance];
+    if (action->kind == ACTION_CONFIGURE && it->lifecycle == LIFECYCLE_IN_SERVICE) {
+        it->change_failed = true;
+    }
     it->failure = outcome == OUTCOME_TRANSIENT ? WORLD_FAILURE_TRANSIENT : WORLD_FAILURE_PERMANENT;
     it->failures++;
     it->failed_ms = world->now_ms;
+}
+
+/*
+ * A check comes when it is due, whatever else is in the way. So one that could not be made has its
+ * next try, unless a human must look; and one that was made forgives nothing that failed.
+ */
+static void checked(struct world *world, const struct action *action, enum outcome outcome)
+{
+    world->instances[action->instance].custom_ms = world->now_ms;
+    if (outcome == OUTCOME_PERMANENT) {
+        fail(world, action, outcome);
+    }
 }
 
 /* A rung counts as taken however it ended: its time begins, and then comes the next. */
@@ -262,10 +279,10 @@ static void done(const struct spec *spec, struct world *world, const struct acti
     case ACTION_ADMIT: set_target(world, action, WORLD_TARGET_UP); return;
     case ACTION_REMOVE: set_target(world, action, WORLD_TARGET_ABSENT); return;
     case ACTION_TERMINATE: terminated(world, action); return;
-    case ACTION_CHECK: it->custom_ms = world->now_ms; return;
     case ACTION_HOOK: it->hook_done = true; return;
     case ACTION_ADD:
     case ACTION_MARK:
+    case ACTION_CHECK:
     case ACTION_RESTART:
     case ACTION_REBOOT:
     case ACTION_CYCLE: break;
@@ -286,9 +303,7 @@ void world_end(const struct spec *spec, struct world *world, const struct action
     }
     struct world_instance *it = &world->instances[action->instance];
     it->busy = false;
-    bool failed = action->kind == ACTION_CONFIGURE && outcome != OUTCOME_DONE;
-    it->changing = it->lifecycle == LIFECYCLE_IN_SERVICE &&
-                   (failed || (it->changing && !takes_out(action->kind)));
+    it->changing = false;
     if (action->balancer != WORLD_NONE) {
         world->balancers[action->balancer].busy = false;
     }
@@ -296,9 +311,12 @@ void world_end(const struct spec *spec, struct world *world, const struct action
         climbed(world, action, outcome);
         return;
     }
+    if (action->kind == ACTION_CHECK) {
+        checked(world, action, outcome);
+        return;
+    }
     if (outcome != OUTCOME_DONE) {
-        fail(world, it, outcome);
-        it->custom_ms = action->kind == ACTION_CHECK ? world->now_ms : it->custom_ms;
+        fail(world, action, outcome);
         return;
     }
     it->failure = WORLD_FAILURE_NONE;

@@ -69,10 +69,15 @@ static int policy_order(const struct survey *s, const struct world_instance *a,
     return 0;
 }
 
+/* A new one that fails and fails is no better than one that is bad. */
+#define LAUNCH_TRIES 3
+
 static bool is_bad(const struct world_instance *it)
 {
+    bool never_came = it->in_service_ms == 0 && it->failures >= LAUNCH_TRIES;
     return it->verdict == WORLD_VERDICT_UNREADY || it->verdict == WORLD_VERDICT_LOST ||
-           it->verdict == WORLD_VERDICT_DEAD || it->failure == WORLD_FAILURE_PERMANENT;
+           it->verdict == WORLD_VERDICT_DEAD || it->failure == WORLD_FAILURE_PERMANENT ||
+           never_came;
 }
 
 static bool leaves_before(const struct survey *s, size_t a, size_t b)

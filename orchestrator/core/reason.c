@@ -204,8 +204,10 @@ void reason_to_string(const struct reason *r, char *ret_text, size_t size)
         return;
     case REASON_DISPUTED:
         SAY("the witnesses differ: %s",
-            r->a != 0 ? "its service answers us, its SSH port or a balancer's check does not (S10)"
-                      : "a balancer says up, our own check fails (S10)");
+            r->a == 2 ? "its provider says it is off, its SSH port accepts (S10)"
+            : r->a == 1
+                ? "its service answers us, its SSH port or a balancer's check does not (S10)"
+                : "a balancer says up, our own check fails (S10)");
         return;
     case REASON_UNKNOWN: SAY("not every witness has answered (S10)"); return;
     case REASON_FLAPPING:

@@ -61,9 +61,10 @@ enum reason_code {
     REASON_WAITS_FOR_COOLDOWN, /* Group NAME changed A ms ago; nothing by itself for B ms. */
     REASON_BUSY,               /* A step on it is under way. */
     REASON_GRACE,              /* S11: not judged for A more ms. */
-    REASON_DISPUTED,  /* S8/S10: witnesses differ (A: the prober says well; B: a balancer does). */
-    REASON_UNKNOWN,   /* S10: not all witnesses have answered. */
-    REASON_FLAPPING,  /* S13: changes too often; held for A more ms. */
+    REASON_DISPUTED,           /* S10: witnesses differ. A: 0 a balancer says up, 1 the service
+                                           answers us, 2 the provider says off and the SSH port accepts. */
+    REASON_UNKNOWN,            /* S10: not all witnesses have answered. */
+    REASON_FLAPPING,           /* S13: changes too often; held for A more ms. */
     REASON_SHARED,    /* S12: NAME, which it needs, or A of B members at once: not the host. */
     REASON_BREAKER,   /* S4: A of B in group or zone NAME are unhealthy; at most C. */
     REASON_ZONE_LOST, /* S6: zone NAME is gone as a whole; made up elsewhere. */

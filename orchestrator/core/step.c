@@ -110,11 +110,8 @@ bool step_balancer_idle(const struct step *s, size_t balancer)
 
 bool step_balancer_usable(const struct step *s, size_t balancer)
 {
-    const struct world_instance *it = &s->world->instances[s->world->balancers[balancer].instance];
-    /* S10: a provider that is silent does not make a balancer silent, nor its traffic end. */
-    bool off = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT;
-    return it->configured && (!off || it->alive.health == WORLD_HEALTHY) &&
-           it->lifecycle != LIFECYCLE_TERMINATED && it->lifecycle != LIFECYCLE_DETACHED;
+    /* S10: a provider that is silent, or alone in saying off, ends no traffic. */
+    return !survey_balancer_gone(s->survey, balancer);
 }
 
 const char *step_frontend_name(const struct step *s, size_t balancer)

@@ -46,8 +46,13 @@ bool step_suspended(const struct step *s, size_t group, enum world_process proce
 bool budget_allows(struct step *s, size_t instance);
 /* S1 alone, of the live state (S19): asked again right before each drain. */
 bool budget_keeps_minimum(struct step *s, size_t instance);
+/* By what is known now, whether fresh or not: it must not go (S1). Says nothing. */
+bool budget_would_break(const struct step *s, size_t instance);
 /* The same without S1 and S7: paused, frozen, breaker, lost zone (S4, S5, S6, S22). */
 bool budget_is_calm(struct step *s, size_t instance);
+/* For whoever waits until more of GROUP are counted on: the step is looked at again when they are.
+ */
+void budget_wake_when_baked(struct step *s, size_t group);
 /* Paused or frozen: nothing at all is done to INSTANCE; a hold was said. */
 bool budget_stands_still(struct step *s, size_t instance);
 bool budget_group_stands_still(struct step *s, size_t group);

@@ -6,8 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* A balancer whose admin socket answered no longer ago is heard, whatever else is said of its host.
- */
+/* A balancer whose admin socket answered no longer ago is heard, whatever is said of its host. */
 #define TOLD_LATELY_MS 10000
 
 /* A host that we switched off ourselves, and were killed in the middle of it. */
@@ -83,11 +82,21 @@ static bool runs(const struct world_instance *it)
     return it->power == WORLD_POWER_RUNNING && it->configured;
 }
 
+bool survey_is_off(const struct world *world, size_t instance)
+{
+    const struct world_instance *it = &world->instances[instance];
+    bool off = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT;
+    if (!off || it->alive.health == WORLD_HEALTHY) {
+        return false;
+    }
+    return it->alive.health == WORLD_UNHEALTHY ||
+           world->now_ms - it->power_ms >= SURVEY_SECOND_WITNESS_MS;
+}
+
 bool survey_balancer_gone(const struct survey *s, size_t balancer)
 {
     const struct world_instance *it = &s->world->instances[s->world->balancers[balancer].instance];
-    bool off = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT;
-    return !it->configured || (off && it->alive.health != WORLD_HEALTHY) ||
+    return !it->configured || survey_is_off(s->world, s->world->balancers[balancer].instance) ||
            it->lifecycle == LIFECYCLE_TERMINATED || it->lifecycle == LIFECYCLE_DETACHED;
 }
 
@@ -198,6 +207,11 @@ static bool is_baked(const struct survey *s, const struct world_instance *it)
     return GUARDED(GUARD_S11_COUNT, baked);
 }
 
+bool survey_is_counted(const struct survey *s, size_t instance)
+{
+    return s->serving[instance] && is_baked(s, &s->world->instances[instance]);
+}
+
 bool survey_is_changing(const struct survey *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
@@ -209,7 +223,7 @@ bool survey_is_changing(const struct survey *s, size_t instance)
     case LIFECYCLE_PENDING_WAIT: return it->in_service_ms != 0;
     case LIFECYCLE_IN_SERVICE:
         /* Or it was, in service, and that failed: what broke it must not break the next (S7). */
-        return it->changing && (it->busy || it->drift != WORLD_DRIFT_NONE);
+        return it->changing || (it->change_failed && it->drift != WORLD_DRIFT_NONE);
     case LIFECYCLE_STANDBY:
     case LIFECYCLE_QUARANTINED:
     case LIFECYCLE_DETACHED:
@@ -233,14 +247,14 @@ static void count_member(struct survey *s, size_t i)
     s->serving[i] = is_serving(s, i);
     s->known_out[i] = is_known_out(s, i);
     g->serving += s->serving[i] ? 1 : 0;
-    g->counted += s->serving[i] && is_baked(s, it) ? 1 : 0;
+    g->counted += survey_is_counted(s, i) ? 1 : 0;
     g->unsettled +=
         it->lifecycle == LIFECYCLE_IN_SERVICE && !s->serving[i] && !s->known_out[i] ? 1 : 0;
     bool stays = !given_up && it->wish != WORLD_WISH_REPLACE && it->wish != WORLD_WISH_DETACH &&
                  it->lifecycle != LIFECYCLE_STANDBY;
     if (stays) {
         g->standing++;
-        g->ready += s->serving[i] && is_baked(s, it) ? 1 : 0;
+        g->ready += survey_is_counted(s, i) ? 1 : 0;
         if (it->zone != WORLD_NONE) {
             s->zone_standing[it->group * s->spec->zone_count + it->zone]++;
         }

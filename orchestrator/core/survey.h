@@ -14,6 +14,8 @@ struct spec;
    left as it is (S10). The time that Kubernetes' node controller gives an unreachable node's pods.
  */
 #define SURVEY_LOST_GIVEN_UP_MS 300000
+/* When the provider says off, the prober is given so long to say so too, or to contradict. */
+#define SURVEY_SECOND_WITNESS_MS 10000
 /* Starts that may fail before a dead instance is given up after all. */
 #define SURVEY_RESTARTS_MAX 3
 
@@ -65,6 +67,8 @@ void survey_make(struct survey *ret_survey, const struct spec *spec, const struc
  * A balancer that is gone is in front of nobody.
  */
 
+/* True when it serves, and has for long enough to be counted on (S11). */
+bool survey_is_counted(const struct survey *s, size_t instance);
 /* True while it is being changed, repaired or removed, after it had been in service once. */
 bool survey_is_changing(const struct survey *s, size_t instance);
 /* True when the balancer passes no traffic for certain: its host is off, is not configured yet, or
@@ -73,6 +77,11 @@ bool survey_balancer_gone(const struct survey *s, size_t balancer);
 /* True when it cannot be asked or told anything: gone, or nobody reaches its host. */
 bool survey_balancer_silent(const struct survey *s, size_t balancer);
 
+/*
+ * Its provider says that it is off or gone, and nothing speaks against it: its SSH port does not
+ * accept, or nobody has said anything of that port for a while.
+ */
+bool survey_is_off(const struct world *world, size_t instance);
 /* True when it is given up: it is known to be dead, its whole zone is lost, or it is in quarantine,
    so others are made in its place before it is seen to. */
 bool survey_given_up(const struct survey *s, size_t instance);

@@ -49,7 +49,18 @@ static const char *power_word(enum world_power power)
     return "?";
 }
 
-/* How many balancers send it traffic, of how many. */
+/* "passes (for 12 s)"; a witness that was never asked has no time. */
+static void put_witness(char *text, size_t size, const struct world *world,
+                        const struct world_witness *witness)
+{
+    if (witness->since_ms == 0 || witness->health == WORLD_HEALTH_UNKNOWN) {
+        snprintf(text, size, "%s", health_word(witness->health));
+    } else {
+        snprintf(text, size, "%s (for %" PRId64 " s)", health_word(witness->health),
+                 seconds_since(world, witness->since_ms));
+    }
+}
+
 static void say_witnesses(struct why *why, const struct spec *spec, const struct world *world,
                           const struct decision *decision, size_t instance)
 {
@@ -61,16 +72,17 @@ static void say_witnesses(struct why *why, const struct spec *spec, const struct
         up += world->targets[t].state == WORLD_TARGET_UP ? 1 : 0;
         all++;
     }
+    char alive[60];
+    char health[60];
+    put_witness(alive, sizeof(alive), world, &it->alive);
+    put_witness(health, sizeof(health), world, &it->health);
     if (it->group != WORLD_NONE && spec->groups[it->group].pool != SPEC_NONE) {
         say(why,
-            "Witnesses: it is %s; its SSH port %s (for %" PRId64 " s); its pool's check %s (for "
-            "%" PRId64 " s); %u of %u balancers have it up.",
-            power_word(it->power), health_word(it->alive.health),
-            seconds_since(world, it->alive.since_ms), health_word(it->health.health),
-            seconds_since(world, it->health.since_ms), up, all);
+            "Witnesses: it is %s; its SSH port %s; its pool's check %s; %u of %u balancers have it "
+            "up.",
+            power_word(it->power), alive, health, up, all);
     } else {
-        say(why, "Witnesses: it is %s; its SSH port %s (for %" PRId64 " s).", power_word(it->power),
-            health_word(it->alive.health), seconds_since(world, it->alive.since_ms));
+        say(why, "Witnesses: it is %s; its SSH port %s.", power_word(it->power), alive);
     }
 }
 
@@ -78,11 +90,14 @@ static void say_state(struct why *why, const struct world *world, const struct d
                       size_t instance)
 {
     const struct world_instance *it = &world->instances[instance];
-    say(why, "%s is %s%s%s%s; judged %s for %" PRId64 " s.", it->id,
-        lifecycle_to_string(it->lifecycle),
+    char judged[80] = "not judged now";
+    if (it->verdict != WORLD_VERDICT_NONE) {
+        snprintf(judged, sizeof(judged), "judged %s for %" PRId64 " s",
+                 world_verdict_to_string(it->verdict), seconds_since(world, it->verdict_ms));
+    }
+    say(why, "%s is %s%s%s%s; %s.", it->id, lifecycle_to_string(it->lifecycle),
         decision->survey.serving[instance] ? " and serving" : "", it->protect ? ", protected" : "",
-        it->paused ? ", paused" : "", world_verdict_to_string(it->verdict),
-        seconds_since(world, it->verdict_ms));
+        it->paused ? ", paused" : "", judged);
     if (it->wish != WORLD_WISH_NONE) {
         say(why, "Asked for: %s.", world_wish_to_string(it->wish));
     }

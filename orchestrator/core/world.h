@@ -129,8 +129,8 @@ struct world_instance {
     int64_t custom_ms;           /* When that last ended; 0: never. */
     struct damping damping;      /* Of health. */
     bool busy;                   /* An action on it is under way. */
-    bool changing;               /* And it is one that takes it out of service; or it was changed in
-                                    service, and that failed. */
+    bool changing;               /* And it is one that takes it out of service. */
+    bool change_failed;          /* It was changed in service, and that failed. */
 
     /* Judged. */
     enum world_verdict verdict;

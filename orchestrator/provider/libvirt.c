@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "provider/epoch.h"
+#include "provider/image_base.h"
 #include "provider/instance_dir.h"
 #include "provider/libvirt_connection.h"
 #include "provider/libvirt_domain.h"
@@ -34,6 +35,7 @@ struct context {
     char *zone;
     char *bridge;
     char *image_dir;
+    char *image_keys;
     char *base; /* The instance-dir, links resolved. */
     int64_t epoch;
     virConnectPtr connection;
@@ -67,6 +69,7 @@ static void libvirt_close(void *opaque)
     free(context->zone);
     free(context->bridge);
     free(context->image_dir);
+    free(context->image_keys);
     free(context->base);
     free(context);
 }
@@ -100,6 +103,7 @@ static int libvirt_open(const struct provider_config *config, void **ret_context
     context->bridge = xstrdup(config->bridge);
     context->image_dir = config->image_dir == NULL ? NULL : xstrdup(config->image_dir);
     context->epoch = config->epoch;
+    context->image_keys = config->image_keys == NULL ? NULL : xstrdup(config->image_keys);
     if (instance_dir_base(config->instance_dir, false, &context->base, e) < 0 ||
         libvirt_connect(config->uri, &context->connection, e) < 0) {
         libvirt_close(context);
@@ -337,9 +341,17 @@ static int take_epoch(const struct work *work, struct err *e)
     return work->dir.fd < 0 ? 0 : epoch_take(&work->dir, work->context->epoch, e);
 }
 
-static int make_root(struct work *work, const struct provider_instance_config *config,
-                     const char *image_path, struct err *e)
+static struct image_source source_of(const struct work *work)
 {
+    return (struct image_source){.image_dir = work->context->image_dir,
+                                 .public_keys = work->context->image_keys,
+                                 .instance_dir = work->context->base};
+}
+
+static int make_root(struct work *work, const struct provider_instance_config *config,
+                     const char *image_base, struct err *e)
+{
+    const struct image_source source = source_of(work);
     const struct root_files files = {
         .cluster = work->context->cluster,
         .id = config->id,
@@ -356,18 +368,18 @@ static int make_root(struct work *work, const struct provider_instance_config *c
     if (result == 0) {
         result = take_epoch(work, e);
     }
-    return result == 0 ? libvirt_root_make(&work->dir, image_path, &files, e) : -1;
+    return result == 0 ? libvirt_root_make(&work->dir, &source, image_base, &files, e) : -1;
 }
 
 static int render_domain(const struct work *work, const struct provider_instance_config *config,
-                         const char *image_path, struct str *xml, struct err *e)
+                         const char *lower, struct str *xml, struct err *e)
 {
     struct mark mark = wanted_mark(work, config);
     char *root = xasprintf("%s/root", work->path);
     const struct libvirt_domain domain = {
         .mark = &mark,
         .root = root,
-        .init = libvirt_root_init(image_path),
+        .init = libvirt_root_init(lower),
         .bridge = work->context->bridge,
         .cpus = config->cpus,
         .memory_bytes = config->memory_bytes,
@@ -381,10 +393,10 @@ static int render_domain(const struct work *work, const struct provider_instance
 }
 
 static int define_domain(struct work *work, const struct provider_instance_config *config,
-                         const char *image_path, struct err *e)
+                         const char *lower, struct err *e)
 {
     struct str xml = STR_NULL;
-    if (render_domain(work, config, image_path, &xml, e) < 0) {
+    if (render_domain(work, config, lower, &xml, e) < 0) {
         str_deinit(&xml);
         return -1;
     }
@@ -442,6 +454,22 @@ static int drop_bare_domain(struct work *work, struct err *e)
     return 0;
 }
 
+/* What an interrupted call has chosen holds, else what the image is now. */
+static int find_base(const struct work *work, const struct provider_instance_config *config,
+                     char **ret_base, struct err *e)
+{
+    const struct image_source source = source_of(work);
+    char *base = NULL;
+    if (work->dir.fd >= 0 && libvirt_root_base(&work->dir, &base, e) < 0) {
+        return -1;
+    }
+    if (base != NULL) {
+        *ret_base = base;
+        return 0;
+    }
+    return image_base_find(&source, config->image, ret_base, e);
+}
+
 static int ensure_steps(struct work *work, const struct provider_instance_config *config,
                         struct err *e)
 {
@@ -465,21 +493,27 @@ static int ensure_steps(struct work *work, const struct provider_instance_config
         return err_set(e, "bridge %s: this machine has none of that name (ip -br link)",
                        work->context->bridge);
     }
-    char *image_path = NULL;
+    const struct image_source source = source_of(work);
+    char *image_base = NULL;
+    char *lower = NULL;
     int result = 0;
-    if (work->domain == NULL) {
-        result = libvirt_root_image(work->context->image_dir, config->image, &image_path, e);
+    /* Checked and mounted before anything is written of an instance. */
+    if (work->domain == NULL &&
+        (find_base(work, config, &image_base, e) < 0 ||
+         image_base_mount(&source, image_base, work->deadline_ms, &lower, e) < 0)) {
+        result = -1;
     }
     if (result == 0 && !ready) {
-        result = make_root(work, config, image_path, e);
+        result = make_root(work, config, image_base, e);
     }
     if (result == 0) {
-        result = libvirt_root_mount(&work->dir, e);
+        result = libvirt_root_mount(&work->dir, &source, work->deadline_ms, e);
     }
     if (result == 0 && work->domain == NULL) {
-        result = define_domain(work, config, image_path, e);
+        result = define_domain(work, config, lower, e);
     }
-    free(image_path);
+    free(image_base);
+    free(lower);
     return result == 0 ? libvirt_domain_start(work->domain, e) : -1;
 }
 
@@ -548,6 +582,10 @@ static int libvirt_destroy(void *opaque, const char *id, int64_t deadline_ms, st
     }
     if (result == 0) {
         result = instance_dir_remove(work.context->base, id, &work.dir, e);
+    }
+    if (result == 0) {
+        const struct image_source source = source_of(&work);
+        result = image_base_sweep(&source, deadline_ms, e);
     }
     work_end(&work);
     return result < 0 ? err_wrap(e, "%s", id) : 0;

@@ -18,44 +18,17 @@
 #define READY_NAME "ready"
 #define INIT       "/usr/lib/lamplighter/container-init"
 
-int libvirt_root_image(const char *image_dir, const char *image, char **ret_path, struct err *e)
+const char *libvirt_root_init(const char *lower)
 {
-    if (image_dir == NULL || image_dir[0] != '/') {
-        return err_set(e, "image-dir '%s' is not an absolute path",
-                       image_dir == NULL ? "" : image_dir);
-    }
-    if (image == NULL || !text_is_name(image)) {
-        return err_set(e, "image '%s' is not a name", image == NULL ? "" : image);
-    }
-    char *path = xasprintf("%s/%s/root", image_dir, image);
-    char *real = realpath(path, NULL);
-    struct stat status;
-    int result = 0;
-    if (real == NULL || stat(real, &status) < 0) {
-        result = errno == ENOENT
-                     ? err_set(e,
-                               "image %s: there is no %s: make it with images/base/make, or name "
-                               "an image that is in %s",
-                               image, path, image_dir)
-                     : err_errno(e, errno, "image %s: %s", image, path);
-    } else if (!S_ISDIR(status.st_mode)) {
-        result = err_set(e, "image %s: %s is not a directory", image, path);
-    }
-    free(path);
-    if (result < 0) {
-        free(real);
-        return -1;
-    }
-    *ret_path = real;
-    return 0;
-}
-
-const char *libvirt_root_init(const char *image_path)
-{
-    char *path = xasprintf("%s" INIT, image_path);
+    char *path = xasprintf("%s" INIT, lower);
     bool found = access(path, X_OK) == 0;
     free(path);
     return found ? INIT : "/sbin/init";
+}
+
+int libvirt_root_base(const struct instance_dir *dir, char **ret_base, struct err *e)
+{
+    return instance_dir_read(dir, BASE_NAME, ret_base, e);
 }
 
 int libvirt_root_ready(const struct instance_dir *dir, bool *ret_ready, struct err *e)
@@ -69,12 +42,12 @@ int libvirt_root_ready(const struct instance_dir *dir, bool *ret_ready, struct e
     return 0;
 }
 
-static int mount_over(const struct instance_dir *dir, const char *base, struct err *e)
+static int mount_over(const struct instance_dir *dir, const char *lower, struct err *e)
 {
     char *upper = xasprintf("%s/upper", dir->path);
     char *work = xasprintf("%s/work", dir->path);
     char *root = xasprintf("%s/root", dir->path);
-    struct overlay overlay = {.lower = base, .upper = upper, .work = work, .root = root};
+    struct overlay overlay = {.lower = lower, .upper = upper, .work = work, .root = root};
     int result = overlay_mount(&overlay, e);
     free(upper);
     free(work);
@@ -82,21 +55,22 @@ static int mount_over(const struct instance_dir *dir, const char *base, struct e
     return result;
 }
 
-int libvirt_root_mount(const struct instance_dir *dir, struct err *e)
+int libvirt_root_mount(const struct instance_dir *dir, const struct image_source *source,
+                       int64_t deadline_ms, struct err *e)
 {
     char *base = NULL;
+    char *lower = NULL;
     if (instance_dir_read(dir, BASE_NAME, &base, e) < 0) {
         return -1;
     }
-    int result;
-    if (base == NULL) {
-        result = err_set(e, "%s/" BASE_NAME " is missing: replace this instance", dir->path);
-    } else if (access(base, F_OK) < 0) {
-        result = err_errno(e, errno, "the image it stands on, %s", base);
-    } else {
-        result = mount_over(dir, base, e);
+    int result = base == NULL
+                     ? err_set(e, "%s/" BASE_NAME " is missing: replace this instance", dir->path)
+                     : image_base_mount(source, base, deadline_ms, &lower, e);
+    if (result == 0) {
+        result = mount_over(dir, lower, e);
     }
     free(base);
+    free(lower);
     return result;
 }
 
@@ -109,13 +83,13 @@ int libvirt_root_unmount(const struct instance_dir *dir, int64_t deadline_ms, st
 }
 
 /* The image is written down before the first mount: an upper directory fits one lower only. */
-static int choose_base(const struct instance_dir *dir, const char *image_path, struct err *e)
+static int choose_base(const struct instance_dir *dir, const char *wanted, struct err *e)
 {
     char *base = NULL;
     if (instance_dir_read(dir, BASE_NAME, &base, e) < 0) {
         return -1;
     }
-    int result = base == NULL ? instance_dir_write(dir, BASE_NAME, image_path, e) : 0;
+    int result = base == NULL ? instance_dir_write(dir, BASE_NAME, wanted, e) : 0;
     free(base);
     return result;
 }
@@ -133,11 +107,11 @@ static int make_places(const struct instance_dir *dir, struct err *e)
     return 0;
 }
 
-int libvirt_root_make(const struct instance_dir *dir, const char *image_path,
-                      const struct root_files *files, struct err *e)
+int libvirt_root_make(const struct instance_dir *dir, const struct image_source *source,
+                      const char *base, const struct root_files *files, struct err *e)
 {
-    if (choose_base(dir, image_path, e) < 0 || make_places(dir, e) < 0 ||
-        libvirt_root_mount(dir, e) < 0) {
+    if (choose_base(dir, base, e) < 0 || make_places(dir, e) < 0 ||
+        libvirt_root_mount(dir, source, files->deadline_ms, e) < 0) {
         return -1;
     }
     char *earlier = NULL;

@@ -37,6 +37,7 @@ struct provider_config {
     const char *uri;          /* libvirt: "lxc:///". */
     const char *bridge;       /* libvirt: on the hypervisor. */
     const char *image_dir;    /* libvirt: absolute. */
+    const char *image_keys;   /* libvirt: file of the public keys that images are signed with. */
     const char *instance_dir; /* libvirt: absolute; made when absent. */
     int64_t epoch;            /* Of the controller that asks (S18). */
 };
@@ -44,7 +45,7 @@ struct provider_config {
 struct provider_instance_config {
     const char *id; /* "web-1"; the host's name too. */
     const char *group;
-    const char *image; /* Name below image_dir. */
+    const char *image; /* Below image_dir: "web", or "web@3" for that very generation. */
     unsigned cpus;
     int64_t memory_bytes;
     const char *address; /* "10.77.1.10" */

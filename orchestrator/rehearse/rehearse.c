@@ -36,9 +36,16 @@ void rehearse_result_deinit(struct rehearse_result *result)
     *result = (struct rehearse_result){.groups = NULL};
 }
 
+/*
+ * The floor that must hold: of the size that the file wants, or of the one it was given since, when
+ * that is less. A group that was told to grow is not below its floor for being on its way.
+ */
 static size_t minimum_of(const struct engine *e, size_t group)
 {
-    return world_healthy_minimum(&e->spec, &e->controller.world, group);
+    const struct spec_group *g = &e->spec.groups[group];
+    size_t now = world_healthy_minimum(&e->spec, &e->controller.world, group);
+    size_t of_file = ((size_t)g->desired * g->healthy_min_percent + 99) / 100;
+    return now < of_file ? now : of_file;
 }
 
 static bool in_pool(const struct engine *e, size_t group)

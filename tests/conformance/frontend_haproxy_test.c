@@ -22,6 +22,7 @@
 #include "haproxy_stage.h"
 
 #include <arpa/inet.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -917,6 +918,7 @@ int main(void)
         STAGED(words_survive_haproxys_parser),
         STAGED(a_bad_file_is_refused_with_haproxys_words),
     };
+    signal(SIGPIPE, SIG_IGN); /* As in the program. */
     if (!stage_possible()) {
         print_message("[  SKIPPED ] haproxy\n");
         return 0;

@@ -64,6 +64,13 @@ killed_and_replaced() {
     until_true 60 serving_is 3
     end_load 500 lost
 }
+hooks_ran() {
+    local id
+    # Each web host waited for its hook, on both of its ways; a dead one is let go without.
+    for id in web-1 web-2 web-3; do grep -x "launching $id" "$home/hooked"; done
+    sort "$home/hooked" | uniq -d >"$work/said"
+    [[ ! -s $work/said ]] || { cat "$work/said" && return 1; }
+}
 many_at_once() {
     local first second
     lamplighter group scale web 4
@@ -161,10 +168,12 @@ worse_files() {
     until_true 20 sh -c "[ \$(grep -c 'not taken over' '$work/run') -ge 2 ]"
     cp "$work/good.ini" "$file"
     sed -i 's|^apache.docroot|apache.keepalive-timeout = 7\napache.docroot|' "$file"
+    local before
+    before=$(wc -l <"$work/run")
     load 2
     kill -HUP "$(run_program)"
     until_true 20 grep -q 'taken over$' "$work/run"
-    until_true 200 sh -c "[ \$(grep -c 'web-.* configure .*changed' '$work/run') -ge 3 ]"
+    until_true 200 sh -c "[ \$(tail -n +$before '$work/run' | grep -c 'web-.* configure .*changed') -ge 3 ]"
     until_true 60 serving_is 3
     end_load 100
 }
@@ -178,8 +187,22 @@ ends_in_order() {
 
 make_lab
 set_key 'group web' healthy-min 60%
+cat >>"$file" <<INI
+
+[hook hello]
+group = web
+on = launch
+run = sh -c 'echo "\$LAMPLIGHTER_TRANSITION \$LAMPLIGHTER_INSTANCE" >>$home/hooked'
+
+[hook farewell]
+group = web
+on = terminate
+where = host
+run = test -d /srv/shop/current
+INI
 check 'run: from nothing to three serving' from_nothing
 check "killed hard, $kills times: out in 3 s, replaced, nothing left, no request lost" killed_and_replaced
+check 'lifecycle hooks: run once for each, before the first request' hooks_ran
 check 'half of them off at once: started again, none destroyed' many_at_once
 check 'a stopped service: restarted in place' stopped_service
 check 'the controller killed in the middle: goes on' controller_killed

@@ -16,6 +16,9 @@
 #include "controller/crew.h"
 #include "net/ssh_link.h"
 #include "spec/spec.h"
+#include "image/image_store.h"
+#include "image/loop_mount.h"
+#include "net/signature.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -45,6 +48,9 @@ static char *work_dir;
 static char *login_key;
 static virConnectPtr connection;
 static struct crew *crew;
+static bool on_signed_image; /* LAMPLIGHTER_TEST_SIGNED: what instances stand on. */
+static char *signed_images;  /* WORK/images */
+static char *signed_keys;    /* WORK/image.pub */
 
 static char *text_of(const char *path)
 {
@@ -61,7 +67,7 @@ static char *text_of(const char *path)
 /* The suite, with what is the same in this process and in those it starts. */
 static struct provider_suite new_suite(void)
 {
-    return (struct provider_suite){
+    struct provider_suite suite = {
         .ops = &provider_libvirt,
         .config = {.cluster = CLUSTER,
                    .name = "lab",
@@ -78,6 +84,77 @@ static struct provider_suite new_suite(void)
                      .login_key = login_key},
         .addresses = {"10.77.1.201", "10.77.1.202", "10.77.1.203"},
     };
+    if (on_signed_image) {
+        suite.config.image_dir = signed_images;
+        suite.config.image_keys = signed_keys;
+        suite.instance.image = "signed";
+    }
+    return suite;
+}
+
+/* The base image, made a signed one. */
+static void make_signed_image(void)
+{
+    char *key = xasprintf("%s/image", work_dir);
+    char *tar = xasprintf("%s/base.tar", work_dir);
+    const char *const argv[] = {"/usr/bin/tar",
+                                "-C",
+                                "/var/cache/lamplighter/images/debian-12/root",
+                                "--numeric-owner",
+                                "-cf",
+                                tar,
+                                ".",
+                                NULL};
+    struct err e = ERR_NULL;
+    struct image_draft draft = IMAGE_DRAFT_NULL;
+    struct sieve_result result = SIEVE_RESULT_NULL;
+    struct manifest manifest = {.name = xstrdup("signed"), .roles = json_array()};
+    if (process_run(argv, clock_now_ms() + CALL_MS, NULL, &e) < 0 ||
+        signature_make_keys(key, signed_keys, &e) < 0 ||
+        image_draft_begin(signed_images, "signed", &draft, &e) < 0) {
+        fprintf(stderr, "%s\n", e.text);
+        exit(1);
+    }
+    char *file = xasprintf("%s/" IMAGE_FILE, draft.work);
+    struct sieve_config sieve = {.input = open(tar, O_RDONLY | O_CLOEXEC),
+                                 .deadline_ms = clock_now_ms() + CALL_MS};
+    manifest.generation = draft.ref.generation;
+    if (image_build(&sieve, file, &result, &manifest.blocks, &e) == 0) {
+        manifest.packages = json_incref(result.packages);
+        manifest.left_out = json_incref(result.left_out);
+        text_copy(manifest.tree, sizeof(manifest.tree), result.digest);
+    }
+    if (e.text[0] != '\0' ||
+        image_draft_publish(&draft, &manifest, str_text(&result.tree), key, true, &e) < 0) {
+        fprintf(stderr, "%s\n", e.text);
+        exit(1);
+    }
+    close(sieve.input);
+    unlink(tar);
+    image_draft_deinit(&draft);
+    manifest_deinit(&manifest);
+    sieve_result_deinit(&result);
+    free(key);
+    free(tar);
+    free(file);
+}
+
+/* Where signed images are mounted now; the paths are the caller's. */
+static size_t image_mounts(char **ret_paths, size_t max)
+{
+    char *mounts = text_of("/proc/self/mountinfo");
+    /* As a mount's place: as an overlay's lower directory it stands behind "=". */
+    char *prefix = xasprintf(" %s/.images/", instance_dir);
+    size_t count = 0;
+    for (char *at = mounts; (at = strstr(at, prefix)) != NULL; at += strlen(prefix)) {
+        if (count < max) {
+            ret_paths[count] = xstrndup(at + 1, strcspn(at + 1, " "));
+        }
+        count++;
+    }
+    free(mounts);
+    free(prefix);
+    return count;
 }
 
 /* What a process that was started for one call does; its exit status. */
@@ -193,6 +270,13 @@ static void restart_host(struct provider_suite *suite)
         virDomainFree(domains[i]);
     }
     free(domains);
+    char *paths[4];
+    size_t images = image_mounts(paths, 4);
+    assert_true(images <= 1);
+    for (size_t i = 0; i < images; i++) {
+        assert_int_equal(umount2(paths[i], UMOUNT_NOFOLLOW), 0);
+        free(paths[i]);
+    }
 }
 
 static void plant(struct provider_suite *suite, const char *id, bool there)
@@ -835,8 +919,62 @@ static void test_no_libvirt(void **state)
     }
 }
 
+/* Refused before anything of an instance is there, and taken again when it is put right. */
+static void test_altered_image(void **state)
+{
+    (void)state;
+    struct provider_suite suite = new_suite();
+    void *context = NULL;
+    struct err e = ERR_NULL;
+    struct provider_view view = {.id = NULL};
+    struct provider_instance_config config = suite.instance;
+    config.id = "alt-1";
+    config.group = "alt";
+    config.address = suite.addresses[0];
+    config.deadline_ms = clock_now_ms() + CALL_MS;
+    assert_int_equal(suite.ops->open(&suite.config, &context, &e), 0);
+    char *path = xasprintf("%s/signed/1/" IMAGE_FILE, signed_images);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    unsigned char byte = 0;
+    assert_int_equal(pread(fd, &byte, 1, 4000000), 1);
+    byte ^= 0x10;
+    assert_int_equal(pwrite(fd, &byte, 1, 4000000), 1);
+    assert_int_equal(suite.ops->ensure(context, &config, &view, &e), -1);
+    assert_non_null(strstr(e.text, "not what was signed"));
+    assert_false(has_remains(&suite, "alt-1"));
+    byte ^= 0x10;
+    assert_int_equal(pwrite(fd, &byte, 1, 4000000), 1);
+    close(fd);
+    config.image = "signed@2";
+    assert_int_equal(suite.ops->ensure(context, &config, &view, &e), -1);
+    assert_non_null(strstr(e.text, "signed@2"));
+    config.image = "signed@1";
+    if (suite.ops->ensure(context, &config, &view, &e) < 0) {
+        fail_msg("%s", e.text);
+    }
+    assert_int_equal(image_mounts(NULL, 0), 1);
+    assert_int_equal(suite.ops->destroy(context, "alt-1", clock_now_ms() + CALL_MS, &e), 0);
+    assert_int_equal(image_mounts(NULL, 0), 0);
+    provider_view_deinit(&view);
+    suite.ops->close(context);
+    free(path);
+}
+
+static void test_no_image_is_left_mounted(void **state)
+{
+    (void)state;
+    assert_int_equal(image_mounts(NULL, 0), 0);
+    char *file = xasprintf("%s/signed/1/" IMAGE_FILE, signed_images);
+    for (int i = 0; i < 100 && loop_is_used(file); i++) {
+        usleep(20000);
+    }
+    assert_false(loop_is_used(file));
+    free(file);
+}
+
 int main(int count, char **arguments)
 {
+    on_signed_image = getenv("LAMPLIGHTER_TEST_SIGNED") != NULL;
     const char *lab = getenv("LAB_NAME");
     const char *directory = getenv("LAMPLIGHTER_TEST_DIR");
     if (lab == NULL || directory == NULL) {
@@ -845,6 +983,8 @@ int main(int count, char **arguments)
     }
     instance_dir = xasprintf("/var/lib/lamplighter/labs/%s/instances", lab);
     work_dir = xstrdup(directory);
+    signed_images = xasprintf("%s/images", work_dir);
+    signed_keys = xasprintf("%s/image.pub", work_dir);
     char *key_path = xasprintf("%s/login.pub", work_dir);
     login_key = text_of(key_path);
     free(key_path);
@@ -860,6 +1000,9 @@ int main(int count, char **arguments)
     connection = virConnectOpen("lxc:///");
     if (connection == NULL) {
         return 1;
+    }
+    if (on_signed_image) {
+        make_signed_image();
     }
     struct provider_suite suite = new_suite();
     suite.power_off = power_off;
@@ -881,12 +1024,24 @@ int main(int count, char **arguments)
         cmocka_unit_test(test_no_libvirt),
         cmocka_unit_test(test_libvirt_hangs),
     };
-    int failed = cmocka_run_group_tests_name("libvirt, in a lab", tests, NULL, NULL);
+    const struct CMUnitTest signed_tests[] = {
+        cmocka_unit_test(test_many_processes_at_once),
+        cmocka_unit_test(test_in_a_workers_sandbox),
+        cmocka_unit_test(test_altered_image),
+    };
+    int failed =
+        on_signed_image
+            ? cmocka_run_group_tests_name("libvirt, a signed image", signed_tests, NULL, NULL)
+            : cmocka_run_group_tests_name("libvirt, in a lab", tests, NULL, NULL);
     failed += provider_suite_run(&suite);
+    const struct CMUnitTest last[] = {cmocka_unit_test(test_no_image_is_left_mounted)};
+    failed += cmocka_run_group_tests_name("libvirt, afterwards", last, NULL, NULL);
     virConnectClose(connection);
     crew_free(crew);
     free(login_key);
     free(work_dir);
+    free(signed_images);
+    free(signed_keys);
     free(instance_dir);
     return failed;
 }

@@ -23,6 +23,8 @@ make --no-print-directory -s "$program"
 "$lab" up >"$work/up" || { cat "$work/up" && exit 1; }
 ssh-keygen -q -t ed25519 -N '' -C login -f "$work/login"
 "$lab" run -- env LAMPLIGHTER_TEST_DIR="$work" "./$program" >"$work/out" 2>&1 || true
+# Again, with instances that stand on a signed image instead of a directory.
+"$lab" run -- env LAMPLIGHTER_TEST_DIR="$work" LAMPLIGHTER_TEST_SIGNED=yes "./$program" >>"$work/out" 2>&1 || true
 grep -vE '^\[ RUN|^\[=====' "$work/out" || true
 # Counted in what was run: a program that dies has fewer results than beginnings.
 begun=$(grep -c '^\[ RUN' "$work/out" || true)

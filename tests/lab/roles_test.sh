@@ -279,6 +279,63 @@ check "it got there" nothing
 check "it serves as before" answers web-1 '/?format=json' '"rows":41'
 check "nothing is left to do" nothing
 
+# --- told to restart: what runs but does not work, and what systemd has given up, are started anew
+
+# Succeeds once CMD does, within SECONDS.
+within() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [[ $SECONDS -lt $end ]] || { tail -n 20 "$work/run" && "$@" && return 1; }
+        sleep 0.5
+    done
+}
+acts() { lamp status | sed -n 's/^acting now: run on .*, pid \([0-9]*\),.*/\1/p' >"$work/pid" && [[ -s $work/pid ]]; }
+run_begins() {
+    sed 's|^\[group web\]|&\ncheck-command = curl -sf -m 2 http://127.0.0.1/healthz/php\ncheck-every = 2s|' "$file" >"$work/run.ini"
+    inside "$lamplighter" -c "$work/run.ini" run >"$work/run" 2>&1 &
+    within 60 acts
+}
+run_ends() {
+    kill -TERM "$(<"$work/pid")"
+    within 60 fails kill -0 "$(<"$work/pid")"
+    says 'stopped in order' cat "$work/run"
+}
+# PHP stands still and systemd calls it active; Apache died too often to be started by a mere start.
+broken() {
+    on web-1 'set -e
+        drop_in=/run/systemd/system/apache2.service.d
+        mkdir -p $drop_in
+        printf "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=3\n" >$drop_in/test.conf
+        systemctl daemon-reload
+        for i in $(seq 100); do
+            [ "$(systemctl show -p Result --value apache2)" != start-limit-hit ] || break
+            systemctl kill -s KILL apache2 2>/dev/null || true
+            sleep 0.2
+        done
+        if systemctl start apache2; then exit 1; fi
+        systemctl kill -s STOP "php$(basename /etc/php/8.*)-fpm"
+        systemctl -q is-active "php$(basename /etc/php/8.*)-fpm"' && starts >"$work/starts"
+}
+# How often each service was started since the hosts booted.
+starts() {
+    on web-1 'for unit in apache2 "php$(basename /etc/php/8.*)-fpm"; do
+        echo "$unit $(journalctl -q -b -u "$unit" --grep "^Started " | wc -l)"; done'
+    on db-1 'echo "mariadb $(journalctl -q -b -u mariadb --grep "^Started " | wc -l)"'
+}
+mended() { answers web-1 /healthz/php '^pong$'; }
+started_once() {
+    cat "$work/starts"
+    starts >"$work/starts-after" && [[ $(wc -l <"$work/starts") -eq 3 ]] &&
+        diff <(awk '{ print $1, $2 + ($1 != "mariadb") }' "$work/starts") "$work/starts-after"
+}
+check "run begins, with a check-command" run_begins
+check "one service stands still, another is given up" broken
+check "it is mended" within 90 mended
+check "by a restart" within 30 says 'restart *done' grep '^web-1' "$work/run"
+check "each was started once, those of other hosts not" started_once
+check "run ends in order" run_ends
+
 # --- the real thing from outside, with nothing left of a run on the hosts
 
 for host in db-1 web-1 lb-1; do

@@ -396,7 +396,7 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
     }
     size_t most = count_in_service(e) * e->spec.max_disruption_percent / 100;
     size_t open = count_open(w, WORLD_NONE, it->id, &one);
-    /* Balancers, and what others need, do not wait for what waits for them. */
+    /* Balancers, and groups that others need, do not wait for what waits for them. */
     for (size_t f = 0; f < e->spec.frontend_count; f++) {
         open = e->spec.frontends[f].group == group ? 0 : open;
     }

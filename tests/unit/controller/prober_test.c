@@ -247,7 +247,7 @@ static void without_libcurl_every_target_is_refused(void **state)
         assert_string_equal(t.id, target.id);
         assert_int_equal(t.health, CHECK_HEALTH_UNKNOWN);
         assert_non_null(strstr(t.text, "health checks: is package libcurl4 installed? libcurl.so"));
-        assert_int_equal(prober_remove(prober, target.id, &e), 0);
+        assert_int_equal(prober_remove(prober, target.id, target.role, &e), 0);
     }
     assert_silent(prober, 100);
     prober_free(prober);

@@ -138,6 +138,7 @@ static void what_has_not_baked_is_not_counted(void **state)
     the(&f, "web-2")->in_service_ms = f.world.now_ms;
     advance(&f, FIXTURE_BAKE_MS - 1);
     should_wait(&f, "web-1", REASON_BELOW_MINIMUM);
+    assert_int_equal(f.decision.deadline_ms, f.world.now_ms + 1); /* Nobody else would wake us. */
     advance(&f, 1);
     should_mark(&f, "web-1", LIFECYCLE_DRAINING, REASON_LEAVES_FOR_CHANGE);
 }

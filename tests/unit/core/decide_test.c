@@ -291,6 +291,52 @@ static void a_passing_failure_is_tried_again_three_times(void **state)
     should_stick(&f, "db-1", REASON_FAILED);
 }
 
+/* Else an apply would never end where there is a check-command, or an age. */
+static void what_comes_due_for_ever_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.world.tireless = false;
+    settle(&f);
+    f.groups[WEB].check_command = (char *)"true";
+    f.groups[WEB].check_every_ms = 30 * SECOND;
+    f.groups[WEB].max_lifetime_ms = 24 * HOUR;
+    move_on(&f);
+    advance(&f, SECOND);
+    assert_int_equal(f.decision.deadline_ms, f.world.now_ms + 29 * SECOND);
+    assert_int_equal(f.decision.hold_count, 0);
+    assert_false(decision_waits(&f.decision, f.world.now_ms));
+    /* With somebody who is held until a time there is something to wait for. */
+    struct world_instance *db = the(&f, "db-1");
+    db->drift = WORLD_DRIFT_UNKNOWN;
+    db->failure = WORLD_FAILURE_TRANSIENT;
+    db->failures = 1;
+    db->failed_ms = f.world.now_ms;
+    step(&f);
+    should_wait(&f, "db-1", REASON_WAITS_TO_RETRY);
+    assert_true(decision_waits(&f.decision, f.world.now_ms));
+    /* But not with one whom only an operator sets free, */
+    db->failure = WORLD_FAILURE_NONE;
+    f.world_groups[DB].paused = true;
+    step(&f);
+    should_wait(&f, "db-1", REASON_PAUSED);
+    assert_true(f.decision.deadline_ms != INT64_MAX);
+    assert_false(decision_waits(&f.decision, f.world.now_ms));
+    /* nor for what is given up, */
+    f.world_groups[DB].paused = false;
+    db->failure = WORLD_FAILURE_PERMANENT;
+    step(&f);
+    should_stick(&f, "db-1", REASON_FAILED);
+    assert_false(decision_waits(&f.decision, f.world.now_ms));
+    /* nor for more than an hour. */
+    db->failure = WORLD_FAILURE_TRANSIENT;
+    f.groups[WEB].check_command = NULL;
+    step(&f);
+    assert_true(decision_waits(&f.decision, f.world.now_ms));
+    assert_false(decision_waits(&f.decision, f.decision.deadline_ms - 2 * HOUR));
+}
+
 /* It was always started again before. Now its group says: replaced when it is dead alone, as its
    disk is not to be trusted; mend_test.c has the rest. */
 static void a_dead_host_is_started_again_or_replaced(void **state)
@@ -435,6 +481,7 @@ int main(void)
         cmocka_unit_test(one_that_serves_nobody_may_be_changed),
         cmocka_unit_test(the_next_waits_for_one_that_failed_in_its_change),
         cmocka_unit_test(a_passing_failure_is_tried_again_three_times),
+        cmocka_unit_test(what_comes_due_for_ever_is_not_waited_for),
         cmocka_unit_test(a_dead_host_is_started_again_or_replaced),
         cmocka_unit_test(scale_in_drains_first_and_takes_from_the_fuller_zone),
         cmocka_unit_test(an_orphan_is_left_alone_and_named),

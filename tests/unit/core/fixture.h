@@ -184,7 +184,7 @@ static inline void look_at_balancers(struct fixture *f)
     for (size_t b = 0; b < f->world.balancer_count && !f->no_looks; b++) {
         const struct world_instance *it = &f->instances[f->balancers[b].instance];
         bool answers = it->configured && it->power == WORLD_POWER_RUNNING &&
-                       it->lifecycle != LIFECYCLE_TERMINATED;
+                       it->alive.health != WORLD_UNHEALTHY && it->lifecycle != LIFECYCLE_TERMINATED;
         f->balancers[b].seen_ms = answers ? f->world.now_ms : f->balancers[b].seen_ms;
     }
 }
@@ -362,6 +362,17 @@ static inline void host_dies(struct fixture *f, const char *id)
 {
     host_is_lost(f, id);
     set_power(f, id, WORLD_POWER_OFF);
+}
+
+/* Nobody reaches the host of a balancer, and what it said last is old: its clients may still. */
+static inline void balancer_falls_silent(struct fixture *f, const char *id)
+{
+    set_alive(f, id, WORLD_UNHEALTHY);
+    for (size_t b = 0; b < f->world.balancer_count; b++) {
+        if (f->balancers[b].instance == find(f, id)) {
+            f->balancers[b].seen_ms = f->world.now_ms - MINUTE;
+        }
+    }
 }
 
 static inline void host_is_well(struct fixture *f, const char *id)

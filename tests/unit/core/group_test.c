@@ -210,12 +210,34 @@ static void one_that_serves_leaves_when_enough_others_do(void **state)
     struct fixture f;
     begin(&f, 4);
     the(&f, "web-4")->in_service_ms = f.world.now_ms; /* Came just now: not counted on. */
+    the(&f, "web-4")->protect = true;
     f.world_groups[WEB].desired = 3;
     advance(&f, FIXTURE_BAKE_MS - 1);
     should_rest(&f);
     group_should_wait(&f, WEB, REASON_WAITS_FOR_NEW);
     advance(&f, 1);
     assert_int_equal(count_actions(&f, ACTION_MARK, WEB), 1);
+}
+
+/* One that may serve waits for those that stay, not for itself. */
+static void one_that_is_disputed_leaves_when_the_others_serve(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, 4);
+    f.groups[WEB].termination = SPEC_TERMINATION_NEWEST;
+    f.world_groups[WEB].desired = 3;
+    set_health(&f, "web-4", WORLD_UNHEALTHY); /* Its balancer has it up. */
+    the(&f, "web-3")->in_service_ms = f.world.now_ms;
+    the(&f, "web-1")->protect = the(&f, "web-2")->protect = the(&f, "web-3")->protect = true;
+    advance(&f, FIXTURE_BAKE_MS - 1);
+    should_be_judged(&f, "web-4", WORLD_VERDICT_DISPUTED);
+    should_rest(&f);
+    group_should_wait(&f, WEB, REASON_WAITS_FOR_NEW);
+    assert_int_equal(group_hold(&f, WEB)->reason.a, 2);
+    assert_int_equal(group_hold(&f, WEB)->reason.b, 3);
+    advance(&f, 1);
+    should_mark(&f, "web-4", LIFECYCLE_TERMINATING, REASON_GROUP_LONG);
 }
 
 /* Standby keeps its place in the size: what is in standby need not be made up for first. */
@@ -390,6 +412,7 @@ int main(void)
         cmocka_unit_test(protected_ones_stay),
         cmocka_unit_test(scale_in_keeps_the_minimum_and_the_word_of_an_operator),
         cmocka_unit_test(one_that_serves_leaves_when_enough_others_do),
+        cmocka_unit_test(one_that_is_disputed_leaves_when_the_others_serve),
         cmocka_unit_test(with_one_in_standby_it_shrinks_all_the_same),
         cmocka_unit_test(zones_are_made_even_again),
         cmocka_unit_test(when_zones_are_left_uneven),

@@ -530,12 +530,58 @@ static void a_check_command_runs_when_it_is_due(void **state)
     should_rest(&f);
     advance(&f, 1);
     should(&f, ACTION_CHECK, "db-1", REASON_CHECK_DUE);
-    /* A try that could not be made is a failure of ours, and waits like any. */
+    /* One that could not be made is made when the next is due. */
     ends(&f, ACTION_CHECK, "db-1", OUTCOME_TRANSIENT);
     assert_int_equal(the(&f, "db-1")->custom_ms, f.world.now_ms);
+    assert_int_equal(the(&f, "db-1")->failure, WORLD_FAILURE_NONE);
+    advance(&f, MINUTE - 1);
+    should_rest(&f);
+    advance(&f, 1);
+    should(&f, ACTION_CHECK, "db-1", REASON_CHECK_DUE);
     set_alive(&f, "db-1", WORLD_HEALTH_UNKNOWN);
     advance(&f, HOUR);
     should_not(&f, ACTION_CHECK, "db-1"); /* It is not reached. */
+}
+
+/* What failed was something else: it waits as it did, and so does who comes next (S7, S23). */
+static void a_check_command_forgives_no_failure(void **state)
+{
+    (void)state;
+    static const enum outcome ends_so[] = {OUTCOME_TRANSIENT, OUTCOME_PERMANENT};
+    for (size_t i = 0; i < sizeof(ends_so) / sizeof(ends_so[0]); i++) {
+        struct fixture f;
+        fixture_init(&f);
+        f.groups[DB].desired = f.groups[DB].max = 2;
+        world_groups_init(&f.spec, &f.world);
+        settle(&f);
+        f.groups[DB].check_command = (char *)"/usr/bin/true";
+        f.groups[DB].check_every_ms = SECOND;
+        the(&f, "db-1")->custom_ms = the(&f, "db-2")->custom_ms = f.world.now_ms;
+        roles_differ(&f, "db-1");
+        roles_differ(&f, "db-2");
+        step(&f);
+        should(&f, ACTION_CONFIGURE, "db-1", REASON_DRIFT);
+        should_wait(&f, "db-2", REASON_WAITS_FOR_OTHER);
+        ends(&f, ACTION_CONFIGURE, "db-1", ends_so[i]);
+        enum world_failure failure = the(&f, "db-1")->failure;
+        advance(&f, SECOND);
+        should(&f, ACTION_CHECK, "db-1", REASON_CHECK_DUE);
+        begin_all(&f);
+        step(&f);
+        should_not(&f, ACTION_CONFIGURE, "db-2");
+        for (size_t d = 0; d < 2; d++) {
+            struct action check = {.kind = ACTION_CHECK,
+                                   .instance = find(&f, d == 0 ? "db-1" : "db-2"),
+                                   .group = DB,
+                                   .balancer = WORLD_NONE};
+            world_end(&f.spec, &f.world, &check, OUTCOME_DONE);
+        }
+        assert_int_equal(the(&f, "db-1")->failure, failure);
+        assert_int_equal(the(&f, "db-1")->failures, 1);
+        step(&f);
+        should_not(&f, ACTION_CONFIGURE, NULL);
+        should_wait(&f, "db-2", REASON_WAITS_FOR_OTHER);
+    }
 }
 
 static void whom_a_check_command_does_not_concern(void **state)
@@ -584,6 +630,7 @@ int main(void)
         cmocka_unit_test(hooks_are_of_their_group),
         cmocka_unit_test(a_hook_that_is_gone_is_over),
         cmocka_unit_test(a_check_command_runs_when_it_is_due),
+        cmocka_unit_test(a_check_command_forgives_no_failure),
         cmocka_unit_test(whom_a_check_command_does_not_concern),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,6 +168,24 @@ static void a_dead_zone_is_started_again(void **state)
     should_not(&f, ACTION_MARK, NULL);
 }
 
+/* Killed between off and on, we find it off: it was us, for as long as a start takes. */
+static void one_that_we_switched_off_is_started_again(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    the(&f, "web-2")->rung = WORLD_RUNG_CYCLE;
+    the(&f, "web-2")->rung_ms = f.world.now_ms;
+    host_dies(&f, "web-2");
+    advance(&f, 5 * MINUTE);
+    should(&f, ACTION_LAUNCH, "web-2", REASON_DEAD);
+    should_not(&f, ACTION_MARK, NULL);
+    assert_int_equal(count_actions(&f, ACTION_ADD, WEB), 0);
+    advance(&f, 1);
+    should_mark(&f, "web-2", LIFECYCLE_TERMINATING, REASON_DEAD);
+    assert_int_equal(count_actions(&f, ACTION_ADD, WEB), 1);
+}
+
 /* Those that cannot be started are given up after all. */
 static void what_does_not_start_is_made_up_for(void **state)
 {
@@ -467,6 +485,7 @@ int main(void)
         cmocka_unit_test(one_dead_alone_is_replaced),
         cmocka_unit_test(many_dead_at_once_are_started_again),
         cmocka_unit_test(a_dead_zone_is_started_again),
+        cmocka_unit_test(one_that_we_switched_off_is_started_again),
         cmocka_unit_test(what_does_not_start_is_made_up_for),
         cmocka_unit_test(a_group_that_restarts_starts_it_again),
         cmocka_unit_test(what_forbids_to_mend),

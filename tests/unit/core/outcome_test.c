@@ -62,8 +62,28 @@ static void what_begins_is_busy_until_it_ends(void **state)
             world_end(&f.spec, &f.world, &action, (enum outcome)outcome);
             assert_false(it->busy);
             assert_false(it->changing);
+            assert_int_equal(it->change_failed,
+                             works[i] == ACTION_CONFIGURE && outcome != OUTCOME_DONE);
             assert_false(f.balancers[0].busy);
         }
+    }
+}
+
+/* S20: one whose end is never heard of, because we were killed, counts as taken. */
+static void a_rung_is_taken_when_it_begins(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < WORKS; i++) {
+        struct fixture f;
+        begin(&f);
+        struct action action = action_of(&f, works[i], whose(works[i]));
+        world_begin(&f.spec, &f.world, &action);
+        const struct world_instance *it = &f.instances[action.instance];
+        assert_int_equal(it->rung, works[i] == ACTION_RESTART  ? WORLD_RUNG_RESTART
+                                   : works[i] == ACTION_REBOOT ? WORLD_RUNG_REBOOT
+                                   : works[i] == ACTION_CYCLE  ? WORLD_RUNG_CYCLE
+                                                               : WORLD_RUNG_NONE);
+        assert_int_equal(it->rung_ms, is_rung(works[i]) ? f.world.now_ms : 0);
     }
 }
 
@@ -84,13 +104,15 @@ static void a_failure_is_counted_and_changes_nothing_else(void **state)
                                 : works[i] == ACTION_REBOOT ? WORLD_RUNG_REBOOT
                                                             : WORLD_RUNG_CYCLE;
                 expected.rung_ms = f.world.now_ms;
-            } else {
+            } else if (works[i] != ACTION_CHECK || outcome == OUTCOME_PERMANENT) {
                 expected.failure = outcome == OUTCOME_TRANSIENT ? WORLD_FAILURE_TRANSIENT
                                                                 : WORLD_FAILURE_PERMANENT;
                 expected.failures = 1;
                 expected.failed_ms = f.world.now_ms;
-                expected.custom_ms = works[i] == ACTION_CHECK ? f.world.now_ms : expected.custom_ms;
+                /* What broke one in service must not break the next (S7). */
+                expected.change_failed = works[i] == ACTION_CONFIGURE;
             }
+            expected.custom_ms = works[i] == ACTION_CHECK ? f.world.now_ms : expected.custom_ms;
             world_end(&f.spec, &f.world, &action, (enum outcome)outcome);
             assert_memory_equal(&f.instances[action.instance], &expected, sizeof(expected));
             assert_memory_equal(f.targets, targets, sizeof(targets));
@@ -108,7 +130,10 @@ static void success_clears_a_failure(void **state)
         f.instances[action.instance].failure = WORLD_FAILURE_TRANSIENT;
         f.instances[action.instance].failures = 2;
         world_end(&f.spec, &f.world, &action, OUTCOME_DONE);
-        if (!is_rung(works[i])) {
+        if (works[i] == ACTION_CHECK) { /* What failed was something else. */
+            assert_int_equal(f.instances[action.instance].failure, WORLD_FAILURE_TRANSIENT);
+            assert_int_equal(f.instances[action.instance].failures, 2);
+        } else if (!is_rung(works[i])) {
             assert_int_equal(f.instances[action.instance].failure, WORLD_FAILURE_NONE);
             assert_int_equal(f.instances[action.instance].failures, 0);
         }
@@ -400,6 +425,33 @@ static void failed_launches_are_those_that_were_bad(void **state)
     }
 }
 
+/* One whose provider answers, and does not get it made, is a failed launch like any. */
+static void what_nobody_could_see_is_no_failed_launch(void **state)
+{
+    (void)state;
+    static const struct {
+        enum world_power power;
+        bool frozen, zone_lost;
+        unsigned failed;
+    } cases[] = {
+        {WORLD_POWER_RUNNING, false, false, 1}, {WORLD_POWER_ABSENT, false, false, 1},
+        {WORLD_POWER_OFF, false, false, 1},     {WORLD_POWER_UNKNOWN, false, false, 0},
+        {WORLD_POWER_RUNNING, true, false, 0},  {WORLD_POWER_RUNNING, false, true, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fixture f;
+        begin(&f);
+        the(&f, "web-1")->in_service_ms = 0;
+        the(&f, "web-1")->failure = WORLD_FAILURE_TRANSIENT;
+        the(&f, "web-1")->failures = 3;
+        the(&f, "web-1")->power = cases[i].power;
+        f.world.frozen.on = cases[i].frozen;
+        f.world_zones[RACK_A].lost.on = cases[i].zone_lost;
+        marked(&f, LIFECYCLE_PENDING, LIFECYCLE_TERMINATING);
+        assert_int_equal(f.world_groups[WEB].failed_launches, cases[i].failed);
+    }
+}
+
 static void hooks_of_launch_and_end_are_told_apart(void **state)
 {
     (void)state;
@@ -488,6 +540,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_begins_is_busy_until_it_ends),
+        cmocka_unit_test(a_rung_is_taken_when_it_begins),
         cmocka_unit_test(a_failure_is_counted_and_changes_nothing_else),
         cmocka_unit_test(success_clears_a_failure),
         cmocka_unit_test(add_makes_a_record_and_its_targets),
@@ -500,6 +553,7 @@ int main(void)
         cmocka_unit_test(back_in_service_ends_a_disruption),
         cmocka_unit_test(which_marks_end_a_disruption),
         cmocka_unit_test(failed_launches_are_those_that_were_bad),
+        cmocka_unit_test(what_nobody_could_see_is_no_failed_launch),
         cmocka_unit_test(hooks_of_launch_and_end_are_told_apart),
         cmocka_unit_test(a_wish_alone_changes_the_wish_alone),
         cmocka_unit_test(what_is_expected_is_the_best),

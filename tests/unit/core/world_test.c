@@ -71,19 +71,20 @@ static void who_has_no_targets(void **state)
     struct fixture f;
     fixture_init(&f);
     put(&f, LB, 1, LIFECYCLE_IN_SERVICE);
-    put(&f, LB, 2, LIFECYCLE_TERMINATING);
+    put(&f, LB, 2, LIFECYCLE_TERMINATING); /* Until it is gone it sends traffic. */
+    put(&f, LB, 4, LIFECYCLE_TERMINATED);
     put(&f, LB, 3, LIFECYCLE_DETACHED);
     put(&f, WEB, 1, LIFECYCLE_DETACHED);
     put(&f, WEB, 2, LIFECYCLE_TERMINATED);
     put(&f, WEB, 3, LIFECYCLE_TERMINATING); /* It must still be taken out. */
     put(&f, WORLD_NONE, 1, LIFECYCLE_IN_SERVICE);
     world_complete(&f.spec, &f.world);
-    check_complete(&f, 1, 1);
-    assert_int_equal(f.targets[0].member, 5);
+    check_complete(&f, 2, 1);
+    assert_int_equal(f.targets[0].member, 6);
     f.route.pool = 7; /* A frontend that routes elsewhere is in front of nobody here. */
     f.world.target_count = 0;
     world_complete(&f.spec, &f.world);
-    check_complete(&f, 1, 0);
+    check_complete(&f, 2, 0);
 }
 
 static void a_new_cluster_begins_as_the_file_says(void **state)

@@ -87,10 +87,10 @@ static void says_what_the_configuration_says(void **state)
         "\nbackend web\n    balance roundrobin\n",
         "\nbackend admin\n    balance leastconn\n",
         /* In the order of people. */
-        "    server web-2 10.0.0.2:80\n    server web-9 [fd00::9]:80\n"
-        "    server web-10 10.0.0.10:80\n",
+        ("    server web-2 10.0.0.2:80\n    server web-9 [fd00::9]:80\n"
+         "    server web-10 10.0.0.10:80\n"),
         "    stats socket /run/haproxy/admin.sock mode 600 level admin expose-fd listeners\n",
-        "    retry-on conn-failure empty-response\n",
+        "    retry-on conn-failure empty-response 502 503\n",
     };
     struct frontend_config config = make_config();
     char *text = render(&config);

@@ -174,9 +174,9 @@ static void test_key_words(void **state)
                                       "ssh-ed25519 ",
                                       "ssh-ed25519 AAAA",
                                       "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIEXAMPLEEXAMPLEEXAMPLEEXAM",
-                                      KEY "\tx",
-                                      KEY ",x",
-                                      " " KEY};
+                                      (KEY "\tx"),
+                                      (KEY ",x"),
+                                      (" " KEY)};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         char *key = root_files_key_words(good[i]);
         assert_string_equal(key, KEY);

@@ -199,7 +199,7 @@ static void test_how_groups_are_kept(void **state)
     assert_int_equal(db->cooldown_ms, 300000);
     assert_int_equal(db->termination, SPEC_TERMINATION_OLDEST_TEMPLATE);
     assert_int_equal(db->max_lifetime_ms, 0);
-    assert_int_equal(db->breaker_percent, 33);
+    assert_int_equal(db->breaker_percent, 34);
     assert_null(db->check_command);
     assert_int_equal(db->check_every_ms, 30000);
     assert_int_equal(db->check_timeout_ms, 10000);

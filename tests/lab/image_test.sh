@@ -1,0 +1,467 @@
+#!/bin/bash
+# tests/lab/image_test.sh: golden images on real hosts: taken from a host that serves, sealed, signed,
+# cloned, altered, killed half-way, deleted. One case a line, the counts last. Needs root.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(cd "$here/../.." && pwd)
+lab=$top/vagrant/lab
+program=${LAMPLIGHTER:-$top/build/lamplighter}
+name=image-$$
+export LAB_NAME=$name
+home=/var/lib/lamplighter/labs/$name
+shop=$home/shop
+file=$shop/cluster.ini
+images=$home/images
+instances=$home/instances
+site=http://10.77.0.10
+work=$(mktemp -d)
+number=0 passed=0 failed=0
+
+finish() {
+    touch "$work/stop"
+    if [[ -n ${LAMP_KEEP:-} ]]; then
+        printf '# kept: LAB_NAME=%s vagrant/lab down\n' "$name"
+        return
+    fi
+    "$lab" down >/dev/null 2>&1 || true
+    rm -rf -- "$work"
+}
+trap finish EXIT
+
+ok() { number=$((number + 1)) && passed=$((passed + 1)) && printf 'ok %d - %s\n' "$number" "$1"; }
+not_ok() { number=$((number + 1)) && failed=$((failed + 1)) && printf 'not ok %d - %s\n' "$number" "$1"; }
+
+# check TEXT CMD...: the case passes when CMD succeeds; what CMD says is shown when it does not.
+check() {
+    local text=$1 status=0
+    shift
+    set +e
+    (
+        set -e
+        "$@"
+    ) >"$work/out" 2>&1
+    status=$?
+    set -e
+    if [[ $status -eq 0 ]]; then ok "$text"; else
+        not_ok "$text"
+        tail -n 30 "$work/out" | sed 's/^/#   /'
+    fi
+    # What was measured is told in any case.
+    sed -n 's/^measured: /# /p' "$work/out"
+}
+
+inside() { "$lab" run -- "$@"; }
+lamplighter() { inside "$program" -c "$file" "$@"; }
+# with STATUS CMD...: CMD must end with STATUS.
+with() {
+    local wanted=$1 got=0
+    shift
+    "$@" || got=$?
+    [[ $got -eq $wanted ]] || {
+        echo "exit status $got, wanted $wanted"
+        return 1
+    }
+}
+says() { grep -q -e "$1" "$work/said" || { cat "$work/said" && echo "does not say: $1" && return 1; }; }
+set_key() { sed -i "/^\[$1\]/,/^\[/ s|^$2 = .*|$2 = $3|" "$file"; }
+on() { lamplighter exec "$1" -- sh -c "$2"; }
+# field JSON-KEY: its values, one a line, of a JSON text on standard input.
+field() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",}]*\)\"\{0,1\}.*/\1/p"; }
+now_ms() { date +%s%3N; }
+# Loop devices of this lab's web images, on the machine.
+loops() { grep -lsF "$images/web/" /sys/block/loop*/loop/backing_file | wc -l; }
+# What is mounted for them inside.
+mounts() { inside grep -c " $instances/.images/web-" /proc/self/mountinfo || true; }
+generations() { find "$images/web" -mindepth 1 -maxdepth 1 -name '[1-9]*' -printf '%f\n' | sort -n | tr '\n' ' '; }
+current() { readlink "$images/web/current"; }
+
+put_shop() {
+    mkdir -p "$home/state" "$images"
+    ln -s "/var/cache/lamplighter/images/debian-$VERSION_ID" "$images/debian-$VERSION_ID"
+    cp -r "$top/vagrant/shop" "$shop"
+    sed -i "s|labs/lab/|labs/$name/|; s|^roles = ../../roles|roles = $top/roles|; s|^images = .*|images = $images|
+        s|^image = debian-12|image = debian-$VERSION_ID|" "$file"
+    set_key 'pool web' check 'GET /healthz/php expect 200 every 1s fall 2 rise 1 timeout 1s'
+    set_key 'pool web' drain 2s
+    set_key 'pool web' slow-start 0s
+    set_key 'group web' min 1
+    set_key 'group web' desired 1
+    # One that is off is started as it is: what its root stands on is the question here.
+    sed -i '/^\[group web\]/,/^\[/ s|^pool = web|&\nrepair = restart|' "$file"
+}
+first_host() {
+    lamplighter apply
+    lamplighter image list >"$work/said"
+    says "^debian-$VERSION_ID .* base"
+    with 1 lamplighter image show web
+}
+
+# --- taking one ----------------------------------------------------------------------------------
+
+# One request after the other until told to stop; counts what failed.
+load() {
+    cat >"$work/load.sh" <<'LOAD'
+good=0 bad=0
+while [ ! -e "$1/stop" ] && [ $((good + bad)) -lt 20000 ]; do
+    if curl -sf -m 5 -o /dev/null "$2"; then good=$((good + 1)); else bad=$((bad + 1)); fi
+done
+echo "$good $bad" >"$1/load"
+LOAD
+    rm -f "$work/stop" "$work/load"
+    inside sh "$work/load.sh" "$work" "$site/" &
+    load_pid=$!
+}
+end_load() {
+    local good bad
+    touch "$work/stop"
+    wait "$load_pid"
+    read -r good bad <"$work/load"
+    echo "measured: $good requests meanwhile, $bad failed"
+    [[ $good -gt 20 && $bad -eq 0 ]]
+}
+capture_under_load() {
+    load
+    lamplighter image capture web --from web-1 --json >"$work/capture.json" || { touch "$work/stop" && return 1; }
+    end_load
+    [[ $(field generation <"$work/capture.json") == 1 && $(current) == 1 ]]
+    [[ $(stat -c %a "$home/state/keys/image") == 600 ]]
+    [[ $(field parent <"$work/capture.json") == "debian-$VERSION_ID-"* ]]
+    lamplighter image verify web >"$work/said"
+    says 'web@1: .* good'
+}
+# In the same minute, of the same tree, without us: tar into mksquashfs with the same compression.
+capture_measured() {
+    local begun bare ours bytes file_bytes
+    begun=$(now_ms)
+    inside sh -c "tar -C $instances/web-1/root --numeric-owner --one-file-system -cf - . |
+        mksquashfs - $home/bare.sq -tar -comp zstd -Xcompression-level 3 -noappend -quiet -no-progress" >/dev/null 2>&1
+    bare=$(($(now_ms) - begun))
+    rm -f "$home/bare.sq"
+    lamplighter image capture web --from web-1 --json >"$work/capture.json"
+    ours=$(awk '{ printf "%d", $1 * 1000 }' <<<"$(field seconds <"$work/capture.json")")
+    bytes=$(field bytes <"$work/capture.json")
+    file_bytes=$(field file_bytes <"$work/capture.json")
+    echo "measured: $((bytes >> 20)) MiB to $((file_bytes >> 20)) MiB: bare $bare ms ($((bytes / bare / 1049)) MiB/s), captured $ours ms ($((bytes / ours / 1049)) MiB/s)"
+    [[ $ours -gt 0 && $(current) == 2 ]]
+}
+sealed() {
+    local root=$work/root secret
+    secret=$(<"$home/state/secrets/shop-db")
+    # 2>: the devices of a root cannot all be made here, and need not.
+    unsquashfs -q -n -d "$root" "$images/web/2/root.squashfs" >/dev/null 2>&1 || true
+    [[ -e $root/etc/machine-id && ! -s $root/etc/machine-id ]]
+    [[ ! -e $root/root/.ssh/authorized_keys && ! -e $root/etc/lamplighter/instance ]]
+    [[ -z $(find "$root/etc/ssh" -name 'ssh_host_*') ]]
+    [[ -z $(find "$root/var/log" -type f) && -d $root/var/log/apache2 ]]
+    [[ -z $(ls -A "$root/var/lib/lamplighter") ]]
+    [[ ${#secret} -ge 20 ]]
+    if grep -rqF -e "$secret" "$root" "$images/web/2/manifest.json" "$images/web/2/tree"; then
+        echo 'the secret is in the image'
+        return 1
+    fi
+    rm -rf "$root"
+}
+
+# --- what no image may carry ---------------------------------------------------------------------
+
+# refuses PATH COMMAND: with what COMMAND puts there on web-1, no image is made, and PATH is told.
+refuses() {
+    local before
+    before=$(generations)
+    on web-1 "$2"
+    with 1 lamplighter image capture web --from web-1 >"$work/said" 2>&1
+    on web-1 "rm -rf $1"
+    says "$1: "
+    [[ $(generations) == "$before" && $(current) == 2 && ! -e $images/web/.new ]]
+}
+private_key() { refuses /srv/notes.txt 'ssh-keygen -q -t ed25519 -N "" -f /srv/notes.txt && rm /srv/notes.txt.pub'; }
+shell_history() { refuses /root/.bash_history 'echo mysql -pgeheim >/root/.bash_history'; }
+client_password() { refuses /root/.my.cnf 'printf "[client]\npassword = geheim\n" >/root/.my.cnf'; }
+left_out_on_demand() {
+    on web-1 'echo ls >/root/.bash_history'
+    lamplighter image capture web --from web-1 --without /root/.bash_history --json >"$work/capture.json"
+    on web-1 'rm /root/.bash_history'
+    grep -q '"/root/.bash_history"' "$work/capture.json"
+    [[ $(current) == 3 ]]
+}
+
+# --- killed --------------------------------------------------------------------------------------
+
+# The processes of a tree, the topmost first: one that sees its children go would clean up after them.
+tree_of() {
+    local child
+    printf '%s\n' "$1"
+    for child in $(pgrep -P "$1" || true); do tree_of "$child"; done
+}
+killed_captures() {
+    local after pid before half=0
+    before=$(generations)
+    for after in 0.7 1.5 2.3 3.2 4.2 5.5; do
+        "$lab" run -- "$program" -c "$file" image capture web --from web-1 >"$work/killed" 2>&1 &
+        pid=$!
+        sleep "$after"
+        # shellcheck disable=SC2046
+        kill -9 $(tree_of "$pid") 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+        # Either there is nothing new, or (the last ones) a whole one.
+        if [[ -e $images/web/.new ]]; then half=$((half + 1)); fi
+        lamplighter image list --json >"$work/list.json"
+        [[ $(grep -c '"problem": null' "$work/list.json") -eq $(grep -c '"generation"' <(grep -v manifest "$work/list.json" | grep '^    "generation"')) ]]
+    done
+    echo "measured: $half of 6 kills left something half-made"
+    [[ $half -gt 0 ]]
+    lamplighter image capture web --from web-1
+    [[ ! -e $images/web/.new && $(generations) != "$before" ]]
+    lamplighter image verify "web@$(current)"
+    # Nothing of the killed ones goes on.
+    ! pgrep -f "mksquashfs - $images/"
+}
+
+# --- clones --------------------------------------------------------------------------------------
+
+launch_clones() {
+    lamplighter image list --json >"$work/list.json"
+    set_key 'template web' image web
+    set_key 'group web' desired 3
+    lamplighter apply >"$work/said" || { cat "$work/said" && return 1; }
+    grep ' launch ' "$work/said" | sed 's/^/measured: /'
+    lamplighter status >"$work/said"
+    says 'group web *3 of 3'
+    [[ $(mounts) -eq 1 && $(loops) -eq 1 ]]
+    # A clone copies nothing of the image.
+    [[ $(du -sm "$instances/web-2/upper" | cut -f1) -lt 60 ]]
+}
+clones_differ() {
+    local command
+    for command in 'cat /etc/machine-id' 'cat /etc/ssh/ssh_host_ed25519_key.pub' hostname 'cat /etc/lamplighter/instance' \
+        'cat /etc/hosts'; do
+        lamplighter exec web -- sh -c "$command" | sed 's/^web-[123] *| //' | grep -v 'localhost\|cluster=' >"$work/all"
+        [[ $(sort -u "$work/all" | wc -l) -eq $(wc -l <"$work/all") && $(wc -l <"$work/all") -ge 3 ]] ||
+            { echo "$command" && cat "$work/all" && return 1; }
+    done
+}
+nothing_to_change() {
+    lamplighter plan >"$work/said"
+    says 'nothing to change'
+}
+# From the first thing there is of it to the first 200 by its own address.
+first_answer() {
+    local n begun pid address
+    inside sh -c "pid=\$(cat /run/libvirt/lxc/shop.web-3.pid) && virsh -q -c lxc:/// destroy shop.web-3"
+    lamplighter exec web-2 -- true
+    set_key 'group web' desired 2
+    lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    set_key 'group web' desired 3
+    address=10.77.1.12
+    for n in 3 4; do [[ ! -e $instances/web-$n ]] || { ls "$instances" && return 1; }; done
+    cat >"$work/wait.sh" <<'WAIT'
+until [ -e "$1/web-3" ] || [ -e "$1/web-4" ]; do sleep 0.01; done
+date +%s%3N
+until curl -sf -m 1 -o /dev/null "http://$2/healthz/php"; do sleep 0.02; done
+date +%s%3N
+WAIT
+    timeout 120 "$lab" run -- sh "$work/wait.sh" "$instances" "$address" >"$work/times" &
+    pid=$!
+    lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    wait "$pid"
+    begun=$(head -n 1 "$work/times")
+    echo "measured: launch to first 200: $(($(tail -n 1 "$work/times") - begun)) ms"
+}
+diff_tells() {
+    on web-2 'echo more >>/etc/apache2/apache2.conf; rm /etc/issue; touch /srv/new'
+    lamplighter image diff web-2 >"$work/said"
+    says '^changed  /etc/apache2/apache2.conf$'
+    says '^removed  /etc/issue$'
+    says '^added    /srv/new$'
+    [[ $(wc -l <"$work/said") -lt 30 ]] || { cat "$work/said" && return 1; }
+    lamplighter image diff web-2 --json | grep -q '"/srv/new"'
+    on web-2 'sed -i "\$d" /etc/apache2/apache2.conf; touch /etc/issue; rm /srv/new'
+}
+after_a_reboot() {
+    # As after a power cut of the hypervisor: nothing runs, nothing is mounted.
+    inside sh -c "virsh -q -c lxc:/// destroy shop.web-2; umount $instances/web-2/root"
+    [[ $(mounts) -le 1 ]]
+    # What runs again may not pass its checks yet when the first one ends.
+    lamplighter apply >"$work/said" 2>&1 || lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    lamplighter exec web-2 -- hostname
+    [[ $(mounts) -eq 1 && $(loops) -eq 1 ]]
+}
+
+# A database host's image has the server and no data: a clone makes its own, empty.
+database_clone() {
+    lamplighter image capture db --from db-1
+    set_key 'template db' image db
+    set_key 'group db' max 2
+    set_key 'group db' desired 2
+    lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    on db-2 "mariadb -BNe 'SELECT COUNT(*) FROM shop.entry' 2>&1 || true" >"$work/said"
+    says "doesn't exist"
+    on db-1 "mariadb -BNe 'SELECT COUNT(*) >= 0 FROM shop.entry'" >"$work/said"
+    says '| 1$'
+}
+
+# --- what is not taken ---------------------------------------------------------------------------
+
+# launch_refused TEXT: one more instance cannot be made, says why, and leaves nothing.
+launch_refused() {
+    local before
+    before=$(ls "$instances")
+    set_key 'group web' desired 4
+    with 1 lamplighter apply >"$work/said" 2>&1
+    set_key 'group web' desired 3
+    says "$1"
+    [[ $(ls "$instances") == "$before" ]]
+}
+altered_block() {
+    local path kept other='\x00'
+    path=$images/web/$(current)/root.squashfs
+    kept=$(od -An -tx1 -j 5000000 -N 1 "$path" | tr -d ' ')
+    [[ $kept != 00 ]] || other='\xff'
+    # shellcheck disable=SC2059
+    printf "$other" | dd of="$path" bs=1 seek=5000000 conv=notrunc status=none
+    with 1 lamplighter image verify web 2>"$work/said"
+    says 'is not what was signed'
+    launch_refused 'is not what was signed'
+    # shellcheck disable=SC2059
+    printf "\\x$kept" | dd of="$path" bs=1 seek=5000000 conv=notrunc status=none
+    lamplighter image verify web
+}
+altered_manifest() {
+    local path
+    path=$images/web/$(current)/manifest.json
+    cp -p "$path" "$work/manifest"
+    sed -i 's/"instance": "web-1"/"instance": "web-9"/' "$path"
+    with 1 lamplighter image show web >"$work/said"
+    says 'NOT TRUSTED'
+    launch_refused 'its manifest is not what was signed'
+    cp -p "$work/manifest" "$path"
+    lamplighter image verify web
+}
+another_signature() {
+    mv "$home/state/keys" "$home/state/kept"
+    mkdir -m 700 "$home/state/keys"
+    cp -p "$home/state/kept/login"* "$home/state/keys/"
+    "$lab" run -- openssl ecparam -name prime256v1 -genkey -noout -out "$work/other"
+    openssl ec -in "$work/other" -pubout -out "$home/state/keys/image.pub" 2>/dev/null
+    launch_refused 'a key that is not known here'
+    rm "$home/state/keys/image.pub"
+    launch_refused 'no public key'
+    rm -rf "$home/state/keys"
+    mv "$home/state/kept" "$home/state/keys"
+    lamplighter image verify web
+}
+older_build() {
+    local now
+    now=$(current)
+    with 3 lamplighter image use web@2 2>"$work/said"
+    says 'is older than what is current: --allow-downgrade'
+    [[ $(current) == "$now" ]]
+    lamplighter image use web@2 --allow-downgrade
+    [[ $(current) == 2 ]]
+    lamplighter image use "web@$now"
+    # An old one in a new one's place, with its own good signature.
+    cp -a "$images/web/2" "$images/web/99"
+    with 1 lamplighter image verify web@99 2>"$work/said"
+    says 'what is there is web@2'
+    rm -rf "$images/web/99"
+}
+
+# --- the end of one ------------------------------------------------------------------------------
+
+delete_in_use() {
+    local used
+    used=$(basename "$(dirname "$(cat "$instances/web-2/base")")")
+    lamplighter image capture web --from web-2
+    [[ $(current) -gt $used ]]
+    with 3 lamplighter image delete "web@$used" 2>"$work/said"
+    says 'is used: .*web-2'
+    lamplighter image delete web@1
+    lamplighter image protect web@2
+    with 3 lamplighter image delete web@2 2>"$work/said"
+    says 'is protected'
+    lamplighter image unprotect web@2
+    lamplighter image delete web@2
+    lamplighter image deprecate "web@$used"
+    with 3 lamplighter image use "web@$used" --allow-downgrade 2>"$work/said"
+    says 'is deprecated'
+    lamplighter image undeprecate "web@$used"
+    with 1 lamplighter image delete "web@$(current)" 2>"$work/said"
+    says 'what new instances get'
+}
+# scale COUNT: so many web hosts, all of them from the current image when there was none before.
+scale() {
+    set_key 'group web' min 0
+    set_key 'group web' desired "$1"
+    lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+}
+parent_of_used() {
+    local parent
+    parent=$(basename "$(dirname "$(cat "$instances/web-2/base")")")
+    scale 0
+    scale 1
+    [[ $(basename "$(dirname "$(cat "$instances"/web-*/base)")") -gt $parent ]]
+    with 3 lamplighter image delete "web@$parent" 2>"$work/said"
+    says 'came from it, and web-'
+}
+unmounted_with_the_last() {
+    [[ $(mounts) -eq 1 && $(loops) -eq 1 ]]
+    scale 0
+    [[ $(mounts) -eq 0 && $(loops) -eq 0 ]] || { inside grep images /proc/self/mountinfo && return 1; }
+    scale 2
+    [[ $(mounts) -eq 1 && $(loops) -eq 1 ]]
+}
+# Copies by link take no room and are not trusted (their number is not theirs), but are looked at.
+many_generations() {
+    local begun n
+    for n in $(seq 101 120); do cp -al "$images/web/$(current)" "$images/web/$n"; done
+    begun=$(now_ms)
+    lamplighter image list >"$work/said"
+    echo "measured: list of $(grep -c '^web@' "$work/said") generations: $(($(now_ms) - begun)) ms"
+    [[ $(grep -c 'NOT TRUSTED' "$work/said") -eq 20 ]]
+    rm -rf "$images"/web/1[012][0-9]
+}
+down_leaves_nothing() {
+    "$lab" down
+    [[ ! -e $home ]]
+    for _ in $(seq 1 50); do grep -qsF "$images/" /sys/block/loop*/loop/backing_file || break && sleep 0.1; done
+    if grep -sF "$images/" /sys/block/loop*/loop/backing_file; then return 1; fi
+    ! grep -q "labs/$name" /proc/self/mountinfo
+}
+
+# shellcheck disable=SC1091
+. /etc/os-release
+if ! "$lab" up >"$work/up" 2>&1; then
+    cat "$work/up"
+    echo 'not ok 1 - a lab'
+    echo '0 passed, 1 failed, 0 skipped'
+    exit 1
+fi
+put_shop
+check 'a host to take an image of' first_host
+check 'capture: from a host that serves, no failed request' capture_under_load
+check 'capture: beside a bare tar into mksquashfs' capture_measured
+check 'the image is sealed, and holds no secret' sealed
+check 'a planted private key: refused with its path' private_key
+check 'a shell history: refused with its path' shell_history
+check 'a password of the database client: refused with its path' client_password
+check '--without: left out, and told' left_out_on_demand
+check 'capture killed with -9 at six moments: nothing half is seen' killed_captures
+check 'two clones: one mount, nothing copied' launch_clones
+check 'clones differ where they must' clones_differ
+check 'a clone is configured like the host it came from' nothing_to_change
+check 'launch to the first answer' first_answer
+check 'a clone of a database host: no data' database_clone
+check 'diff: exactly what was changed' diff_tells
+check 'after a reboot: mounted again' after_a_reboot
+check 'an altered block: not launched' altered_block
+check 'an altered manifest: not launched' altered_manifest
+check 'signed by another, or no key: not launched' another_signature
+check 'an older build: only with --allow-downgrade' older_build
+check 'delete: refused while used, protected or current' delete_in_use
+check 'delete: refused for what a used one came from' parent_of_used
+check 'unmounted with the last instance, mounted with the first' unmounted_with_the_last
+check 'list' many_generations
+check 'lab down: no mount, no loop device' down_leaves_nothing
+printf '%d passed, %d failed, 0 skipped\n' "$passed" "$failed"
+[[ $failed -eq 0 ]]
