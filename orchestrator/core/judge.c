@@ -73,12 +73,9 @@ static bool off(const struct world_instance *it)
     return it->power_witnessed && (it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT);
 }
 
-static bool is_judged(const struct bench *b, const struct world_instance *it)
+static bool is_judged(const struct world_instance *it)
 {
     if (it->group == WORLD_NONE || !it->configured || (it->busy && it->changing)) {
-        return false;
-    }
-    if ((b->world->groups[it->group].suspended & WORLD_PROCESS_HEALTH_CHECK) != 0) {
         return false;
     }
     return it->lifecycle == LIFECYCLE_IN_SERVICE || it->lifecycle == LIFECYCLE_PENDING;
@@ -97,15 +94,16 @@ static bool in_grace(struct bench *b, const struct world_instance *it)
 }
 
 /* Nobody answers on the host. */
-static enum world_verdict unreachable(const struct bench *b, const struct world_instance *it,
-                                      bool pool, struct balancers said)
+static enum world_verdict unreachable(const struct bench *b, size_t instance, bool pool,
+                                      struct balancers said)
 {
-    bool disputed = said.up || (pool && it->health.health == WORLD_HEALTHY);
+    const struct world_instance *it = &b->world->instances[instance];
+    bool disputed = said.up || (pool && it->health.health == WORLD_HEALTHY) ||
+                    survey_answers(&b->survey, instance, it->alive.since_ms);
     if (disputed && !GUARDED(GUARD_DISPUTED, false)) {
         return WORLD_VERDICT_DISPUTED;
     }
     bool unknown = (pool && it->health.health == WORLD_HEALTH_UNKNOWN) || said.unknown;
-    (void)b;
     return unknown && !GUARDED(GUARD_S10_UNKNOWN, false) ? WORLD_VERDICT_UNKNOWN
                                                          : WORLD_VERDICT_LOST;
 }
@@ -124,16 +122,19 @@ static enum world_verdict unready(const struct world_instance *it, struct balanc
 static enum world_verdict verdict_of(struct bench *b, size_t instance)
 {
     const struct world_instance *it = &b->world->instances[instance];
-    if (!is_judged(b, it)) {
+    if (!is_judged(it)) {
         return WORLD_VERDICT_NONE;
     }
+    bool pool = b->spec->groups[it->group].pool != SPEC_NONE;
+    struct balancers said = ask_balancers(b, instance);
     if (off(it)) {
-        /* Its provider alone says so, and its SSH port answers: somebody errs. */
-        if (it->alive.health == WORLD_HEALTHY && !GUARDED(GUARD_DISPUTED, false)) {
+        /* Its provider alone says so, and it answers, to us or to a balancer: somebody errs. */
+        bool answers = it->alive.health == WORLD_HEALTHY || said.up ||
+                       survey_answers(&b->survey, instance, it->power_ms);
+        if (answers && !GUARDED(GUARD_DISPUTED, false)) {
             return WORLD_VERDICT_DISPUTED;
         }
         /* Where balancers stand in front of it, the prober has a word too, and a moment for it. */
-        bool pool = b->spec->groups[it->group].pool != SPEC_NONE;
         if (pool && !survey_is_off(b->world, instance) && !GUARDED(GUARD_S10_UNKNOWN, false)) {
             wake_at(b, it->power_ms + SURVEY_SECOND_WITNESS_MS);
             return WORLD_VERDICT_UNKNOWN;
@@ -149,10 +150,8 @@ static enum world_verdict verdict_of(struct bench *b, size_t instance)
             return WORLD_VERDICT_FLAPPING;
         }
     }
-    bool pool = b->spec->groups[it->group].pool != SPEC_NONE;
-    struct balancers said = ask_balancers(b, instance);
     if (it->alive.health == WORLD_UNHEALTHY) {
-        return unreachable(b, it, pool, said);
+        return unreachable(b, instance, pool, said);
     }
     if (pool && it->health.health == WORLD_UNHEALTHY) {
         return unready(it, said);
@@ -172,7 +171,10 @@ static enum world_verdict verdict_of(struct bench *b, size_t instance)
 static void judge_instance(struct bench *b, size_t instance)
 {
     struct world_instance *it = &b->world->instances[instance];
-    enum world_verdict verdict = verdict_of(b, instance);
+    it->evidence = verdict_of(b, instance);
+    bool paused = it->group != WORLD_NONE && (b->world->groups[it->group].suspended &
+                                              WORLD_PROCESS_HEALTH_CHECK) != 0;
+    enum world_verdict verdict = paused ? WORLD_VERDICT_NONE : it->evidence;
     if (verdict != it->verdict) {
         it->verdict = verdict;
         it->verdict_ms = b->world->now_ms;
@@ -265,19 +267,29 @@ static void count_breakers(struct bench *b)
 }
 
 /* S6: every host of the zone is gone, not all of them by their provider's word (then it answers,
-   and they are started again), and another zone is well. */
+   and they are started again), and another zone is well. Paused groups are witnesses, too. */
 static bool is_lost(const struct bench *b, size_t zone)
 {
-    const struct world_breaker *breaker = &b->world->zones[zone].breaker;
-    bool all = breaker->judged >= 2 && breaker->lost > 0 &&
-               breaker->bad - breaker->unready == breaker->judged;
-    for (size_t z = 0; all && z < b->spec->zone_count; z++) {
-        const struct world_breaker *other = &b->world->zones[z].breaker;
-        if (z != zone && other->judged > other->bad) {
-            return true;
+    unsigned asked = 0;
+    unsigned gone = 0;
+    bool lost = false;
+    bool other_well = false;
+    for (size_t i = 0; i < b->world->instance_count; i++) {
+        const struct world_instance *it = &b->world->instances[i];
+        if (it->evidence == WORLD_VERDICT_NONE || it->zone == WORLD_NONE) {
+            continue;
+        }
+        bool is_off = off(it) && it->evidence != WORLD_VERDICT_DISPUTED;
+        bool bad = is_off || it->evidence == WORLD_VERDICT_LOST;
+        other_well = other_well || (it->zone != zone && !bad &&
+                                    it->evidence != WORLD_VERDICT_UNREADY);
+        if (it->zone == zone) {
+            asked++;
+            gone += bad ? 1 : 0;
+            lost = lost || (bad && !is_off);
         }
     }
-    return false;
+    return asked >= 2 && lost && gone == asked && other_well;
 }
 
 /* A zone's breaker heeds the word of groups that have theirs turned off: when all in it have. */

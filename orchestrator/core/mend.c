@@ -289,6 +289,11 @@ bool mend_launch(struct step *s, size_t instance)
                                   .a = s->world->groups[it->group].failed_launches});
         return true;
     }
+    if (damping_held(&it->damping, s->world->now_ms) && !GUARDED(GUARD_S13_FLAPPING, false)) {
+        int64_t left_ms = it->damping.until_ms - s->world->now_ms;
+        step_hold(s, HOLD_WAIT, instance, (struct reason){.code = REASON_FLAPPING, .a = left_ms});
+        return true;
+    }
     bool shared = it->verdict == WORLD_VERDICT_UNREADY && is_shared(s, instance);
     if (!shared && !not_to_be_mended(s, instance) && budget_allows(s, instance)) {
         step_mark(s, instance, LIFECYCLE_TERMINATING, launch_reason(s, it));

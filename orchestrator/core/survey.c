@@ -93,17 +93,30 @@ bool survey_is_off(const struct world *world, size_t instance)
            world->now_ms - it->power_ms >= SURVEY_SECOND_WITNESS_MS;
 }
 
-bool survey_balancer_gone(const struct survey *s, size_t balancer)
-{
-    const struct world_instance *it = &s->world->instances[s->world->balancers[balancer].instance];
-    return !it->configured || survey_is_off(s->world, s->world->balancers[balancer].instance) ||
-           it->lifecycle == LIFECYCLE_TERMINATED || it->lifecycle == LIFECYCLE_DETACHED;
-}
-
 static bool told_lately(const struct survey *s, size_t balancer)
 {
     int64_t seen_ms = s->world->balancers[balancer].seen_ms;
     return seen_ms != INT64_MIN && s->world->now_ms - seen_ms <= TOLD_LATELY_MS;
+}
+
+bool survey_balancer_gone(const struct survey *s, size_t balancer)
+{
+    const struct world_balancer *from = &s->world->balancers[balancer];
+    const struct world_instance *it = &s->world->instances[from->instance];
+    bool answered = told_lately(s, balancer) && from->seen_ms > it->power_ms;
+    return !it->configured || (survey_is_off(s->world, from->instance) && !answered) ||
+           it->lifecycle == LIFECYCLE_TERMINATED || it->lifecycle == LIFECYCLE_DETACHED;
+}
+
+bool survey_answers(const struct survey *s, size_t instance, int64_t since_ms)
+{
+    for (size_t b = 0; b < s->world->balancer_count; b++) {
+        const struct world_balancer *from = &s->world->balancers[b];
+        if (from->instance == instance && told_lately(s, b) && from->seen_ms > since_ms) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool survey_balancer_silent(const struct survey *s, size_t balancer)
@@ -149,6 +162,7 @@ static bool is_known_out(const struct survey *s, size_t instance)
     if (s->spec->groups[it->group].pool == SPEC_NONE) {
         return !it->configured || is_bad(it->verdict) || off;
     }
+    off = off && it->health.health != WORLD_HEALTHY;
     size_t balancers = 0;
     for (size_t t = s->first_target[instance]; t != WORLD_NONE; t = s->next_target[t]) {
         enum world_target_state state = s->world->targets[t].state;

@@ -74,6 +74,8 @@ bool survey_is_changing(const struct survey *s, size_t instance);
 /* True when the balancer passes no traffic for certain: its host is off, is not configured yet, or
    has left. */
 bool survey_balancer_gone(const struct survey *s, size_t balancer);
+/* True when it is a balancer whose admin socket answered since then, and lately. */
+bool survey_answers(const struct survey *s, size_t instance, int64_t since_ms);
 /* True when it cannot be asked or told anything: gone, or nobody reaches its host. */
 bool survey_balancer_silent(const struct survey *s, size_t balancer);
 

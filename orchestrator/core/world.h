@@ -134,7 +134,8 @@ struct world_instance {
 
     /* Judged. */
     enum world_verdict verdict;
-    int64_t verdict_ms; /* Since when. */
+    int64_t verdict_ms;          /* Since when. */
+    enum world_verdict evidence; /* The same, also when its group's health checks are paused. */
 };
 
 /* A frontend's view of one member of one of its pools, on one of its balancers. Observed. */

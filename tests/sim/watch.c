@@ -372,15 +372,19 @@ static bool told_bad(const struct engine *e, size_t i)
         it->alive.health == WORLD_HEALTH_UNKNOWN || it->alive.since_ms > before_ms) {
         return false;
     }
+    bool asked = it->alive.health == WORLD_UNHEALTHY;
     for (size_t t = 0; t < world->target_count; t++) {
         const struct world_target *target = &world->targets[t];
+        const struct world_instance *balancer =
+            &world->instances[world->balancers[target->balancer].instance];
+        asked = asked || (target->member == i && balancer->configured && came_back(balancer));
         if (target->member == i &&
             (target->state == WORLD_TARGET_UP || target->state == WORLD_TARGET_UNKNOWN ||
              e->now_ms - world->balancers[target->balancer].seen_ms > 20000)) {
             return false;
         }
     }
-    return true;
+    return asked;
 }
 
 /* S7. */
