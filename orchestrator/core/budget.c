@@ -109,25 +109,6 @@ bool budget_is_calm(struct step *s, size_t instance)
     return true;
 }
 
-/* A group of balancers, or one that others need: what is being changed may wait for just them. */
-static bool is_waited_for(const struct step *s, size_t group)
-{
-    for (size_t f = 0; f < s->spec->frontend_count; f++) {
-        if (s->spec->frontends[f].group == group) {
-            return true;
-        }
-    }
-    for (size_t g = 0; g < s->spec->group_count; g++) {
-        const struct spec_index_list *needs = &s->spec->groups[g].needs;
-        for (size_t i = 0; i < needs->count; i++) {
-            if (needs->items[i] == group) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 /* S7: no other member is being changed, or is not back yet; and the cluster's share is not used. */
 static bool has_turn(struct step *s, size_t instance)
 {
@@ -153,7 +134,7 @@ static bool has_turn(struct step *s, size_t instance)
      * others. */
     size_t most = s->survey->instances * s->spec->max_disruption_percent / 100;
     most = most > 1 ? most : 1;
-    if (!s->survey->known_out[instance] && !is_waited_for(s, it->group) &&
+    if (!s->survey->known_out[instance] && !step_is_waited_for(s, it->group) &&
         s->survey->disrupted >= most && !GUARDED(GUARD_S7_CLUSTER, false)) {
         step_hold(s, HOLD_WAIT, instance,
                   (struct reason){.code = REASON_WAITS_FOR_CLUSTER,

@@ -78,8 +78,13 @@ void decide(const struct spec *spec, const struct world *world, struct decision 
                      .d = decision,
                      .survey = &decision->survey,
                      .slots = world->slots};
-    for (size_t g = 0; g < spec->group_count; g++) {
-        group_step(&s, g);
+    /* Where room is short, what others wait for is made first. */
+    for (int waited_for = 1; waited_for >= 0; waited_for--) {
+        for (size_t g = 0; g < spec->group_count; g++) {
+            if (step_is_waited_for(&s, g) == (waited_for == 1)) {
+                group_step(&s, g);
+            }
+        }
     }
     for (size_t i = 0; i < world->instance_count; i++) {
         instance_step(&s, i);

@@ -285,11 +285,11 @@ static void replace(struct step *s, size_t instance)
                                   .name = s->spec->groups[it->group].name,
                                   .a = (int64_t)(g->ready + g->standby),
                                   .b = (int64_t)desired});
+    } else if (budget_allows(s, instance)) {
+        step_mark(s, instance, LIFECYCLE_TERMINATING, (struct reason){.code = REASON_WISH_REPLACE});
         return;
     }
-    if (budget_allows(s, instance)) {
-        step_mark(s, instance, LIFECYCLE_TERMINATING, (struct reason){.code = REASON_WISH_REPLACE});
-    } else if (it->lifecycle == LIFECYCLE_IN_SERVICE) {
+    if (it->lifecycle == LIFECYCLE_IN_SERVICE) {
         serve(s, instance); /* Until then, on every balancer. */
     }
 }
@@ -309,11 +309,15 @@ static bool follow_wish(struct step *s, size_t instance)
         if (budget_allows(s, instance)) {
             step_mark(s, instance, LIFECYCLE_DRAINING,
                       (struct reason){.code = REASON_WISH_STANDBY});
+        } else {
+            serve(s, instance);
         }
         return true;
     case WORLD_WISH_DETACH:
         if (came ? budget_allows(s, instance) : true) {
             step_mark(s, instance, LIFECYCLE_DRAINING, (struct reason){.code = REASON_WISH_DETACH});
+        } else {
+            serve(s, instance);
         }
         return true;
     }

@@ -316,6 +316,9 @@ void world_end(const struct spec *spec, struct world *world, const struct action
         return;
     }
     if (outcome != OUTCOME_DONE) {
+        if (action->kind == ACTION_ADMIT) {
+            set_target(world, action, WORLD_TARGET_UNKNOWN); /* It may have come about. */
+        }
         fail(world, action, outcome);
         return;
     }

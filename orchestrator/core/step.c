@@ -129,3 +129,21 @@ bool step_suspended(const struct step *s, size_t group, enum world_process proce
 {
     return (s->world->groups[group].suspended & (unsigned)process) != 0;
 }
+
+bool step_is_waited_for(const struct step *s, size_t group)
+{
+    for (size_t f = 0; f < s->spec->frontend_count; f++) {
+        if (s->spec->frontends[f].group == group) {
+            return true;
+        }
+    }
+    for (size_t g = 0; g < s->spec->group_count; g++) {
+        const struct spec_index_list *needs = &s->spec->groups[g].needs;
+        for (size_t i = 0; i < needs->count; i++) {
+            if (needs->items[i] == group) {
+                return true;
+            }
+        }
+    }
+    return false;
+}

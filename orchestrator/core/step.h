@@ -82,4 +82,7 @@ bool group_can_grow(const struct step *s, size_t group);
 /* Nothing moves in it, all of it serves, and its cooldown is over. */
 bool group_is_at_rest(struct step *s, size_t group);
 
+/* A group of balancers, or one that others need: what is being done elsewhere may wait for it. */
+bool step_is_waited_for(const struct step *s, size_t group);
+
 #endif

@@ -429,6 +429,11 @@ static void mend_stuck(struct schedule *s, const struct hold *hold)
 {
     struct engine *e = &s->engine;
     struct engine_request request = {.kind = ENGINE_RETRY, .group = hold->group};
+    if (hold->reason.code == REASON_NO_ROOM) {
+        for (size_t z = 0; z < e->truth.zone_count; z++) {
+            e->truth.zones[z].places += e->truth.zones[z].places > 0 ? 1 : 0;
+        }
+    }
     if (hold->instance == WORLD_NONE) {
         ask(s, request);
         return;
@@ -437,8 +442,15 @@ static void mend_stuck(struct schedule *s, const struct hold *hold)
     text_copy(request.instance, sizeof(request.instance), it->id);
     size_t host = host_of(e, hold->instance);
     if (hold->reason.code == REASON_UNHEALTHY &&
-        (host == WORLD_NONE || !e->truth.hosts[host].configured)) {
+        (host == WORLD_NONE || !e->truth.hosts[host].configured ||
+         it->power == WORLD_POWER_ABSENT)) {
         request.kind = ENGINE_REPLACE; /* Its group repairs nothing by itself. */
+    }
+    if (hold->reason.code == REASON_BREAKER && it->power == WORLD_POWER_ABSENT) {
+        /* They are gone for good: the file says breaker = off until they are made anew. */
+        for (size_t g = 0; g < e->spec.group_count; g++) {
+            e->spec.groups[g].breaker_percent = 100;
+        }
     }
     if (host != WORLD_NONE) {
         mend_host(s, host,

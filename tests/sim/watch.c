@@ -269,6 +269,40 @@ static size_t minimum_of(const struct engine *e, size_t group)
 }
 
 /* Others than BUT that are out of service by order; *ret_one: one of them. */
+/* Balancers, and what others need, do not wait for what waits for them. */
+static bool is_waited_for(const struct engine *e, size_t group)
+{
+    for (size_t f = 0; f < e->spec.frontend_count; f++) {
+        if (e->spec.frontends[f].group == group) {
+            return true;
+        }
+    }
+    for (size_t g = 0; g < e->spec.group_count; g++) {
+        for (size_t n = 0; n < e->spec.groups[g].needs.count; n++) {
+            if (e->spec.groups[g].needs.items[n] == group) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Those that took their share before ACTION. */
+static size_t count_shares(const struct watch *w, const struct engine *e, const char *but,
+                           const char **ret_one)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < w->id_count; i++) {
+        const struct watch_id *id = &w->ids[i];
+        bool after = id->ordered_ms == e->now_ms && is_waited_for(e, id->group);
+        if (id->open && !after && !text_equal(id->id, but)) {
+            count++;
+            *ret_one = id->id;
+        }
+    }
+    return count;
+}
+
 static size_t count_open(const struct watch *w, size_t group, const char *but, const char **ret_one)
 {
     size_t count = 0;
@@ -399,16 +433,7 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
                    one);
     }
     size_t most = count_in_service(e) * e->spec.max_disruption_percent / 100;
-    size_t open = count_open(w, WORLD_NONE, it->id, &one);
-    /* Balancers, and groups that others need, do not wait for what waits for them. */
-    for (size_t f = 0; f < e->spec.frontend_count; f++) {
-        open = e->spec.frontends[f].group == group ? 0 : open;
-    }
-    for (size_t g = 0; g < e->spec.group_count; g++) {
-        for (size_t n = 0; n < e->spec.groups[g].needs.count; n++) {
-            open = e->spec.groups[g].needs.items[n] == group ? 0 : open;
-        }
-    }
+    size_t open = is_waited_for(e, group) ? 0 : count_shares(w, e, it->id, &one);
     bool given = host != WORLD_NONE && gives(e, host) &&
                  !(e->spec.groups[group].pool == SPEC_NONE && told_bad(e, action->instance));
     if (given && more && open >= (most > 1 ? most : 1)) {
