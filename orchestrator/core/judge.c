@@ -53,7 +53,8 @@ static struct balancers ask_balancers(const struct bench *b, size_t instance)
          t = b->survey.next_target[t]) {
         const struct world_target *target = &b->world->targets[t];
         const struct world_balancer *from = &b->world->balancers[target->balancer];
-        if (survey_balancer_silent(&b->survey, target->balancer)) {
+        if (survey_balancer_silent(&b->survey, target->balancer) &&
+            !survey_answers(&b->survey, from->instance, INT64_MIN)) {
             continue;
         }
         bool believed =

@@ -133,6 +133,17 @@ static void set_target(struct world *world, const struct action *action,
         struct world_target *target = &world->targets[t];
         if (target->member == action->instance && target->balancer == action->balancer) {
             target->state = state;
+            target->doubtful = false;
+        }
+    }
+}
+
+static void doubt_target(struct world *world, const struct action *action)
+{
+    for (size_t t = 0; t < world->target_count; t++) {
+        struct world_target *target = &world->targets[t];
+        if (target->member == action->instance && target->balancer == action->balancer) {
+            target->doubtful = true;
         }
     }
 }
@@ -317,7 +328,7 @@ void world_end(const struct spec *spec, struct world *world, const struct action
     }
     if (outcome != OUTCOME_DONE) {
         if (action->kind == ACTION_ADMIT) {
-            set_target(world, action, WORLD_TARGET_UNKNOWN); /* It may have come about. */
+            doubt_target(world, action);
         }
         fail(world, action, outcome);
         return;

@@ -27,7 +27,7 @@ bool pool_taken_out(struct step *s, size_t instance, struct reason reason)
     for (size_t t = s->survey->first_target[instance]; t != WORLD_NONE;
          t = s->survey->next_target[t]) {
         const struct world_target *target = &s->world->targets[t];
-        if (target->state == WORLD_TARGET_ABSENT ||
+        if ((target->state == WORLD_TARGET_ABSENT && !target->doubtful) ||
             survey_balancer_gone(s->survey, target->balancer)) {
             continue;
         }

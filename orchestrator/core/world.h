@@ -152,6 +152,7 @@ struct world_target {
     size_t member;   /* Instance. */
     size_t balancer; /* In world->balancers. */
     enum world_target_state state;
+    bool doubtful; /* An admission failed, and may come about yet: only a removal ends that. */
 };
 
 enum world_sync { WORLD_SYNC_UNKNOWN, WORLD_SYNC_DIFFERS, WORLD_SYNC_DONE };

@@ -434,7 +434,7 @@ static void mend_stuck(struct schedule *s, const struct hold *hold)
             e->truth.zones[z].places += e->truth.zones[z].places > 0 ? 1 : 0;
         }
     }
-    if (hold->instance == WORLD_NONE) {
+    if (hold->instance == WORLD_NONE || hold->reason.code == REASON_LAUNCHES_FAIL) {
         ask(s, request);
         return;
     }
@@ -550,6 +550,40 @@ static bool has_older(const struct engine *e, size_t group)
     return false;
 }
 
+/* There is no room for it, or for what it waits for. */
+static bool is_short(const struct engine *e, size_t group)
+{
+    const struct decision *d = &e->controller.decision;
+    for (size_t i = 0; i < d->hold_count; i++) {
+        size_t other = d->holds[i].group;
+        if (d->holds[i].reason.code != REASON_NO_ROOM) {
+            continue;
+        }
+        bool waited_for = other == group;
+        for (size_t f = 0; f < e->spec.frontend_count; f++) {
+            waited_for = waited_for || e->spec.frontends[f].group == other;
+        }
+        for (size_t n = 0; n < e->spec.groups[group].needs.count; n++) {
+            waited_for = waited_for || e->spec.groups[group].needs.items[n] == other;
+        }
+        if (waited_for) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Some group can never end what it has begun. */
+static bool has_endless(const struct engine *e)
+{
+    for (size_t g = 0; g < e->spec.group_count; g++) {
+        if (is_impossible(e, g) || has_older(e, g) || is_short(e, g)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool hold_may_stay(const struct engine *e, const struct hold *hold)
 {
     enum reason_code code = hold->reason.code;
@@ -557,12 +591,12 @@ static bool hold_may_stay(const struct engine *e, const struct hold *hold)
     if (has_older(e, hold->group)) {
         return true;
     }
+    if (code == REASON_WAITS_FOR_CLUSTER && has_endless(e)) {
+        return true;
+    }
     /* Where there is no room for enough, there are never enough. */
-    for (size_t i = 0; refused && i < e->controller.decision.hold_count; i++) {
-        const struct hold *other = &e->controller.decision.holds[i];
-        if (other->group == hold->group && other->reason.code == REASON_NO_ROOM) {
-            return true;
-        }
+    if (hold->group != WORLD_NONE && is_short(e, hold->group)) {
+        return true;
     }
     return code == REASON_NO_ROOM ||
            ((refused || code == REASON_AT_MOST || code == REASON_WAITS_FOR_OTHER) &&

@@ -385,6 +385,16 @@ static size_t count_in_service(const struct engine *e)
     return count;
 }
 
+/* Those that left in the same breath counted, too, when their share was reckoned. */
+static size_t count_leaving_now(const struct watch *w, const struct engine *e)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < w->id_count; i++) {
+        count += w->ids[i].open && w->ids[i].ordered_ms == e->now_ms ? 1 : 0;
+    }
+    return count;
+}
+
 /* All that can tell have told the controller that it is bad, and nobody that it is well. */
 static bool told_bad(const struct engine *e, size_t i)
 {
@@ -398,6 +408,11 @@ static bool told_bad(const struct engine *e, size_t i)
     if (it->power_witnessed && it->power != WORLD_POWER_RUNNING &&
         it->power != WORLD_POWER_UNKNOWN) {
         return it->power_ms < before_ms && it->alive.health != WORLD_HEALTHY;
+    }
+    for (size_t b = 0; b < world->balancer_count; b++) {
+        if (world->balancers[b].instance == i && e->now_ms - world->balancers[b].seen_ms < 20000) {
+            return false; /* Its admin socket answers. */
+        }
     }
     if (e->spec.groups[it->group].pool == SPEC_NONE) {
         return it->alive.health == WORLD_UNHEALTHY && it->alive.since_ms < before_ms;
@@ -432,7 +447,7 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
         watch_fail(w, e, WATCH_S7_ONE, "%s goes out of service while %s is out by order", it->id,
                    one);
     }
-    size_t most = count_in_service(e) * e->spec.max_disruption_percent / 100;
+    size_t most = (count_in_service(e) + count_leaving_now(w, e)) * e->spec.max_disruption_percent / 100;
     size_t open = is_waited_for(e, group) ? 0 : count_shares(w, e, it->id, &one);
     bool given = host != WORLD_NONE && gives(e, host) &&
                  !(e->spec.groups[group].pool == SPEC_NONE && told_bad(e, action->instance));
@@ -524,7 +539,9 @@ static void check_fresh(struct watch *w, struct engine *e, const struct action *
     for (size_t t = 0; t < world->target_count; t++) {
         const struct world_balancer *b = &world->balancers[world->targets[t].balancer];
         size_t balancer = engine_host(e, b->instance);
-        if (world->targets[t].member != action->instance || balancer == WORLD_NONE ||
+        const struct world_instance *front = &world->instances[b->instance];
+        bool off = front->power == WORLD_POWER_OFF && front->alive.health == WORLD_UNHEALTHY;
+        if (world->targets[t].member != action->instance || balancer == WORLD_NONE || off ||
             !truth_balancing(&e->truth, &e->spec, balancer, b->frontend)) {
             continue;
         }
