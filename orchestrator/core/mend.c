@@ -297,6 +297,8 @@ bool mend_launch(struct step *s, size_t instance)
     bool shared = it->verdict == WORLD_VERDICT_UNREADY && is_shared(s, instance);
     if (!shared && !not_to_be_mended(s, instance) && budget_allows(s, instance)) {
         step_mark(s, instance, LIFECYCLE_TERMINATING, launch_reason(s, it));
+        return true;
     }
-    return true;
+    /* One that serves somewhere, and may not go, is tried again where it failed. */
+    return it->verdict == WORLD_VERDICT_UNREADY || it->verdict == WORLD_VERDICT_LOST;
 }

@@ -207,6 +207,11 @@ void driver_hear_list(struct engine *e, size_t zone)
         const struct world_instance *it = &c->world.instances[i];
         if (it->zone == zone && it->lifecycle != LIFECYCLE_TERMINATED && is_switched(e, i)) {
             hear_listed(e, i, sampled_ms);
+            /* Where nothing is, the prober finds nobody. */
+            if (it->power == WORLD_POWER_ABSENT && it->alive.health == WORLD_HEALTHY &&
+                truth_find(&e->truth, it->id) == WORLD_NONE) {
+                driver_hear_alive(e, it->id, WORLD_UNHEALTHY);
+            }
         }
     }
     for (size_t h = 0; c->running && h < e->truth.host_count; h++) {

@@ -320,7 +320,9 @@ static size_t count_open(const struct watch *w, size_t group, const char *but, c
 static bool any_libelled(const struct engine *e, bool balancers)
 {
     for (size_t i = 0; i < e->truth.host_count; i++) {
-        if (e->truth.hosts[i].libelled && (!balancers || e->truth.hosts[i].synced)) {
+        const struct truth_host *h = &e->truth.hosts[i];
+        bool lately = h->wronged_ms != 0 && e->now_ms - h->wronged_ms < 120000;
+        if ((h->libelled || lately) && (!balancers || h->synced)) {
             return true;
         }
     }

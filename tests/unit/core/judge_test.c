@@ -106,9 +106,9 @@ static void the_providers_word(void **state)
                 put_witnesses(&f, in_a_pool[row].alive, in_a_pool[row].health, (enum said)said);
                 enum world_verdict verdict = in_a_pool[row].verdicts[said];
                 if (cases[i].dead) {
-                    /* Alone it is not believed: that its SSH port answers contradicts. */
-                    verdict =
-                        in_a_pool[row].alive == WELL ? WORLD_VERDICT_DISPUTED : WORLD_VERDICT_DEAD;
+                    /* Alone it is not believed: its SSH port, or a balancer, contradicts. */
+                    bool answers = in_a_pool[row].alive == WELL || said == SAYS_UP;
+                    verdict = answers ? WORLD_VERDICT_DISPUTED : WORLD_VERDICT_DEAD;
                 }
                 should_be_judged(&f, "web-1", verdict);
             }
