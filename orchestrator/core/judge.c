@@ -37,6 +37,17 @@ static void wake_at(struct bench *b, int64_t at_ms)
     }
 }
 
+/* A balancer that is said to be gone, and whose admin socket has answered since. */
+static bool answers_since_doubted(const struct bench *b, size_t instance)
+{
+    const struct world_instance *it = &b->world->instances[instance];
+    int64_t since_ms = it->power != WORLD_POWER_RUNNING ? it->power_ms : INT64_MIN;
+    if (it->alive.health == WORLD_UNHEALTHY && it->alive.since_ms > since_ms) {
+        since_ms = it->alive.since_ms;
+    }
+    return survey_answers(&b->survey, instance, since_ms);
+}
+
 /* The witnesses of one instance. */
 
 /* One that is gone, or that nobody reaches, is no witness: what the others agree on is believed
@@ -54,7 +65,7 @@ static struct balancers ask_balancers(const struct bench *b, size_t instance)
         const struct world_target *target = &b->world->targets[t];
         const struct world_balancer *from = &b->world->balancers[target->balancer];
         if (survey_balancer_silent(&b->survey, target->balancer) &&
-            !survey_answers(&b->survey, from->instance, INT64_MIN)) {
+            !answers_since_doubted(b, from->instance)) {
             continue;
         }
         bool believed =

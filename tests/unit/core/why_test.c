@@ -91,7 +91,7 @@ static void every_state_is_answered(void **state)
             web->verdict = (enum world_verdict)verdict;
             decide(&f.spec, &f.world, &f.decision);
             struct why why;
-            why_instance(&f.spec, &f.world, &f.decision, 1, &why);
+            why_instance(&f.spec, &f.world, &f.decision, find(&f, "web-1"), &why);
             check_well_formed(&why);
             assert_true(says(&why, lifecycle_to_string(web->lifecycle)));
             if (lifecycle != LIFECYCLE_TERMINATED) {
