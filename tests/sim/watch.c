@@ -600,6 +600,25 @@ static void check_new_first(struct watch *w, struct engine *e, const struct acti
     }
 }
 
+/* S10: somebody who should be asked about it has not answered. */
+static bool lacks_witness(const struct engine *e, size_t instance)
+{
+    const struct world *world = &e->controller.world;
+    const struct world_instance *it = &world->instances[instance];
+    bool pool = e->spec.groups[it->group].pool != SPEC_NONE;
+    bool unknown = it->alive.health == WORLD_HEALTH_UNKNOWN ||
+                   (pool && it->health.health == WORLD_HEALTH_UNKNOWN);
+    for (size_t t = 0; t < world->target_count; t++) {
+        const struct world_balancer *b = &world->balancers[world->targets[t].balancer];
+        const struct world_instance *front = &world->instances[b->instance];
+        bool reached = came_back(front) && front->configured &&
+                       front->power == WORLD_POWER_RUNNING && front->alive.health == WORLD_HEALTHY;
+        bool silent = b->seen_ms == INT64_MIN || e->now_ms - b->seen_ms > 30000;
+        unknown = unknown || (world->targets[t].member == instance && reached && silent);
+    }
+    return unknown;
+}
+
 /* S8 to S13: nothing is done to a host for what is not its fault. */
 static void check_mending(struct watch *w, struct engine *e, const struct action *action,
                           size_t host)
@@ -615,6 +634,12 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
         watch_fail(w, e, WATCH_S8_PATIENCE, "%s: %s %lld ms after %s, its time is %lld", it->id,
                    what, (long long)(e->now_ms - id->rung_ms), action_kind_to_string(id->rung),
                    (long long)patience_ms);
+    }
+    bool verdict = action->reason.code == REASON_MEND && action->reason.name != NULL &&
+                   (text_equal(action->reason.name, "lost") ||
+                    text_equal(action->reason.name, "unready"));
+    if (verdict && lacks_witness(e, action->instance)) {
+        watch_fail(w, e, WATCH_S10_UNKNOWN, "%s: %s, and a witness has not answered", it->id, what);
     }
     if (host == WORLD_NONE) {
         return;

@@ -84,6 +84,7 @@ static void every_state_is_answered(void **state)
     (void)state;
     struct fixture f;
     begin(&f);
+    const size_t index = find(&f, "web-1");
     struct world_instance *web = the(&f, "web-1");
     for (int lifecycle = LIFECYCLE_PENDING; lifecycle <= LIFECYCLE_DETACHED; lifecycle++) {
         for (int verdict = WORLD_VERDICT_NONE; verdict <= WORLD_VERDICT_DEAD; verdict++) {
@@ -91,7 +92,7 @@ static void every_state_is_answered(void **state)
             web->verdict = (enum world_verdict)verdict;
             decide(&f.spec, &f.world, &f.decision);
             struct why why;
-            why_instance(&f.spec, &f.world, &f.decision, find(&f, "web-1"), &why);
+            why_instance(&f.spec, &f.world, &f.decision, index, &why);
             check_well_formed(&why);
             assert_true(says(&why, lifecycle_to_string(web->lifecycle)));
             if (lifecycle != LIFECYCLE_TERMINATED) {
