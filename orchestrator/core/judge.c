@@ -149,6 +149,7 @@ static enum world_verdict verdict_of(struct bench *b, size_t instance)
         /* Where balancers stand in front of it, the prober has a word too, and a moment for it. */
         if (pool && !survey_is_off(b->world, instance) && !GUARDED(GUARD_S10_UNKNOWN, false)) {
             wake_at(b, it->power_ms + SURVEY_SECOND_WITNESS_MS);
+            wake_at(b, it->alive.since_ms + SURVEY_SECOND_WITNESS_MS);
             return WORLD_VERDICT_UNKNOWN;
         }
         return it->lifecycle == LIFECYCLE_IN_SERVICE ? WORLD_VERDICT_DEAD : WORLD_VERDICT_NONE;
@@ -326,7 +327,7 @@ static void judge_breakers(struct bench *b)
 
 /* Is it me? (S5) */
 
-/* Another that I can still hear says so too, and said it after I noticed. */
+/* Another that I hear says so too, and said it after I noticed. */
 static bool is_confirmed(const struct bench *b, size_t instance)
 {
     int64_t since_ms = b->world->instances[instance].alive.since_ms;
@@ -337,8 +338,9 @@ static bool is_confirmed(const struct bench *b, size_t instance)
         if (target->state == WORLD_TARGET_UP) {
             return false;
         }
+        const struct world_balancer *from = &b->world->balancers[target->balancer];
         confirmed = confirmed || (target->state == WORLD_TARGET_DOWN &&
-                                  b->world->balancers[target->balancer].seen_ms >= since_ms);
+                                  survey_answers(&b->survey, from->instance, since_ms - 1));
     }
     return confirmed;
 }

@@ -146,6 +146,8 @@ static void doubt_target(struct world *world, const struct action *action)
             target->doubtful = true;
         }
     }
+    /* What it was told of may not be there any more. */
+    world->balancers[action->balancer].sync = WORLD_SYNC_UNKNOWN;
 }
 
 /* S9: it is ended for never having come into service, not because it is one too many. */

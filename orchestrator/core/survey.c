@@ -89,8 +89,10 @@ bool survey_is_off(const struct world *world, size_t instance)
     if (!off || it->alive.health == WORLD_HEALTHY) {
         return false;
     }
+    /* Nobody contradicts, and has not for a while. */
+    int64_t alone_ms = it->power_ms > it->alive.since_ms ? it->power_ms : it->alive.since_ms;
     return it->alive.health == WORLD_UNHEALTHY ||
-           world->now_ms - it->power_ms >= SURVEY_SECOND_WITNESS_MS;
+           world->now_ms - alone_ms >= SURVEY_SECOND_WITNESS_MS;
 }
 
 static bool told_lately(const struct survey *s, size_t balancer)

@@ -593,6 +593,10 @@ static void check_new_first(struct watch *w, struct engine *e, const struct acti
     bool held = (world->groups[group].suspended & WORLD_PROCESS_LAUNCH) != 0 ||
                 world->groups[group].failed_launches >= LAUNCHES_MAX;
     size_t others = count.serving - 1;
+    const struct decision *d = &e->controller.decision;
+    for (size_t i = 0; i < d->hold_count; i++) {
+        held = held || (d->holds[i].group == group && d->holds[i].reason.code == REASON_NO_ROOM);
+    }
     if (others + standby < desired && possible && !held) {
         watch_fail(w, e, WATCH_S2_NEW_FIRST,
                    "%s leaves for another while %zu others serve of %zu wanted, and there is room",
@@ -712,7 +716,8 @@ static void check_replacing(struct watch *w, struct engine *e, const struct acti
                    "%s is to be replaced, nobody reaches it and its provider is silent", it->id);
     }
     const char *machine = e->controller.members[action->instance].machine;
-    if (roster_rebuilds(e, machine) >= REBUILDS_MAX && it->in_service_ms != 0) {
+    bool retried = id_of(w, it->id, it->group)->retried; /* A human looked. */
+    if (roster_rebuilds(e, machine) >= REBUILDS_MAX && it->in_service_ms != 0 && !retried) {
         watch_fail(w, e, WATCH_S9_MACHINE,
                    "%s is to be replaced, its machine %s was rebuilt %u times", it->id, machine,
                    roster_rebuilds(e, machine));
@@ -1195,7 +1200,9 @@ void watch_on_request(struct watch *w, const struct engine_request *request)
     if (request->instance[0] == '\0' && request->group != WORLD_NONE) {
         w->failed[request->group] = 0;
     } else if (request->instance[0] != '\0') {
-        id_of(w, request->instance, request->group)->rung_ms = 0;
+        struct watch_id *id = id_of(w, request->instance, request->group);
+        id->rung_ms = 0;
+        id->retried = true;
     }
 }
 

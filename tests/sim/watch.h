@@ -62,6 +62,7 @@ struct watch_id {
     int64_t ready_ms; /* Last made, configured or mended. */
     int64_t in_service_ms;
     int64_t rung_ms;
+    bool retried; /* By hand. */
     enum action_kind rung;  /* RESTART, REBOOT or CYCLE; with rung_ms. */
     int64_t ordered_ms;     /* When it was taken out last. */
     enum world_health said; /* By the prober, and when it changed its mind. */
