@@ -447,6 +447,9 @@ void instance_step(struct step *s, size_t instance)
     case LIFECYCLE_STANDBY:
         if (it->wish != WORLD_WISH_STANDBY) {
             step_mark(s, instance, LIFECYCLE_PENDING, (struct reason){.code = REASON_WISH_BACK});
+            /* It stands by for nobody any more. */
+            s->survey->groups[it->group].standby--;
+            s->survey->groups[it->group].pending++;
         }
         return;
     case LIFECYCLE_QUARANTINED:

@@ -3,6 +3,9 @@
 #include "core/step.h"
 #include "spec/spec.h"
 
+/* A balancer that has told nothing for so long is compared anew. */
+#define MUTE_MS 60000
+
 static void hold_for_frontend(struct step *s, size_t instance, size_t balancer)
 {
     step_hold(s, HOLD_WAIT, instance,
@@ -73,6 +76,12 @@ static bool is_leaving(const struct step *s, size_t balancer)
     return world_leaving(s->world->instances[s->world->balancers[balancer].instance].lifecycle);
 }
 
+/* It is up, and has told nothing for so long that what it was told may be gone. */
+static bool is_mute(const struct step *s, const struct world_balancer *b)
+{
+    return b->seen_ms == INT64_MIN || s->world->now_ms - b->seen_ms >= MUTE_MS;
+}
+
 bool pool_let_in(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
@@ -98,6 +107,9 @@ bool pool_let_in(struct step *s, size_t instance)
         if (step_suspended(s, it->group, WORLD_PROCESS_ADD_TO_BALANCER)) {
             step_hold(s, HOLD_WAIT, instance,
                       (struct reason){.code = REASON_SUSPENDED, .name = "add-to-balancer"});
+        } else if (!ready && target->state == WORLD_TARGET_UNKNOWN && is_mute(s, b) &&
+                   step_balancer_usable(s, target->balancer)) {
+            ask(s, instance, target->balancer);
         } else if (!ready) {
             hold_for_frontend(s, instance, target->balancer);
         } else if (!may_enter(it, target)) {

@@ -610,6 +610,9 @@ static bool lacks_witness(const struct engine *e, size_t instance)
     const struct world *world = &e->controller.world;
     const struct world_instance *it = &world->instances[instance];
     bool pool = e->spec.groups[it->group].pool != SPEC_NONE;
+    if (it->custom.health == WORLD_UNHEALTHY) {
+        return it->alive.health == WORLD_HEALTH_UNKNOWN; /* Its own check speaks for the rest. */
+    }
     bool unknown = it->alive.health == WORLD_HEALTH_UNKNOWN ||
                    (pool && it->health.health == WORLD_HEALTH_UNKNOWN);
     for (size_t t = 0; t < world->target_count; t++) {
@@ -673,7 +676,9 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
                    it->id, what, (long long)(e->now_ms - id->ready_ms),
                    (long long)e->spec.groups[it->group].grace_ms);
     }
-    if (e->now_ms < id->held_ms && e->now_ms < it->damping.until_ms && h->power == TRUTH_RUNNING) {
+    bool off = it->power != WORLD_POWER_RUNNING && it->alive.health == WORLD_UNHEALTHY;
+    if (e->now_ms < id->held_ms && e->now_ms < it->damping.until_ms && h->power == TRUTH_RUNNING &&
+        !off) {
         watch_fail(w, e, WATCH_S13_FLAPPING, "%s: %s while it flaps", it->id, what);
     }
     bool own = h->blind || h->libelled || h->power != TRUTH_RUNNING || !h->service || h->doomed ||
@@ -684,7 +689,7 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
         mates += world->instances[i].group == it->group && told_bad(e, i) &&
                  world->instances[i].alive.health == WORLD_HEALTHY;
     }
-    if (!own && !tried && w->shared_ms[it->group] != INT64_MAX && mates >= 2 &&
+    if (!own && !tried && it->alive.health != WORLD_UNHEALTHY && w->shared_ms[it->group] != INT64_MAX && mates >= 2 &&
         e->now_ms - id->well_ms > told_ms(e, it->group)) {
         watch_fail(w, e, WATCH_S12_SHARED, "%s: %s, and it is what all of %s need that is away",
                    it->id, what, e->spec.groups[it->group].name);
@@ -1176,7 +1181,7 @@ void watch_on_start(struct watch *w, struct engine *e)
         w->ids[i].held_ms = 0;
         w->ids[i].results = 0;
         w->ids[i].turned_ms = 0;
-        w->ids[i].rung_ms = it == NULL ? 0 : it->rung_ms;
+        w->ids[i].rung_ms = it == NULL || it->rung == WORLD_RUNG_NONE ? 0 : it->rung_ms;
         w->ids[i].rung =
             it != NULL && it->rung == WORLD_RUNG_RESTART ? ACTION_RESTART : ACTION_CYCLE;
         w->ids[i].ready_ms = it == NULL ? 0 : it->ready_ms;

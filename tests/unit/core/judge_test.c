@@ -609,8 +609,12 @@ static void balancers_that_answer_confirm(void **state)
     assert_int_equal(f.world.gone, 0);
     assert_true(f.world.frozen.on);
     assert_int_equal(f.judge_again_ms, f.world.now_ms + CALM_MS);
+    f.no_looks = false; /* It says so still. */
     advance(&f, CALM_MS);
     assert_false(f.world.frozen.on);
+    f.no_looks = true;
+    advance(&f, CALM_MS);
+    assert_true(f.world.frozen.on);
 }
 
 static void one_that_says_up_confirms_nothing(void **state)
