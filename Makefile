@@ -30,7 +30,8 @@ SAN_OBJECTS := $(SOURCES:%.c=build/san/%.o)
 UNIT_SOURCES := $(sort $(wildcard tests/unit/*/*_test.c tests/conformance/*_test.c))
 UNIT_TESTS := $(UNIT_SOURCES:%.c=build/%)
 
-.PHONY: all demo test unit lab-test bench lint setup clean core-pure sim sim-mutants install
+.PHONY: all demo test unit lab-test bench lint setup clean core-pure sim sim-seeds sim-crash \
+	sim-mutants install
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -138,6 +139,14 @@ build/sim-mutants/sim: $(SIM_SOURCES:%.c=build/sim-mutants/%.o) \
 # make sim SCHEDULES=1000000 SEED=7; make sim SCHEDULES=1 SEED=42 VERBOSE=1 for a transcript.
 sim: build/sim/sim
 	@build/sim/sim --schedules $(SCHEDULES) --seed $(SEED) $(if $(VERBOSE),--verbose)
+
+# Seeds that found something once, far from those that `make sim` begins with.
+sim-seeds: build/sim/sim
+	@build/sim/sim --seeds tests/sim/seeds
+
+# Killed at every one of its store writes and effects.
+sim-crash: build/sim/sim
+	@build/sim/sim --crash
 
 sim-mutants: build/sim-mutants/sim
 	@build/sim-mutants/sim --mutants --schedules 20000 --seed $(SEED)

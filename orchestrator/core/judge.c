@@ -146,8 +146,8 @@ static enum world_verdict verdict_of(struct bench *b, size_t instance)
         if (answers && !GUARDED(GUARD_DISPUTED, false)) {
             return WORLD_VERDICT_DISPUTED;
         }
-        /* Where balancers stand in front of it, the prober has a word too, and a moment for it. */
-        if (pool && !survey_is_off(b->world, instance) && !GUARDED(GUARD_S10_UNKNOWN, false)) {
+        /* The prober has a word too, and a moment for it. */
+        if (!survey_is_off(b->world, instance) && !GUARDED(GUARD_S10_UNKNOWN, false)) {
             wake_at(b, it->power_ms + SURVEY_SECOND_WITNESS_MS);
             wake_at(b, it->alive.since_ms + SURVEY_SECOND_WITNESS_MS);
             return WORLD_VERDICT_UNKNOWN;

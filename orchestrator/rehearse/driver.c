@@ -325,6 +325,7 @@ void driver_end_job(struct engine *e, struct engine_job *job, enum outcome outco
         e->watch.on_end(e->watch.context, e, job, outcome);
     }
     world_end(&e->spec, &c->world, &job->action, outcome);
+    engine_touch(e);
     c->members[job->action.instance].touched_ms = e->now_ms;
     if (outcome == OUTCOME_DONE) {
         told_by_host(e, job);

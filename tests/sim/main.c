@@ -1,6 +1,7 @@
 /*
  * sim: the real core against a world that fails, thousands of times.
  *     sim [--schedules N] [--seed S] [--jobs N] [--verbose]
+ *     sim --seeds FILE | --crash | --mutants
  * Ends with a table of what was seen, and "sim: N passed, N failed, 0 skipped".
  */
 #include "sim/crash.h"
@@ -22,6 +23,7 @@ struct options {
     bool verbose;
     bool mutants;
     bool crash;
+    const char *seeds; /* A file of them. */
     unsigned shown; /* Failures told at most, by each process. */
 };
 
@@ -152,6 +154,29 @@ static void tell_rules(const struct schedule_counts *c)
     }
 }
 
+/* One seed a line, and what it found. */
+static int run_seeds(const struct options *o, const char *path)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        fprintf(stderr, "sim: cannot read %s\n", path);
+        return 2;
+    }
+    static struct schedule_counts counts;
+    char line[400];
+    while (fgets(line, sizeof(line), file) != NULL) {
+        struct schedule_options options = {.seed = strtoull(line, NULL, 10), .verbose = o->verbose};
+        struct watch_violation v;
+        if (options.seed != 0 && !schedule_run(&options, &counts, &v)) {
+            tell_failure(o, options.seed, &v);
+        }
+    }
+    fclose(file);
+    printf("sim-seeds: %zu passed, %zu failed, 0 skipped\n", counts.schedules - counts.violations,
+           counts.violations);
+    return counts.violations == 0 ? 0 : 1;
+}
+
 static bool take_number(const char *text, uint64_t *ret)
 {
     char *end;
@@ -171,14 +196,15 @@ int main(int argc, char **argv)
         {"schedules", required_argument, NULL, 'n'}, {"seed", required_argument, NULL, 's'},
         {"jobs", required_argument, NULL, 'j'},      {"verbose", no_argument, NULL, 'v'},
         {"shown", required_argument, NULL, 'f'},     {"mutants", no_argument, NULL, 'm'},
-        {"crash", no_argument, NULL, 'c'},           {NULL, 0, NULL, 0}};
+        {"crash", no_argument, NULL, 'c'},           {"seeds", required_argument, NULL, 'r'},
+        {NULL, 0, NULL, 0}};
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct options o = {
         .seed = 1, .schedules = 20000, .jobs = cores > 0 ? (unsigned)cores : 1, .shown = 5};
     int option;
     uint64_t number = 0;
-    while ((option = getopt_long(argc, argv, "n:s:j:f:vmc", names, NULL)) != -1) {
-        if (option != 'v' && option != 'm' && option != 'c' &&
+    while ((option = getopt_long(argc, argv, "n:s:j:f:vmcr:", names, NULL)) != -1) {
+        if (option != 'v' && option != 'm' && option != 'c' && option != 'r' &&
             (option == '?' || !take_number(optarg, &number))) {
             return usage();
         }
@@ -190,8 +216,12 @@ int main(int argc, char **argv)
         case 'v': o.verbose = true; break;
         case 'm': o.mutants = true; break;
         case 'c': o.crash = true; break;
+        case 'r': o.seeds = optarg; break;
         default: return usage();
         }
+    }
+    if (o.seeds != NULL) {
+        return run_seeds(&o, o.seeds);
     }
     if (o.crash) {
         unsigned passed = 0;

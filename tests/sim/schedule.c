@@ -645,7 +645,7 @@ static bool is_at_rest(const struct schedule *s, const char **ret_why, char *tex
     }
     for (size_t g = 0; g < e->spec.group_count; g++) {
         size_t desired = e->controller.world.groups[g].desired;
-        bool full = is_impossible(e, g) && engine_serving(e, g) > desired;
+        bool full = has_endless(e) && engine_serving(e, g) > desired;
         for (size_t i = 0; i < d->hold_count; i++) {
             /* A group without room keeps those that need it waiting, too. */
             full = full || d->holds[i].reason.code == REASON_NO_ROOM ||

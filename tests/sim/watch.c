@@ -322,6 +322,10 @@ static bool any_libelled(const struct engine *e, bool balancers)
     for (size_t i = 0; i < e->truth.host_count; i++) {
         const struct truth_host *h = &e->truth.hosts[i];
         bool lately = h->wronged_ms != 0 && e->now_ms - h->wronged_ms < 120000;
+        size_t at = balancers && h->synced ? engine_find(e, h->id) : WORLD_NONE;
+        /* It has come up, and its provider has not said so yet. */
+        lately = lately || (at != WORLD_NONE && e->now_ms - h->restarted_ms < 120000 &&
+                            e->controller.world.instances[at].power == WORLD_POWER_OFF);
         if ((h->libelled || lately) && (!balancers || h->synced)) {
             return true;
         }
@@ -444,12 +448,16 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
     size_t group = action->group;
     const struct world_instance *it = &e->controller.world.instances[action->instance];
     const char *one = "";
-    bool more = !id_of(w, it->id, group)->open && !it->changing;
+    /* Everybody says that it is off: its provider errs, and nobody else is heard. */
+    bool deceived = host != WORLD_NONE && any_libelled(e, false) &&
+                    it->power != WORLD_POWER_RUNNING && it->alive.health != WORLD_HEALTHY;
+    bool more = !id_of(w, it->id, group)->open && !it->changing && !deceived;
     if (more && count_open(w, group, it->id, &one) > 0 && host != WORLD_NONE && gives(e, host)) {
         watch_fail(w, e, WATCH_S7_ONE, "%s goes out of service while %s is out by order", it->id,
                    one);
     }
-    size_t most = (count_in_service(e) + count_leaving_now(w, e)) * e->spec.max_disruption_percent / 100;
+    size_t all = count_in_service(e) + count_leaving_now(w, e);
+    size_t most = all * e->spec.max_disruption_percent / 100;
     size_t open = is_waited_for(e, group) ? 0 : count_shares(w, e, it->id, &one);
     bool given = host != WORLD_NONE && gives(e, host) &&
                  !(e->spec.groups[group].pool == SPEC_NONE && told_bad(e, action->instance));
@@ -857,7 +865,7 @@ static void check_drained(struct watch *w, struct engine *e, const struct action
                    action->kind == ACTION_RESTART || action->kind == ACTION_REBOOT ||
                    action->kind == ACTION_CYCLE;
     if (strikes && truth_has_traffic(&e->truth, &e->spec, host) &&
-        truth_ready(&e->truth, &e->spec, host) && !any_libelled(e, false) &&
+        truth_ready(&e->truth, &e->spec, host) && !any_libelled(e, false) && !any_libelled(e, true) &&
         e->now_ms - e->truth.hosts[host].traffic_since_ms > told_ms(e, action->group) &&
         !unheard(e, action, host)) {
         watch_fail(w, e, WATCH_DRAINED, "%s: %s, and it still has traffic",
