@@ -152,7 +152,7 @@ static void world_from_record(struct controller *c, size_t index)
                                   .wish = (enum world_wish)r->wish,
                                   .protect = r->protect,
                                   .paused = r->paused,
-                                  .greeted = r->facts != NULL,
+                                  .greeted = r->facts != NULL && !r->ungreeted,
                                   .configured = r->configured_ms != 0,
                                   .made_ms = from_wall(c, r->created_ms, c->world.now_ms),
                                   .ready_ms = from_wall(c, r->ready_ms, c->world.now_ms),
@@ -186,6 +186,7 @@ void member_to_record(struct controller *c, size_t index)
     r->ready_ms = to_wall(c, it->ready_ms);
     r->in_service_ms = to_wall(c, it->in_service_ms);
     r->hook_ms = to_wall(c, it->hook_ms);
+    r->ungreeted = r->facts != NULL && !it->greeted;
 }
 
 int members_load(struct controller *c, struct err *e)

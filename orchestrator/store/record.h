@@ -60,6 +60,7 @@ struct record_instance {
     char *build;      /* Which build the system in it must say it is (image/identity.h). */
     char *content;    /* Hex digest of what its root was made of: an image's file tree. */
     char *machine_id; /* Of its first boot; another one is another system. */
+    bool ungreeted;   /* It came up again since it told its facts, and was not greeted yet. */
     int64_t revision; /* Of the store entry it was read from; not stored in the value. */
 };
 void record_instance_deinit(struct record_instance *record);

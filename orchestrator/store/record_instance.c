@@ -48,6 +48,7 @@ enum instance_tag {
     INSTANCE_BUILD = 30,
     INSTANCE_CONTENT = 31,
     INSTANCE_MACHINE_ID = 32,
+    INSTANCE_UNGREETED = 33,
 };
 
 static const struct record_text texts[] = {
@@ -141,6 +142,7 @@ void record_instance_encode(const struct record_instance *record, struct message
     message_put_int(ret_value, INSTANCE_READY, record->ready_ms);
     message_put_int(ret_value, INSTANCE_IN_SERVICE, record->in_service_ms);
     message_put_int(ret_value, INSTANCE_HOOK, record->hook_ms);
+    message_put_int(ret_value, INSTANCE_UNGREETED, record->ungreeted);
 }
 
 /* What is wrong with the numbers of VALUE, or NULL; *RECORD gets them. */
@@ -174,6 +176,7 @@ static const char *decode_numbers(struct record_instance *record, const struct m
     record->ready_ms = message_int(value, INSTANCE_READY, 0);
     record->in_service_ms = message_int(value, INSTANCE_IN_SERVICE, 0);
     record->hook_ms = message_int(value, INSTANCE_HOOK, 0);
+    record->ungreeted = message_int(value, INSTANCE_UNGREETED, 0) != 0;
     record->lifecycle = (enum lifecycle)lifecycle;
     record->port = (unsigned)port;
     record->failures = (int)failures;
