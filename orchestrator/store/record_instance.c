@@ -48,7 +48,7 @@ enum instance_tag {
     INSTANCE_BUILD = 30,
     INSTANCE_CONTENT = 31,
     INSTANCE_MACHINE_ID = 32,
-    INSTANCE_UNGREETED = 33,
+    INSTANCE_UNGREETED = 34,
 };
 
 static const struct record_text texts[] = {
