@@ -207,6 +207,19 @@ static void do_mark(struct controller *c, const struct action *action, const cha
     tell_begin(c, action, m->record.id, reason);
 }
 
+static void do_refresh(struct controller *c, const struct action *action, const char *reason)
+{
+    const char *name = c->spec->groups[action->group].name;
+    char change[80];
+    snprintf(change, sizeof(change), "%s -> %s",
+             world_refresh_to_string(c->world.groups[action->group].refresh.state),
+             world_refresh_to_string(action->refresh));
+    world_end(c->spec, &c->world, action, OUTCOME_DONE);
+    groups_put(c, action->group);
+    journal_add_event(c->journal, name, "refresh", reason, change);
+    tell_begin(c, action, name, reason);
+}
+
 static void record_intent(struct controller *c, struct running *running)
 {
     const struct action *action = &running->action;
@@ -320,6 +333,9 @@ static int carry_out(struct controller *c, size_t *ret_count, struct err *e)
             instant++;
         } else if (action.kind == ACTION_MARK) {
             do_mark(c, &action, reason);
+            instant++;
+        } else if (action.kind == ACTION_REFRESH) {
+            do_refresh(c, &action, reason);
             instant++;
         } else if (prepare(c, &action, reason, &prepared[count])) {
             count++;

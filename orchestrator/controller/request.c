@@ -145,7 +145,8 @@ int64_t request_deadline(const struct controller *c, const struct action *action
         return now_ms + SYNC_LIMIT_MS + (pool == SPEC_NONE ? 0 : c->spec->pools[pool].drain_ms);
     }
     case ACTION_ADD:
-    case ACTION_MARK: return now_ms;
+    case ACTION_MARK:
+    case ACTION_REFRESH: return now_ms;
     }
     return now_ms;
 }
@@ -413,7 +414,8 @@ static enum wire_kind kind_of(enum action_kind kind)
     case ACTION_ADMIT: return WIRE_ADMIT;
     case ACTION_REMOVE: return WIRE_REMOVE;
     case ACTION_ADD:
-    case ACTION_MARK: break;
+    case ACTION_MARK:
+    case ACTION_REFRESH: break;
     }
     return WIRE_RESULT;
 }
@@ -469,7 +471,8 @@ int request_build(struct controller *c, const struct action *action, struct runn
     case ACTION_ADMIT:
     case ACTION_REMOVE: put_balancer(c, action, ret_request); return 0;
     case ACTION_ADD:
-    case ACTION_MARK: break;
+    case ACTION_MARK:
+    case ACTION_REFRESH: break;
     }
     return err_set(e, "%s needs no worker", action_kind_to_string(action->kind));
 }

@@ -392,6 +392,7 @@ static void apply_result(struct controller *c, const struct running *running,
     case ACTION_REBOOT: take_boot(c, index, result); break;
     case ACTION_ADD:
     case ACTION_MARK:
+    case ACTION_REFRESH:
     case ACTION_CYCLE: break;
     }
 }
@@ -459,6 +460,7 @@ static void describe(const struct running *running, const struct message *result
     case ACTION_ADMIT:
     case ACTION_TERMINATE:
     case ACTION_MARK:
+    case ACTION_REFRESH:
     case ACTION_REBOOT:
     case ACTION_CYCLE:
     case ACTION_CHECK:
