@@ -214,7 +214,7 @@ void result_message(void *context, struct job *job, const struct message *messag
                                          c->world.instances[running->action.instance].id,
                                          message_text(message, WIRE_TEXT, ""));
         }
-    } else if (message_kind(message) == WIRE_ITEM) {
+    } else if (message_kind(message) == WIRE_ITEM && running->kind != RUNNING_ALARM) {
         if (running->kind == RUNNING_LIST) {
             hear_view(c, running, message);
         } else if (running->action.balancer != WORLD_NONE) {
@@ -247,6 +247,7 @@ static void done_launch(struct controller *c, size_t index, const struct message
 {
     struct member *m = &c->members[index];
     m->record.launched_ms = clock_wall_ms();
+    c->world.instances[index].content = refresh_content(m->record.content);
     const char *key = message_text(result, WIRE_HOST_KEY, NULL);
     if (key != NULL && !member_is_static(c, index)) {
         if (!text_equal(key, m->record.host_key)) {
@@ -568,7 +569,9 @@ void result_end(void *context, struct job *job, enum work_outcome outcome,
     struct controller *c = context;
     struct running *running = job_data(job);
     c->world.now_ms = clock_now_ms();
-    if (running->kind == RUNNING_LIST) {
+    if (running->kind == RUNNING_ALARM) {
+        refresh_alarm_end(c, running, outcome, result, text);
+    } else if (running->kind == RUNNING_LIST) {
         end_list(c, running, outcome, text);
     } else if (running->kind == RUNNING_LOOK) {
         end_look(c, running, outcome);
