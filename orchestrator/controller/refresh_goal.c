@@ -150,7 +150,7 @@ static int find_image(const struct spec *spec, size_t group, const char *image,
         if (result == 0 && first.image == NULL) {
             first = found;
             found = (struct found){.image = NULL};
-        } else if (result == 0 && found.content != first.content && found.path != NULL) {
+        } else if (result == 0 && found.content != first.content) {
             result = err_set(e, "image %s is not the same in %s and elsewhere: copy it there",
                              found.image, dir);
         }
