@@ -134,7 +134,7 @@ static void on_begin(void *context, const struct action *action, const char *sub
         return;
     }
     log_debug("%s: %s: %s", subject, kind, reason);
-    if (action->kind == ACTION_ADD || action->kind == ACTION_MARK) {
+    if (action_kind_is_record(action->kind)) {
         return;
     }
     size_t i = xgrow((void **)&p->lives, &p->count, &p->capacity, sizeof(*p->lives));

@@ -145,7 +145,8 @@ int64_t request_deadline(const struct controller *c, const struct action *action
         return now_ms + SYNC_LIMIT_MS + (pool == SPEC_NONE ? 0 : c->spec->pools[pool].drain_ms);
     }
     case ACTION_ADD:
-    case ACTION_MARK: return now_ms;
+    case ACTION_MARK:
+    case ACTION_REFRESH: return now_ms;
     }
     return now_ms;
 }
@@ -183,7 +184,8 @@ static void put_launch(const struct controller *c, size_t index, struct message 
     }
     const struct spec_zone *z = &c->spec->zones[it->zone];
     message_put_text(request, WIRE_GROUP, r->group);
-    message_put_text(request, WIRE_IMAGE, t->image);
+    const char *pinned = c->notes[it->group].image;
+    message_put_text(request, WIRE_IMAGE, pinned == NULL ? t->image : pinned);
     if (t->size != SPEC_NONE) {
         message_put_int(request, WIRE_CPUS, c->spec->sizes[t->size].cpus);
         message_put_int(request, WIRE_MEMORY, c->spec->sizes[t->size].memory_bytes);
@@ -413,7 +415,8 @@ static enum wire_kind kind_of(enum action_kind kind)
     case ACTION_ADMIT: return WIRE_ADMIT;
     case ACTION_REMOVE: return WIRE_REMOVE;
     case ACTION_ADD:
-    case ACTION_MARK: break;
+    case ACTION_MARK:
+    case ACTION_REFRESH: break;
     }
     return WIRE_RESULT;
 }
@@ -444,6 +447,7 @@ int request_build(struct controller *c, const struct action *action, struct runn
         message_put_int(ret_request, WIRE_EPOCH,
                         c->journal == NULL ? 0 : journal_epoch(c->journal));
         put_launch(c, action->instance, ret_request);
+        running->content = action->group == WORLD_NONE ? 0 : c->world.groups[action->group].content;
         return 0;
     }
     case ACTION_GREET:
@@ -469,7 +473,8 @@ int request_build(struct controller *c, const struct action *action, struct runn
     case ACTION_ADMIT:
     case ACTION_REMOVE: put_balancer(c, action, ret_request); return 0;
     case ACTION_ADD:
-    case ACTION_MARK: break;
+    case ACTION_MARK:
+    case ACTION_REFRESH: break;
     }
     return err_set(e, "%s needs no worker", action_kind_to_string(action->kind));
 }

@@ -199,12 +199,10 @@ static bool is_fresh(struct step *s, size_t instance)
 /* Who serves and is not counted yet will be, without anything else happening. */
 void budget_wake_when_baked(struct step *s, size_t group)
 {
-    int64_t bake_ms = s->spec->groups[group].bake_ms;
     for (size_t i = 0; i < s->world->instance_count; i++) {
         const struct world_instance *it = &s->world->instances[i];
-        if (it->group == group && s->survey->serving[i] && it->lifecycle == LIFECYCLE_IN_SERVICE &&
-            s->world->now_ms - it->in_service_ms < bake_ms) {
-            step_wake_at(s, it->in_service_ms + bake_ms);
+        if (it->group == group && s->survey->serving[i] && it->lifecycle == LIFECYCLE_IN_SERVICE) {
+            step_wake_when(s, it->in_service_ms + world_bake_ms(s->spec, s->world, i));
         }
     }
 }
@@ -274,9 +272,30 @@ static void take(struct step *s, size_t instance)
     s->survey->disrupted++;
 }
 
+/* S3: an image is being taken of it. Who gives nothing any more is not kept for that. */
+static bool is_captured(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    if (it->capture != WORLD_CAPTURE_GRANTED || s->survey->known_out[instance] ||
+        GUARDED(GUARD_S3_CAPTURE, false)) {
+        return false;
+    }
+    step_hold(s, HOLD_WAIT, instance, (struct reason){.code = REASON_CAPTURED, .name = it->id});
+    return true;
+}
+
+bool budget_allows_capture(struct step *s, size_t instance)
+{
+    if (!budget_is_calm(s, instance) || !has_turn(s, instance) || !has_baked(s, instance)) {
+        return false;
+    }
+    take(s, instance);
+    return true;
+}
+
 bool budget_allows(struct step *s, size_t instance)
 {
-    if (!budget_is_calm(s, instance) || !has_turn(s, instance)) {
+    if (is_captured(s, instance) || !budget_is_calm(s, instance) || !has_turn(s, instance)) {
         return false;
     }
     if (!s->survey->known_out[instance] && !has_baked(s, instance)) {

@@ -30,6 +30,7 @@ const char *action_kind_to_string(enum action_kind kind)
     case ACTION_CYCLE: return "power-off";
     case ACTION_CHECK: return "check";
     case ACTION_HOOK: return "hook";
+    case ACTION_REFRESH: return "refresh";
     }
     return "unknown";
 }
@@ -52,19 +53,20 @@ bool action_kind_has_effect(enum action_kind kind)
     case ACTION_INSPECT:
     case ACTION_COMPARE:
     case ACTION_CHECK:
-    case ACTION_MARK: return false;
+    case ACTION_MARK:
+    case ACTION_REFRESH: return false;
     }
     return false;
 }
 
 bool action_kind_is_record(enum action_kind kind)
 {
-    return kind == ACTION_ADD || kind == ACTION_MARK;
+    return kind == ACTION_ADD || kind == ACTION_MARK || kind == ACTION_REFRESH;
 }
 
 size_t decision_hold_capacity(const struct spec *spec, const struct world *world)
 {
-    return 2 * world->instance_capacity + world->balancer_capacity + 2 * spec->group_count + 8;
+    return 2 * world->instance_capacity + world->balancer_capacity + 4 * spec->group_count + 8;
 }
 
 void decide(const struct spec *spec, const struct world *world, struct decision *decision)

@@ -31,6 +31,7 @@ enum action_kind {
     ACTION_CYCLE,     /* Rung 3: the provider switches it off and reads back that it is off. */
     ACTION_CHECK,     /* The group's check-command, on the host; changes nothing. */
     ACTION_HOOK,      /* Run the lifecycle hook of the transition it waits in. */
+    ACTION_REFRESH,   /* Only the record of the group's refresh changes: its state. */
 };
 const char *action_kind_to_string(enum action_kind kind); /* "configure" */
 /* True for those that change something outside our own records. */
@@ -40,13 +41,15 @@ bool action_kind_is_record(enum action_kind kind);
 
 struct action {
     enum action_kind kind;
-    size_t instance; /* WORLD_NONE: ADD (group, zone, number say which). */
+    size_t instance; /* WORLD_NONE: ADD (group, zone, number say which), REFRESH (group). */
     size_t group;
     size_t zone;
     unsigned number;
-    size_t balancer;          /* COMPARE, SYNC, ADMIT, REMOVE; else WORLD_NONE. */
-    enum lifecycle lifecycle; /* MARK: the new one (may be the old). */
-    enum world_wish wish;     /* MARK: the new one. */
+    size_t balancer;                  /* COMPARE, SYNC, ADMIT, REMOVE; else WORLD_NONE. */
+    enum lifecycle lifecycle;         /* MARK: the new one (may be the old). */
+    enum world_wish wish;             /* MARK: the new one. */
+    enum world_capture capture;       /* MARK: the new one. */
+    enum world_refresh_state refresh; /* REFRESH: the new one. */
     struct reason reason;
 };
 
@@ -80,8 +83,8 @@ size_t decision_hold_capacity(const struct spec *spec, const struct world *world
 
 /*
  * Fills in DECISION (counts are reset first). Actions that need a worker number at most
- * world->slots; those that only change records (ADD, MARK, FORGET) are not limited by it. The world
- * must have been judged.
+ * world->slots; those that only change records (ADD, MARK, REFRESH) are not limited by it. The
+ * world must have been judged.
  */
 void decide(const struct spec *spec, const struct world *world, struct decision *decision);
 

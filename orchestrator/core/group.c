@@ -126,6 +126,9 @@ bool group_is_at_rest(struct step *s, size_t group)
     const struct survey_group *g = &s->survey->groups[group];
     const struct world_group *w = &s->world->groups[group];
     int64_t cooldown_ms = s->spec->groups[group].cooldown_ms;
+    if (world_refresh_is_active(w->refresh.state)) {
+        return false;
+    }
     if (g->changing > 0 || g->pending > 0 || g->leaving > 0 || g->ready < w->desired) {
         return false;
     }
@@ -173,6 +176,7 @@ void group_step(struct step *s, size_t group)
     if (budget_group_stands_still(s, group)) {
         return;
     }
+    refresh_step(s, group);
     if (have < desired) {
         grow(s, group, desired - have);
     } else if (have > desired && g->standing > 0) {

@@ -91,6 +91,11 @@ static void change(struct step *s, size_t instance)
         serve(s, instance); /* It is back, and counts again; then its turn comes. */
         return;
     }
+    if (it->lifecycle == LIFECYCLE_IN_SERVICE && refresh_replaces(s, instance)) {
+        step_hold(s, HOLD_WAIT, instance, (struct reason){.code = REASON_REFRESH_OUTDATED});
+        (void)(in_pool && pool_let_in(s, instance));
+        return;
+    }
     if (it->lifecycle == LIFECYCLE_IN_SERVICE) {
         if (step_suspended(s, group, WORLD_PROCESS_CHANGE)) {
             step_hold(s, HOLD_WAIT, instance,
@@ -262,6 +267,13 @@ static void leave(struct step *s, size_t instance)
     step_act_on(s, ACTION_TERMINATE, instance, reason);
 }
 
+static struct reason replace_reason(const struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    return it->wish == WORLD_WISH_REFRESH ? refresh_reason(s, it->group)
+                                          : (struct reason){.code = REASON_WISH_REPLACE};
+}
+
 /* S2: it goes when the one in its place serves; or, when there can be none, if the minimum allows.
  */
 static void replace(struct step *s, size_t instance)
@@ -286,7 +298,7 @@ static void replace(struct step *s, size_t instance)
                                   .a = (int64_t)(g->ready + g->standby),
                                   .b = (int64_t)desired});
     } else if (budget_allows(s, instance)) {
-        step_mark(s, instance, LIFECYCLE_TERMINATING, (struct reason){.code = REASON_WISH_REPLACE});
+        step_mark(s, instance, LIFECYCLE_TERMINATING, replace_reason(s, instance));
         return;
     }
     if (it->lifecycle == LIFECYCLE_IN_SERVICE) {
@@ -301,6 +313,14 @@ static bool follow_wish(struct step *s, size_t instance)
     bool came = it->lifecycle == LIFECYCLE_IN_SERVICE;
     switch (it->wish) {
     case WORLD_WISH_NONE: return false;
+    case WORLD_WISH_REFRESH:
+        if (!world_is_outdated(s->world, instance)) {
+            step_mark_wish(s, instance, WORLD_WISH_NONE,
+                           (struct reason){.code = REASON_REFRESH_OVER});
+            return true;
+        }
+        replace(s, instance);
+        return true;
     case WORLD_WISH_REPLACE: replace(s, instance); return true;
     case WORLD_WISH_STANDBY:
         if (!came) {
@@ -338,8 +358,9 @@ static void drain(struct step *s, size_t instance)
                       reason);
         }
         return;
+    case WORLD_WISH_REFRESH:
     case WORLD_WISH_REPLACE:
-        step_mark(s, instance, LIFECYCLE_TERMINATING, (struct reason){.code = REASON_WISH_REPLACE});
+        step_mark(s, instance, LIFECYCLE_TERMINATING, replace_reason(s, instance));
         return;
     case WORLD_WISH_NONE: advance(s, instance); return;
     }
@@ -388,25 +409,46 @@ static bool is_too_old(struct step *s, size_t instance)
     return true;
 }
 
+/* S3: an image is to be taken of it, when the budget allows. It goes on serving meanwhile. */
+static bool capture(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    if (it->capture != WORLD_CAPTURE_WANTED || it->lifecycle != LIFECYCLE_IN_SERVICE ||
+        !budget_allows_capture(s, instance)) {
+        return false;
+    }
+    step_mark_capture(s, instance, WORLD_CAPTURE_GRANTED, (struct reason){.code = REASON_CAPTURE});
+    return true;
+}
+
 static void step_member(struct step *s, size_t instance)
 {
     /* The check comes first: it alone can say that what it found bad is well again. A failure is
        about the host as it is; what is wished of it begins anew. */
     if (check(s, instance) || mend_launch(s, instance) || mend_instance(s, instance) ||
-        follow_wish(s, instance) || mend_held_by_failure(s, instance) || is_too_old(s, instance)) {
+        follow_wish(s, instance) || mend_held_by_failure(s, instance) || is_too_old(s, instance) ||
+        capture(s, instance)) {
         return;
     }
     advance(s, instance);
+}
+
+/* It serves nobody: only calm is asked for. */
+static void leave_standby(struct step *s, size_t instance)
+{
+    if (!world_is_outdated(s->world, instance)) {
+        step_mark_wish(s, instance, WORLD_WISH_STANDBY,
+                       (struct reason){.code = REASON_REFRESH_OVER});
+    } else if (budget_is_calm(s, instance)) {
+        step_mark(s, instance, LIFECYCLE_TERMINATING, replace_reason(s, instance));
+    }
 }
 
 /* From then on it is counted on, and others that wait for that go on. */
 static void wake_when_baked(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    int64_t baked_ms = it->in_service_ms + s->spec->groups[it->group].bake_ms;
-    if (s->world->now_ms < baked_ms) {
-        step_wake_at(s, baked_ms);
-    }
+    step_wake_when(s, it->in_service_ms + world_bake_ms(s->spec, s->world, instance));
 }
 
 void instance_step(struct step *s, size_t instance)
@@ -433,7 +475,7 @@ void instance_step(struct step *s, size_t instance)
     case LIFECYCLE_PENDING: step_member(s, instance); return;
     case LIFECYCLE_DRAINING:
         /* What could not be changed may still be replaced. */
-        if (it->wish == WORLD_WISH_REPLACE || !mend_held_by_failure(s, instance)) {
+        if (world_wish_is_replace(it->wish) || !mend_held_by_failure(s, instance)) {
             drain(s, instance);
         }
         return;
@@ -445,7 +487,9 @@ void instance_step(struct step *s, size_t instance)
         return;
     case LIFECYCLE_TERMINATING_WAIT: wait_for_terminate_hook(s, instance); return;
     case LIFECYCLE_STANDBY:
-        if (it->wish != WORLD_WISH_STANDBY) {
+        if (it->wish == WORLD_WISH_REFRESH) {
+            leave_standby(s, instance);
+        } else if (it->wish != WORLD_WISH_STANDBY) {
             step_mark(s, instance, LIFECYCLE_PENDING, (struct reason){.code = REASON_WISH_BACK});
             /* It stands by for nobody any more. */
             s->survey->groups[it->group].standby--;

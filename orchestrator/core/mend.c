@@ -242,13 +242,13 @@ bool mend_instance(struct step *s, size_t instance)
         return true;
     case WORLD_VERDICT_UNREADY:
     case WORLD_VERDICT_LOST:
-        if (it->wish == WORLD_WISH_REPLACE) {
+        if (world_wish_is_replace(it->wish)) {
             return false; /* It is being replaced already. */
         }
         mend(s, instance);
         return true;
     case WORLD_VERDICT_DEAD:
-        if (it->wish == WORLD_WISH_REPLACE) {
+        if (world_wish_is_replace(it->wish)) {
             return false; /* Whatever its group repairs by itself. */
         }
         mend_dead(s, instance);

@@ -62,6 +62,7 @@ static void add(const struct spec *spec, struct world *world, const struct actio
                                   .power_ms = world->now_ms,
                                   .made_ms = world->now_ms,
                                   .ready_ms = world->now_ms,
+                                  .content = g->content,
                                   .verdict_ms = world->now_ms};
     instance_id(it->id, spec->groups[action->group].name, action->number);
     g->next_number = action->number >= g->next_number ? action->number + 1 : g->next_number;
@@ -168,6 +169,7 @@ static void mark(struct world *world, const struct action *action)
     struct world_group *g = &world->groups[action->group];
     enum lifecycle before = it->lifecycle;
     it->wish = action->wish;
+    it->capture = action->capture;
     it->lifecycle = action->lifecycle;
     if (before == it->lifecycle) {
         return;
@@ -191,6 +193,7 @@ static void mark(struct world *world, const struct action *action)
             return;
         }
         g->failed_launches += failed ? 1 : 0;
+        g->refresh.failed += failed && it->content == g->refresh.wanted ? 1 : 0;
         it->hook_done = false;
         it->hook_abandon = false;
         it->hook_ms = 0;
@@ -226,6 +229,67 @@ static void terminated(struct world *world, const struct action *action)
     if (it->in_service_ms != 0) {
         g->disrupted_ms = world->now_ms;
     }
+}
+
+static void set_refresh(struct world *world, size_t group, enum world_refresh_state state)
+{
+    struct world_group *g = &world->groups[group];
+    struct world_refresh *r = &g->refresh;
+    if (r->state == WORLD_REFRESH_CHECKPOINT && state == WORLD_REFRESH_RUNNING) {
+        r->checkpoints_passed++;
+    }
+    r->state = state;
+    r->since_ms = world->now_ms;
+    switch (state) {
+    case WORLD_REFRESH_RUNNING:
+    case WORLD_REFRESH_DONE: g->content = r->wanted; return;
+    case WORLD_REFRESH_BACK:
+        g->failed_launches = 0;
+        r->failed = 0;
+        r->alarm = WORLD_HEALTH_UNKNOWN;
+        g->content = r->before;
+        return;
+    case WORLD_REFRESH_CANCELLED:
+    case WORLD_REFRESH_STOPPED:
+    case WORLD_REFRESH_ROLLED_BACK: g->content = r->before; return;
+    case WORLD_REFRESH_NONE:
+    case WORLD_REFRESH_CHECKPOINT:
+    case WORLD_REFRESH_BAKING: return;
+    }
+}
+
+void world_refresh_begin(struct world *world, size_t group, const struct world_refresh *asked)
+{
+    struct world_group *g = &world->groups[group];
+    g->refresh = *asked;
+    g->refresh.began_ms = world->now_ms;
+    g->refresh.checkpoints_passed = 0;
+    g->refresh.failed = 0;
+    g->refresh.alarm = WORLD_HEALTH_UNKNOWN;
+    g->failed_launches = 0;
+    set_refresh(world, group, WORLD_REFRESH_RUNNING);
+}
+
+bool world_refresh_go_on(struct world *world, size_t group)
+{
+    if (world->groups[group].refresh.state != WORLD_REFRESH_CHECKPOINT) {
+        return false;
+    }
+    set_refresh(world, group, WORLD_REFRESH_RUNNING);
+    return true;
+}
+
+bool world_refresh_end(struct world *world, size_t group, bool back)
+{
+    const struct world_refresh *r = &world->groups[group].refresh;
+    /* One that is over can still be taken back. */
+    bool can = back ? r->state != WORLD_REFRESH_NONE && r->state != WORLD_REFRESH_BACK &&
+                          r->state != WORLD_REFRESH_ROLLED_BACK && r->before != r->wanted
+                    : world_refresh_is_active(r->state);
+    if (can) {
+        set_refresh(world, group, back ? WORLD_REFRESH_BACK : WORLD_REFRESH_CANCELLED);
+    }
+    return can;
 }
 
 static void fail(struct world *world, const struct action *action, enum outcome outcome)
@@ -295,6 +359,7 @@ static void done(const struct spec *spec, struct world *world, const struct acti
     case ACTION_HOOK: it->hook_done = true; return;
     case ACTION_ADD:
     case ACTION_MARK:
+    case ACTION_REFRESH:
     case ACTION_CHECK:
     case ACTION_RESTART:
     case ACTION_REBOOT:
@@ -312,6 +377,10 @@ void world_end(const struct spec *spec, struct world *world, const struct action
     }
     if (action->kind == ACTION_MARK) {
         mark(world, action);
+        return;
+    }
+    if (action->kind == ACTION_REFRESH) {
+        set_refresh(world, action->group, action->refresh);
         return;
     }
     struct world_instance *it = &world->instances[action->instance];
@@ -390,6 +459,7 @@ void world_expect(const struct spec *spec, struct world *world, const struct act
     case ACTION_REMOVE:
     case ACTION_TERMINATE:
     case ACTION_MARK:
+    case ACTION_REFRESH:
     case ACTION_REBOOT:
     case ACTION_CYCLE:
     case ACTION_HOOK: return;

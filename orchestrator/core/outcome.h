@@ -30,6 +30,15 @@ void world_end(const struct spec *spec, struct world *world, const struct action
  */
 void world_expect(const struct spec *spec, struct world *world, const struct action *action);
 
+/* Beginning, going on, ending: what an operator's requests do to the refresh of a group. */
+/* ASKED: what is wanted of it; state, times and counts are set here. */
+void world_refresh_begin(struct world *world, size_t group, const struct world_refresh *asked);
+/* Past the checkpoint it waits at; false when it waits at none. */
+bool world_refresh_go_on(struct world *world, size_t group);
+/* Cancelled: what is replaced stays, what is not is left as it is, and new instances are made from
+   what they were made from before. Or, BACK, rolled back. False when it cannot be. */
+bool world_refresh_end(struct world *world, size_t group, bool back);
+
 /* "web-1" of group NAME and NUMBER. */
 void instance_id(char ret_id[WORLD_ID_SIZE], const char *group, unsigned number);
 

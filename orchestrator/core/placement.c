@@ -47,7 +47,7 @@ static bool may_leave(const struct survey *s, size_t instance, size_t group)
     const struct world_instance *it = &s->world->instances[instance];
     bool stands = it->group == group && !world_leaving(it->lifecycle) &&
                   it->lifecycle != LIFECYCLE_STANDBY && it->lifecycle != LIFECYCLE_DETACHED &&
-                  it->wish != WORLD_WISH_REPLACE && it->wish != WORLD_WISH_DETACH;
+                  !world_wish_is_to_go(it->wish);
     return stands && !survey_given_up(s, instance) && GUARDED(GUARD_PROTECTED, !it->protect);
 }
 
@@ -57,8 +57,9 @@ static int policy_order(const struct survey *s, const struct world_instance *a,
 {
     switch (s->spec->groups[a->group].termination) {
     case SPEC_TERMINATION_OLDEST_TEMPLATE: {
-        int outdated_a = a->drift == WORLD_DRIFT_PENDING;
-        int outdated_b = b->drift == WORLD_DRIFT_PENDING;
+        uint64_t content = s->world->groups[a->group].content;
+        int outdated_a = a->drift == WORLD_DRIFT_PENDING || a->content != content;
+        int outdated_b = b->drift == WORLD_DRIFT_PENDING || b->content != content;
         return outdated_a - outdated_b;
     }
     case SPEC_TERMINATION_OLDEST:
@@ -80,7 +81,7 @@ static bool is_bad(const struct world_instance *it)
            never_came;
 }
 
-static bool leaves_before(const struct survey *s, size_t a, size_t b)
+bool placement_leaves_before(const struct survey *s, size_t a, size_t b)
 {
     const struct world_instance *x = &s->world->instances[a];
     const struct world_instance *y = &s->world->instances[b];
@@ -101,7 +102,7 @@ size_t placement_victim(const struct survey *s, size_t group)
 {
     size_t best = WORLD_NONE;
     for (size_t i = 0; i < s->world->instance_count; i++) {
-        if (may_leave(s, i, group) && (best == WORLD_NONE || leaves_before(s, i, best))) {
+        if (may_leave(s, i, group) && (best == WORLD_NONE || placement_leaves_before(s, i, best))) {
             best = i;
         }
     }

@@ -18,5 +18,7 @@ size_t placement_fullest(const struct survey *s, size_t group);
  * never a protected one. WORLD_NONE when there is none.
  */
 size_t placement_victim(const struct survey *s, size_t group);
+/* By that order: A, of the same group as B, leaves before B. */
+bool placement_leaves_before(const struct survey *s, size_t a, size_t b);
 
 #endif

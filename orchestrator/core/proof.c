@@ -3,20 +3,12 @@
 #include "core/guard.h"
 #include "spec/spec.h"
 
-static bool is_counted(const struct survey *s, size_t instance)
-{
-    const struct world_instance *it = &s->world->instances[instance];
-    bool baked = it->lifecycle == LIFECYCLE_IN_SERVICE &&
-                 s->world->now_ms - it->in_service_ms >= s->spec->groups[it->group].bake_ms;
-    return s->serving[instance] && GUARDED(GUARD_S11_COUNT, baked);
-}
-
 struct proof proof_of(const struct survey *s, size_t group, size_t taken)
 {
     const struct survey_group *g = &s->groups[group];
     /* S3: what was lost is not counted, whoever lost it. */
     size_t serving = GUARDED(GUARD_S3_LOSSES, false) ? g->standing : g->counted;
-    size_t less = taken != WORLD_NONE && is_counted(s, taken) ? 1 : 0;
+    size_t less = taken != WORLD_NONE && survey_is_counted(s, taken) ? 1 : 0;
     size_t after = serving - (serving > 0 ? less : 0);
     size_t minimum = world_healthy_minimum(s->spec, s->world, group);
     return (struct proof){.serving = serving,

@@ -31,6 +31,8 @@ const char *reason_rule(enum reason_code code)
     case REASON_SHARED: return "S12";
     case REASON_FLAPPING: return "S13";
     case REASON_FRONTEND_STALE: return "S19";
+    case REASON_CAPTURED:
+    case REASON_CAPTURE: return "S3";
     case REASON_DETACHED: return "S21";
     case REASON_PAUSED: return "S22";
     case REASON_NONE:
@@ -74,6 +76,22 @@ const char *reason_rule(enum reason_code code)
     case REASON_FAILED:
     case REASON_UNHEALTHY:
     case REASON_NO_ROOM:
+    case REASON_REFRESH:
+    case REASON_REFRESH_BACK:
+    case REASON_REFRESH_OVER:
+    case REASON_REFRESH_FAILED:
+    case REASON_REFRESH_UNWELL:
+    case REASON_REFRESH_ALARM:
+    case REASON_REFRESH_AT:
+    case REASON_REFRESH_ON:
+    case REASON_REFRESH_ALL:
+    case REASON_REFRESH_BAKED:
+    case REASON_REFRESH_WAITS_AT:
+    case REASON_REFRESH_BAKES:
+    case REASON_REFRESH_WAITS_FOR:
+    case REASON_REFRESH_WARMS_UP:
+    case REASON_REFRESH_OUTDATED:
+    case REASON_REFRESH_CALM:
     case REASON_ORPHAN: return NULL;
     }
     return NULL;
@@ -156,6 +174,55 @@ void reason_to_string(const struct reason *r, char *ret_text, size_t size)
             SAY("no rung of the ladder helped (S9)");
         }
         return;
+    case REASON_REFRESH:
+        SAY("group %s is being refreshed: %" PRId64 " of %" PRId64 " replaced", name, r->a, r->b);
+        return;
+    case REASON_REFRESH_BACK:
+        SAY("group %s is being rolled back: %" PRId64 " of %" PRId64 " are", name, r->a, r->b);
+        return;
+    case REASON_REFRESH_OVER: SAY("the refresh that was to replace it wants that no more"); return;
+    case REASON_REFRESH_FAILED:
+        SAY("a new instance of group %s, from the new image, did not come into service (S9)", name);
+        return;
+    case REASON_REFRESH_UNWELL:
+        SAY("%s, from the new image, is unready for %" PRId64 " s while others are well", name,
+            seconds(r->a));
+        return;
+    case REASON_REFRESH_ALARM: SAY("the alarm of group %s's refresh", name); return;
+    case REASON_REFRESH_AT:
+        SAY("%" PRId64 " %% of group %s replaced: a checkpoint", r->a, name);
+        return;
+    case REASON_REFRESH_ON: SAY("the checkpoint's %" PRId64 " s are over", seconds(r->a)); return;
+    case REASON_REFRESH_ALL:
+        SAY("all %" PRId64 " of group %s are as they should be", r->b, name);
+        return;
+    case REASON_REFRESH_BAKED:
+        SAY("replaced as a whole, and well for %" PRId64 " s", seconds(r->a));
+        return;
+    case REASON_CAPTURE: SAY("an image is to be taken of it (S3)"); return;
+    case REASON_REFRESH_WAITS_AT:
+        if (r->b < 0) {
+            SAY("its refresh waits at the checkpoint of %" PRId64 " %% for a word to go on", r->a);
+        } else {
+            SAY("its refresh waits at the checkpoint of %" PRId64 " %%, %" PRId64 " s left", r->a,
+                seconds(r->b));
+        }
+        return;
+    case REASON_REFRESH_BAKES:
+        SAY("all of group %s are replaced; it is watched for %" PRId64 " s more", name,
+            seconds(r->a));
+        return;
+    case REASON_REFRESH_WAITS_FOR:
+        SAY("its refresh waits for %s, which is %s", name, r->a == 1 ? "in standby" : "protected");
+        return;
+    case REASON_REFRESH_WARMS_UP:
+        SAY("%s is new, and counted on in %" PRId64 " s (S11)", name, seconds(r->a));
+        return;
+    case REASON_REFRESH_OUTDATED:
+        SAY("it differs from its roles; the refresh of its group replaces it");
+        return;
+    case REASON_REFRESH_CALM: SAY("its refresh goes on when %s is well or gone", name); return;
+    case REASON_CAPTURED: SAY("an image is being taken of %s (S3)", name); return;
     case REASON_WAITS_FOR_PROVIDER: SAY("its provider has not said whether it runs"); return;
     case REASON_WAITS_FOR_GROUP:
         SAY("waits for group %s: %" PRId64 " in service, %" PRId64 " needed first", name, r->a,
@@ -280,6 +347,20 @@ void reason_to_string(const struct reason *r, char *ret_text, size_t size)
 const char *reason_remedy(enum reason_code code)
 {
     switch (code) {
+    case REASON_REFRESH_WAITS_AT:
+        return "Time; or `group refresh GROUP --continue`, `--cancel`, `--rollback`.";
+    case REASON_REFRESH_BAKES: return "Time; an alarm rolls it back.";
+    case REASON_REFRESH_WAITS_FOR:
+        return "`group unprotect ID` or `group in-service ID`; or a new refresh that says "
+               "--protected or --standby.";
+    case REASON_REFRESH_WARMS_UP: return "Time; --warm-up of the refresh sets how much.";
+    case REASON_REFRESH_OUTDATED: return "Its turn, or `group refresh GROUP --cancel`.";
+    case REASON_REFRESH_CALM: return "That one's repair.";
+    case REASON_CAPTURED: return "It goes on when the image is taken.";
+    case REASON_REFRESH_FAILED:
+    case REASON_REFRESH_UNWELL:
+        return "Look at the image; `events` and `why` say what failed, `image show` what it is.";
+    case REASON_REFRESH_ALARM: return "Look at what the alarm saw, then refresh again.";
     case REASON_WAITS_FOR_PROVIDER: return "The provider's answer; see that its hypervisor is up.";
     case REASON_WAITS_FOR_GROUP: return "It goes on when that group is in service.";
     case REASON_WAITS_FOR_HEALTH: return "It goes on when its check passes; see the check by hand.";
@@ -353,6 +434,14 @@ const char *reason_remedy(enum reason_code code)
     case REASON_HOOK:
     case REASON_HOOK_DONE:
     case REASON_HOOK_ABANDON:
+    case REASON_REFRESH:
+    case REASON_REFRESH_BACK:
+    case REASON_REFRESH_OVER:
+    case REASON_REFRESH_AT:
+    case REASON_REFRESH_ON:
+    case REASON_REFRESH_ALL:
+    case REASON_REFRESH_BAKED:
+    case REASON_CAPTURE:
     case REASON_CHECK_DUE: return "It is done as soon as a worker is free.";
     }
     return "Nothing.";

@@ -43,8 +43,27 @@ enum reason_code {
     REASON_HOOK_ABANDON,      /* The hook has ended with abandon. */
     REASON_CHECK_DUE,         /* The check-command is due. */
     REASON_QUARANTINE,        /* The ladder is used up, or A rebuilds in 24 h (S9). */
+    REASON_REFRESH,           /* Group NAME is being refreshed; A of B are replaced. */
+    REASON_REFRESH_BACK,      /* Group NAME is being rolled back; A of B are. */
+    REASON_REFRESH_OVER,      /* The refresh that was to replace it wants that no more. */
+    REASON_REFRESH_FAILED,    /* A new instance of group NAME, from the new image, did not come into
+                                 service. */
+    REASON_REFRESH_UNWELL,    /* NAME, from the new image, is unready for A ms; others are well. */
+    REASON_REFRESH_ALARM,     /* The alarm of group NAME's refresh. */
+    REASON_REFRESH_AT,        /* A % of group NAME are replaced: a checkpoint. */
+    REASON_REFRESH_ON,        /* The checkpoint's delay of A ms is over. */
+    REASON_REFRESH_ALL,       /* All B of group NAME are replaced. */
+    REASON_REFRESH_BAKED,     /* And it has been well for A ms. */
+    REASON_CAPTURE,           /* An image is to be taken of it. */
 
     /* Why something is not done now. */
+    REASON_REFRESH_WAITS_AT,   /* Checkpoint of A %; B ms more, or, with -1, an operator's word. */
+    REASON_REFRESH_BAKES,      /* All of group NAME are replaced; watched for A more ms. */
+    REASON_REFRESH_WAITS_FOR,  /* NAME is protected (A = 0) or in standby (1): the refresh waits. */
+    REASON_REFRESH_WARMS_UP,   /* NAME is new, and counted on after A more ms. */
+    REASON_REFRESH_OUTDATED,   /* It differs from its roles; its group's refresh replaces it. */
+    REASON_REFRESH_CALM,       /* NAME of the group is not well: no further one meanwhile. */
+    REASON_CAPTURED,           /* S3: an image is being taken of NAME. */
     REASON_WAITS_FOR_PROVIDER, /* The provider has not said whether it runs. */
     REASON_WAITS_FOR_GROUP,    /* Group NAME has A in service, B are needed first. */
     REASON_WAITS_FOR_HEALTH,   /* Not healthy yet; given A more ms. */

@@ -32,6 +32,7 @@ static struct action action_on(const struct step *s, enum action_kind kind, size
                            .balancer = WORLD_NONE,
                            .lifecycle = it->lifecycle,
                            .wish = it->wish,
+                           .capture = it->capture,
                            .reason = reason};
 }
 
@@ -62,6 +63,14 @@ void step_mark_wish(struct step *s, size_t instance, enum world_wish wish, struc
     step_act(s, action);
 }
 
+void step_mark_capture(struct step *s, size_t instance, enum world_capture capture,
+                       struct reason reason)
+{
+    struct action action = action_on(s, ACTION_MARK, instance, reason);
+    action.capture = capture;
+    step_act(s, action);
+}
+
 static void hold(struct step *s, enum hold_kind kind, size_t instance, size_t group,
                  struct reason reason)
 {
@@ -88,6 +97,13 @@ void step_wake_at(struct step *s, int64_t deadline_ms)
 {
     if (deadline_ms < s->d->deadline_ms) {
         s->d->deadline_ms = deadline_ms;
+    }
+}
+
+void step_wake_when(struct step *s, int64_t at_ms)
+{
+    if (s->world->now_ms < at_ms) {
+        step_wake_at(s, at_ms);
     }
 }
 

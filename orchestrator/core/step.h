@@ -27,6 +27,10 @@ void step_mark_wish(struct step *s, size_t instance, enum world_wish wish, struc
 void step_hold(struct step *s, enum hold_kind kind, size_t instance, struct reason reason);
 void step_hold_group(struct step *s, enum hold_kind kind, size_t group, struct reason reason);
 void step_wake_at(struct step *s, int64_t deadline_ms);
+/* The same, when that is not over yet. */
+void step_wake_when(struct step *s, int64_t at_ms);
+void step_mark_capture(struct step *s, size_t instance, enum world_capture capture,
+                       struct reason reason);
 /* True when the balancer can be given something to do in this step. */
 bool step_balancer_free(const struct step *s, size_t balancer);
 /* The same, and nothing else is done to its host: it can be asked itself. */
@@ -50,6 +54,8 @@ bool budget_keeps_minimum(struct step *s, size_t instance);
 bool budget_would_break(const struct step *s, size_t instance);
 /* The same without S1 and S7: paused, frozen, breaker, lost zone (S4, S5, S6, S22). */
 bool budget_is_calm(struct step *s, size_t instance);
+/* May an image be taken of it? It serves on, so S1 is not asked. */
+bool budget_allows_capture(struct step *s, size_t instance);
 /* For whoever waits until more of GROUP are counted on: the step is looked at again when they are.
  */
 void budget_wake_when_baked(struct step *s, size_t group);
@@ -81,6 +87,13 @@ void group_step(struct step *s, size_t group);
 bool group_can_grow(const struct step *s, size_t group);
 /* Nothing moves in it, all of it serves, and its cooldown is over. */
 bool group_is_at_rest(struct step *s, size_t group);
+
+/* refresh.c: replacing all members of a group. */
+void refresh_step(struct step *s, size_t group);
+/* True when the refresh of its group is to see to INSTANCE, and nobody else. */
+bool refresh_replaces(const struct step *s, size_t instance);
+/* Why it replaces one of them: how far it is. */
+struct reason refresh_reason(const struct step *s, size_t group);
 
 /* A group of balancers, or one that others need: what is being done elsewhere may wait for it. */
 bool step_is_waited_for(const struct step *s, size_t group);

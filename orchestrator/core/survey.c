@@ -216,16 +216,17 @@ bool survey_restarts_dead(const struct survey *s, size_t instance)
 }
 
 /* S11: in service, and for long enough to be counted on. */
-static bool is_baked(const struct survey *s, const struct world_instance *it)
+static bool is_baked(const struct survey *s, size_t instance)
 {
+    const struct world_instance *it = &s->world->instances[instance];
     bool baked = it->lifecycle == LIFECYCLE_IN_SERVICE &&
-                 s->world->now_ms - it->in_service_ms >= s->spec->groups[it->group].bake_ms;
+                 s->world->now_ms - it->in_service_ms >= world_bake_ms(s->spec, s->world, instance);
     return GUARDED(GUARD_S11_COUNT, baked);
 }
 
 bool survey_is_counted(const struct survey *s, size_t instance)
 {
-    return s->serving[instance] && is_baked(s, &s->world->instances[instance]);
+    return s->serving[instance] && is_baked(s, instance);
 }
 
 bool survey_is_changing(const struct survey *s, size_t instance)
@@ -239,7 +240,8 @@ bool survey_is_changing(const struct survey *s, size_t instance)
     case LIFECYCLE_PENDING_WAIT: return it->in_service_ms != 0;
     case LIFECYCLE_IN_SERVICE:
         /* Or it was, in service, and that failed: what broke it must not break the next (S7). */
-        return it->changing || (it->change_failed && it->drift != WORLD_DRIFT_NONE);
+        return it->changing || (it->change_failed && it->drift != WORLD_DRIFT_NONE) ||
+               it->capture == WORLD_CAPTURE_GRANTED;
     case LIFECYCLE_STANDBY:
     case LIFECYCLE_QUARANTINED:
     case LIFECYCLE_DETACHED:
@@ -266,8 +268,7 @@ static void count_member(struct survey *s, size_t i)
     g->counted += survey_is_counted(s, i) ? 1 : 0;
     g->unsettled +=
         it->lifecycle == LIFECYCLE_IN_SERVICE && !s->serving[i] && !s->known_out[i] ? 1 : 0;
-    bool stays = !given_up && it->wish != WORLD_WISH_REPLACE && it->wish != WORLD_WISH_DETACH &&
-                 it->lifecycle != LIFECYCLE_STANDBY;
+    bool stays = !given_up && !world_wish_is_to_go(it->wish) && it->lifecycle != LIFECYCLE_STANDBY;
     if (stays) {
         g->standing++;
         g->ready += survey_is_counted(s, i) ? 1 : 0;
@@ -299,7 +300,8 @@ static void count_instance(struct survey *s, size_t i)
     if (survey_is_changing(s, i)) {
         g->changing++;
         g->underway += it->busy || it->lifecycle == LIFECYCLE_PENDING ||
-                               it->lifecycle == LIFECYCLE_PENDING_WAIT
+                               it->lifecycle == LIFECYCLE_PENDING_WAIT ||
+                               it->capture == WORLD_CAPTURE_GRANTED
                            ? 1
                            : 0;
         g->change = g->change == WORLD_NONE ? i : g->change;

@@ -1,6 +1,7 @@
 #include "core/why.h"
 
 #include "core/ladder.h"
+#include "core/refresh.h"
 #include "spec/spec.h"
 
 #include <inttypes.h>
@@ -185,6 +186,23 @@ static void say_latch(struct why *why, const struct world *world, const struct w
     }
 }
 
+static void say_refresh(struct why *why, const struct world *world, const struct decision *decision,
+                        size_t group)
+{
+    const struct world_refresh *r = &world->groups[group].refresh;
+    if (r->state == WORLD_REFRESH_NONE) {
+        return;
+    }
+    if (!world_refresh_is_active(r->state)) {
+        say(why, "Its last refresh: %s, %" PRId64 " s ago.", world_refresh_to_string(r->state),
+            seconds_since(world, r->since_ms));
+        return;
+    }
+    const struct refresh_count c = refresh_count(&decision->survey, group);
+    say(why, "Its refresh is %s: %zu of %zu replaced, %zu under way, %zu left as they are.",
+        world_refresh_to_string(r->state), c.replaced, c.all, c.moving, c.ignored);
+}
+
 void why_group(const struct spec *spec, const struct world *world, const struct decision *decision,
                size_t group, struct why *ret_why)
 {
@@ -199,6 +217,7 @@ void why_group(const struct spec *spec, const struct world *world, const struct 
         say(ret_why, "The file says %u; %u was set by hand since.", spec->groups[group].desired,
             w->desired);
     }
+    say_refresh(ret_why, world, decision, group);
     say_latch(ret_why, world, &w->breaker.open, "Its breaker is open (S4)");
     if (g->change != WORLD_NONE) {
         say(ret_why, "%s is being changed, repaired or removed; no other one meanwhile (S7).",

@@ -41,8 +41,67 @@ const char *world_wish_to_string(enum world_wish wish)
     case WORLD_WISH_STANDBY: return "standby";
     case WORLD_WISH_REPLACE: return "replace";
     case WORLD_WISH_DETACH: return "detach";
+    case WORLD_WISH_REFRESH: return "replace, by its group's refresh";
     }
     return "unknown";
+}
+
+bool world_wish_is_replace(enum world_wish wish)
+{
+    return wish == WORLD_WISH_REPLACE || wish == WORLD_WISH_REFRESH;
+}
+
+bool world_wish_is_to_go(enum world_wish wish)
+{
+    return world_wish_is_replace(wish) || wish == WORLD_WISH_DETACH;
+}
+
+const char *world_refresh_to_string(enum world_refresh_state state)
+{
+    switch (state) {
+    case WORLD_REFRESH_NONE: return "none";
+    case WORLD_REFRESH_RUNNING: return "running";
+    case WORLD_REFRESH_CHECKPOINT: return "at a checkpoint";
+    case WORLD_REFRESH_BAKING: return "baking";
+    case WORLD_REFRESH_BACK: return "rolling back";
+    case WORLD_REFRESH_DONE: return "done";
+    case WORLD_REFRESH_CANCELLED: return "cancelled";
+    case WORLD_REFRESH_STOPPED: return "stopped";
+    case WORLD_REFRESH_ROLLED_BACK: return "rolled back";
+    }
+    return "unknown";
+}
+
+bool world_refresh_is_active(enum world_refresh_state state)
+{
+    return state == WORLD_REFRESH_RUNNING || state == WORLD_REFRESH_CHECKPOINT ||
+           state == WORLD_REFRESH_BAKING || state == WORLD_REFRESH_BACK;
+}
+
+bool world_is_outdated(const struct world *world, size_t instance)
+{
+    const struct world_instance *it = &world->instances[instance];
+    if (it->group == WORLD_NONE) {
+        return false;
+    }
+    const struct world_refresh *r = &world->groups[it->group].refresh;
+    if (!world_refresh_is_active(r->state)) {
+        return false;
+    }
+    if (r->state == WORLD_REFRESH_BACK) {
+        return it->content != r->before;
+    }
+    return it->content != r->wanted || (r->all && it->made_ms < r->began_ms);
+}
+
+int64_t world_bake_ms(const struct spec *spec, const struct world *world, size_t instance)
+{
+    size_t group = world->instances[instance].group;
+    const struct world_refresh *r = &world->groups[group].refresh;
+    bool warms_up = world_refresh_is_active(r->state) && !world_is_outdated(world, instance) &&
+                    world->instances[instance].made_ms >= r->began_ms;
+    int64_t bake_ms = spec->groups[group].bake_ms;
+    return warms_up && r->warm_up_ms > bake_ms ? r->warm_up_ms : bake_ms;
 }
 
 /* In the order of the bits. */

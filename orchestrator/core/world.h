@@ -38,6 +38,34 @@ enum world_wish {
     WORLD_WISH_STANDBY = 1, /* In service, but without traffic, until in-service is asked for. */
     WORLD_WISH_REPLACE = 2, /* Another takes its place, then it ends. */
     WORLD_WISH_DETACH = 3,  /* Leaves its group and runs on, untouched. */
+    WORLD_WISH_REFRESH = 4, /* As REPLACE, but the wish of its group's refresh, and gone with it. */
+};
+
+/* An image is taken of it: asked for, and granted by the budget (S3). Kept in stores: append only.
+ */
+enum world_capture {
+    WORLD_CAPTURE_NONE = 0,
+    WORLD_CAPTURE_WANTED = 1,
+    WORLD_CAPTURE_GRANTED = 2,
+};
+
+/* How far the refresh of a group is. Kept in stores: append only. */
+enum world_refresh_state {
+    WORLD_REFRESH_NONE = 0, /* There never was one. */
+    WORLD_REFRESH_RUNNING = 1,
+    WORLD_REFRESH_CHECKPOINT = 2, /* Waits for its delay, or for an operator's word. */
+    WORLD_REFRESH_BAKING = 3,     /* All is replaced, and watched for a while. */
+    WORLD_REFRESH_BACK = 4,       /* The same way back, to what ran before. */
+    WORLD_REFRESH_DONE = 5,
+    WORLD_REFRESH_CANCELLED = 6, /* By an operator: what is replaced stays. */
+    WORLD_REFRESH_STOPPED = 7,   /* By an alarm or a failure, where no rollback was wanted. */
+    WORLD_REFRESH_ROLLED_BACK = 8,
+};
+/* What becomes of instances that are protected, or in standby. Kept in stores: append only. */
+enum world_refresh_policy {
+    WORLD_REFRESH_WAIT = 0, /* It waits for them: for an unprotect, an in-service. */
+    WORLD_REFRESH_REPLACE = 1,
+    WORLD_REFRESH_IGNORE = 2, /* They stay as they are. */
 };
 
 /* The repair ladder (S8), lowest first. Kept in stores: append only. */
@@ -82,6 +110,9 @@ enum world_process world_process_from_string(const char *name);
 const char *world_process_to_string(enum world_process process);
 /* All names, NULL-terminated. */
 extern const char *const world_process_names[];
+const char *world_refresh_to_string(enum world_refresh_state state); /* "rolling back" */
+/* It goes on by itself: running, at a checkpoint, baking, or on its way back. */
+bool world_refresh_is_active(enum world_refresh_state state);
 
 /* What one witness says, and since when. Observed. */
 struct world_witness {
@@ -114,6 +145,9 @@ struct world_instance {
     enum world_failure failure;
     int64_t failures; /* In a row. */
     int64_t failed_ms;
+    uint64_t content; /* What it was made from (the first 64 bits of its image's tree digest, or of
+                         what the provider says its root stands on); 0: not known. */
+    enum world_capture capture;
 
     /* Observed. */
     enum world_power power; /* UNKNOWN again when the provider has not answered for long. */
@@ -184,6 +218,36 @@ struct world_breaker {
     unsigned lost;           /* and those that nobody reaches. */
 };
 
+/*
+ * The refresh of a group: its members are replaced, one after the other, by new ones made from
+ * other content. The terms are those of EC2's instance refresh (RefreshPreferences). One at a time;
+ * how the last one ended is kept.
+ */
+#define WORLD_CHECKPOINTS_MAX 8
+struct world_refresh {
+    /* Recorded. */
+    enum world_refresh_state state;
+    int64_t since_ms; /* In this state. */
+    int64_t began_ms;
+    uint64_t wanted;    /* The content that every member is to have. */
+    uint64_t before;    /* What most of them ran when it began: the way back leads there. */
+    bool all;           /* Also members that have the wanted content already. */
+    bool rollback;      /* By itself, on an alarm or a failure. */
+    int64_t warm_up_ms; /* A new one counts only after that long in service, if that is longer
+                           than its group's bake time. */
+    int64_t bake_ms;    /* At the end. */
+    unsigned checkpoints[WORLD_CHECKPOINTS_MAX]; /* Percent replaced, ascending. */
+    size_t checkpoint_count;
+    size_t checkpoints_passed;
+    int64_t checkpoint_delay_ms; /* -1: until an operator says go on. */
+    enum world_refresh_policy protected_ones;
+    enum world_refresh_policy standby_ones;
+    unsigned failed; /* New ones that were ended without having come into service. */
+
+    /* Observed: its alarm command, or what balancers count of the new against the old. */
+    enum world_health alarm;
+};
+
 /* Beside spec->groups[i]. */
 struct world_group {
     /* Recorded. */
@@ -194,6 +258,8 @@ struct world_group {
     unsigned failed_launches; /* In a row: never came into service (S9). */
     int64_t disrupted_ms;     /* When the last disruption ended. INT64_MIN: none known. */
     int64_t size_changed_ms;  /* When an instance was last added or ended for its size. */
+    uint64_t content;         /* What new instances are made from; 0: as the file says. */
+    struct world_refresh refresh;
 
     struct world_breaker breaker; /* Judged. */
 };
@@ -242,6 +308,10 @@ struct spec;
 /* Sets groups and zones to how a new cluster begins: what the file says, nothing judged. */
 void world_groups_init(const struct spec *spec, struct world *world);
 
+/* Another is to take its place. */
+bool world_wish_is_replace(enum world_wish wish);
+/* It is to leave its group, one way or the other. */
+bool world_wish_is_to_go(enum world_wish wish);
 /* True when it is leaving or has left: no member of its group any more. */
 bool world_leaving(enum lifecycle lifecycle);
 /* Adds the balancers and targets that the spec asks for and the world lacks, as UNKNOWN. */
@@ -251,6 +321,10 @@ void world_complete(const struct spec *spec, struct world *world);
 void world_complete_last(const struct spec *spec, struct world *world);
 /* The healthy minimum of a group, as a count: rounded up. */
 size_t world_healthy_minimum(const struct spec *spec, const struct world *world, size_t group);
+/* How long INSTANCE must have been in service before it is counted on (S11). */
+int64_t world_bake_ms(const struct spec *spec, const struct world *world, size_t instance);
+/* Its group's refresh, under way, is to replace it. */
+bool world_is_outdated(const struct world *world, size_t instance);
 /* How many live instances a group may have for a while, so that launch comes before terminate:
    healthy-max of desired, rounded down, but at least its max. */
 size_t world_most(const struct spec *spec, const struct world *world, size_t group);

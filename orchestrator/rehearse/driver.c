@@ -302,7 +302,8 @@ static void told_by_host(struct engine *e, const struct engine_job *job)
     case ACTION_REBOOT:
     case ACTION_CYCLE:
     case ACTION_ADD:
-    case ACTION_MARK: break;
+    case ACTION_MARK:
+    case ACTION_REFRESH: break;
     }
 }
 

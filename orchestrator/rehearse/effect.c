@@ -383,7 +383,8 @@ bool effect_take(struct engine *e, struct engine_job *job, int64_t *ret_again_ms
     case ACTION_CHECK: return on_host(e, job, ret_again_ms);
     case ACTION_HOOK:
     case ACTION_ADD:
-    case ACTION_MARK: break;
+    case ACTION_MARK:
+    case ACTION_REFRESH: break;
     }
     return true;
 }

@@ -296,7 +296,10 @@ void engine_describe(const struct engine *e, const struct action *action, char *
 {
     const struct world *w = &e->controller.world;
     const char *kind = action_kind_to_string(action->kind);
-    if (action->instance == WORLD_NONE) {
+    if (action->kind == ACTION_REFRESH) {
+        snprintf(ret_text, size, "group %s: refresh %s", e->spec.groups[action->group].name,
+                 world_refresh_to_string(action->refresh));
+    } else if (action->instance == WORLD_NONE) {
         snprintf(ret_text, size, "%s-%u: %s in %s", e->spec.groups[action->group].name,
                  action->number, kind, e->spec.zones[action->zone].name);
     } else if (action->balancer != WORLD_NONE) {

@@ -51,7 +51,8 @@ static int64_t usual_ms(const struct engine *e, const struct action *action)
     case ACTION_CHECK:
     case ACTION_HOOK: return e->pace.host_ms;
     case ACTION_ADD:
-    case ACTION_MARK: break;
+    case ACTION_MARK:
+    case ACTION_REFRESH: break;
     }
     return 0;
 }

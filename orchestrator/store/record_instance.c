@@ -11,8 +11,9 @@
 
 #define PREFIX "instance/"
 /* The last of enum world_wish and enum world_rung (core/world.h). */
-#define WISH_LAST 3
-#define RUNG_LAST 5
+#define WISH_LAST    4
+#define RUNG_LAST    5
+#define CAPTURE_LAST 2 /* Of enum world_capture. */
 
 /* Stored: append only. */
 enum instance_tag {
@@ -48,6 +49,7 @@ enum instance_tag {
     INSTANCE_BUILD = 30,
     INSTANCE_CONTENT = 31,
     INSTANCE_MACHINE_ID = 32,
+    INSTANCE_CAPTURE = 33,
     INSTANCE_UNGREETED = 34,
 };
 
@@ -142,6 +144,7 @@ void record_instance_encode(const struct record_instance *record, struct message
     message_put_int(ret_value, INSTANCE_READY, record->ready_ms);
     message_put_int(ret_value, INSTANCE_IN_SERVICE, record->in_service_ms);
     message_put_int(ret_value, INSTANCE_HOOK, record->hook_ms);
+    message_put_int(ret_value, INSTANCE_CAPTURE, record->capture);
     message_put_int(ret_value, INSTANCE_UNGREETED, record->ungreeted);
 }
 
@@ -168,6 +171,11 @@ static const char *decode_numbers(struct record_instance *record, const struct m
     if (rung < 0 || rung > RUNG_LAST) {
         return "an unknown rung";
     }
+    int64_t capture = message_int(value, INSTANCE_CAPTURE, 0);
+    if (capture < 0 || capture > CAPTURE_LAST) {
+        return "an unknown state of a capture";
+    }
+    record->capture = (int)capture;
     record->wish = (int)wish;
     record->rung = (int)rung;
     record->protect = message_int(value, INSTANCE_PROTECT, 0) != 0;

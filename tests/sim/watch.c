@@ -140,6 +140,7 @@ static bool is_disruption(const struct world_instance *it, const struct action *
     case ACTION_CYCLE:
     case ACTION_CONFIGURE: return it->lifecycle == LIFECYCLE_IN_SERVICE;
     case ACTION_MARK:
+    case ACTION_REFRESH:
         return it->lifecycle == LIFECYCLE_IN_SERVICE &&
                (action->lifecycle == LIFECYCLE_DRAINING ||
                 action->lifecycle == LIFECYCLE_TERMINATING ||
@@ -223,6 +224,7 @@ static bool takes(const struct engine *e, const struct action *action, size_t ho
     case ACTION_SYNC:
     case ACTION_ADMIT:
     case ACTION_MARK:
+    case ACTION_REFRESH:
     case ACTION_CHECK:
     case ACTION_HOOK: return false;
     }
