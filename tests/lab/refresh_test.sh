@@ -19,6 +19,10 @@ instances=$home/instances
 
 on() { lamplighter exec "$1" -- sh -c "$2"; }
 now_ms() { date +%s%3N; }
+# Never longer than three minutes, with --wait.
+refresh() { inside timeout 180 "$program" -c "$file" group refresh web "$@"; }
+# Who is a full member: not those that leave.
+in_service() { lamplighter status --json | jq -r '.instances[] | select(.group == "web" and .state == "in-service").id'; }
 
 put_images() {
     mkdir -p "$images"
@@ -30,12 +34,14 @@ put_images() {
     set_key 'group web' min 1
     set_key 'group web' max $((hosts * 2))
     set_key 'group web' desired 1
+    # Judged soon: what a bad image does is waited for here.
+    sed -i '/^\[group web\]/,/^\[/ s|^bake = .*|&\ngrace = 10s|' "$file"
 }
 
 # --- what is seen --------------------------------------------------------------------------------
 
 # state: of the group's refresh, as `--status` says it.
-refresh_status() { lamplighter group refresh web --status --json; }
+refresh_status() { refresh --status --json; }
 state() { refresh_status | field state; }
 state_is() { [[ $(state) == "$1" ]]; }
 is_over() { [[ $(refresh_status | field active) == false ]]; }
@@ -43,23 +49,27 @@ why_says() { lamplighter why web | grep -q -e "$1"; }
 # over STATE [SECONDS]: it ends, and in STATE.
 over() {
     until_true "${2:-120}" is_over
-    state_is "$1" || { lamplighter group refresh web --status && lamplighter events -n 40 && return 1; }
+    state_is "$1" || { refresh --status && lamplighter events -n 40 && return 1; }
 }
 refresh_took() { echo "$(($(refresh_status | field since_ms) - $(refresh_status | field began_ms))) ms"; }
+# Each in service, and the image it says it came up in.
+images_of() {
+    local id
+    for id in $(in_service); do echo "$id $(on "$id" 'cat /usr/lib/lamplighter/image' | awk '{ print $3 }')"; done
+}
 # all_have IMAGE: so many hosts serve, and each says that it came up in IMAGE.
 all_have() {
     until_true 60 serving_is "$hosts"
-    lamplighter exec web -- cat /usr/lib/lamplighter/image | sed 's/^web-[0-9]* *| //; s/ .*//' >"$work/have"
+    images_of | awk '{ print $2 }' >"$work/have"
     [[ $(sort -u "$work/have") == "$1" && $(wc -l <"$work/have") -eq $hosts ]] || { cat "$work/have" && return 1; }
 }
-count_of() { lamplighter exec web -- cat /usr/lib/lamplighter/image | grep -c "| $1 " || true; }
+count_of() { images_of | grep -c " $1\$" || true; }
 # events_since NUMBER SUBJECT WHAT: how many; "." for any.
 events_since() {
     lamplighter events -n 400 --json | jq -r --argjson from "$1" --arg subject "$2" --arg what "$3" \
         '[.[] | select(.number > $from and (.subject | test($subject)) and (.what == $what))] | length'
 }
-addresses() { lamplighter status --json | field address | grep '^10.77.[12]' | grep -v "^$(db_address)\$"; }
-db_address() { lamplighter status --json | jq -r '.instances[] | select(.id == "db-1").address'; }
+addresses() { lamplighter status --json | jq -r '.instances[] | select(.group == "web" and .state == "in-service").address'; }
 
 # --- one image, and another ----------------------------------------------------------------------
 
@@ -73,17 +83,17 @@ first_image() {
     kill -HUP "$(run_program)"
     until_true 240 serving_is "$hosts"
     # web-1 stands on the plain system; what is cloned from it does not.
-    lamplighter group refresh web --wait
+    refresh --wait
     all_have web@1
 }
 # second_image: another page, on one host, becomes the next generation.
 second_image() {
     local id
-    id=$(web_ids | head -n 1)
+    id=$(in_service | head -n 1)
     on "$id" 'echo "second edition" >/srv/shop/current/public/edition.txt'
     lamplighter image capture web --from "$id"
     on "$id" 'rm /srv/shop/current/public/edition.txt'
-    lamplighter group refresh web --status >"$work/said"
+    refresh --status >"$work/said"
     says 'newer image web@2 is current'
 }
 # crash: killed at a moment of the next ten seconds, and started again.
@@ -112,7 +122,7 @@ rolled_under_load() {
     start_watch
     load 4 uploads
     sleep 1
-    lamplighter group refresh web --image web@2
+    refresh --image web@2
     for n in $(seq 1 "$crashes"); do
         crash
         [[ $n -gt 1 ]] || reload_balancer
@@ -125,8 +135,8 @@ rolled_under_load() {
     done
     # The long form: to and fro, until there were enough visitors.
     until enough_load; do
-        lamplighter group refresh web --image web@1 --allow-downgrade --wait
-        lamplighter group refresh web --image web@2 --wait
+        refresh --image web@1 --allow-downgrade --wait
+        refresh --image web@2 --wait
     done
     end_watch
     end_load 500
@@ -143,13 +153,13 @@ rolled_under_load() {
 bad() {
     local name=$1 plant=$2 remove=$3 cause=$4 id before served
     shift 4
-    id=$(web_ids | head -n 1)
+    id=$(in_service | head -n 1)
     on "$id" "$plant"
     lamplighter image capture "$name" --from "$id"
     on "$id" "$remove"
     before=$(newest_event)
     load 3
-    with 1 lamplighter group refresh web --image "$name" --wait "$@" >"$work/said" 2>&1
+    with 1 refresh --image "$name" --wait "$@" >"$work/said" 2>&1
     state_is 'rolled back'
     echo "measured: $name: rolled back $(refresh_took) after it began"
     until_true 60 serving_is "$hosts"
@@ -191,39 +201,39 @@ slow() {
 # --- what operators say --------------------------------------------------------------------------
 
 older_is_asked_for() {
-    with 3 lamplighter group refresh web --image web@1 >"$work/said" 2>&1
+    with 3 refresh --image web@1 >"$work/said" 2>&1
     says 'allow-downgrade'
-    with 1 lamplighter group refresh web --image web@77 >"$work/said" 2>&1
+    with 1 refresh --image web@77 >"$work/said" 2>&1
     says 'web@77'
-    lamplighter group refresh web --image web@2 >"$work/said"
+    refresh --image web@2 >"$work/said"
     says 'nothing to do'
 }
 checkpoint_and_back() {
-    lamplighter group refresh web --image web@1 --allow-downgrade --checkpoints 10
+    refresh --image web@1 --allow-downgrade --checkpoints 10
     until_true 60 state_is 'at a checkpoint'
     [[ $(count_of web@1) -eq 1 ]]
-    with 3 lamplighter group refresh web --image web@1 --allow-downgrade >"$work/said" 2>&1
+    with 3 refresh --image web@1 --allow-downgrade >"$work/said" 2>&1
     says 'cancel'
-    lamplighter group refresh web --status >"$work/said"
+    refresh --status >"$work/said"
     says '--continue'
-    lamplighter group refresh web --rollback --wait
+    refresh --rollback --wait
     state_is 'rolled back'
     all_have web@2
 }
 cancelled() {
-    lamplighter group refresh web --image web@1 --allow-downgrade --checkpoints 10
+    refresh --image web@1 --allow-downgrade --checkpoints 10
     until_true 60 state_is 'at a checkpoint'
-    lamplighter group refresh web --cancel
+    refresh --cancel
     over cancelled
     [[ $(count_of web@1) -eq 1 && $(count_of web@2) -eq $((hosts - 1)) ]]
 }
 protected_waits() {
     local id
-    id=$(lamplighter exec web -- cat /usr/lib/lamplighter/image | awk '$3 == "web@2" { print $1; exit }')
+    id=$(images_of | awk '$2 == "web@2" { print $1; exit }')
     lamplighter group protect "$id"
-    lamplighter group refresh web --image web@1 --allow-downgrade --checkpoints 60
+    refresh --image web@1 --allow-downgrade --checkpoints 60
     until_true 120 state_is 'at a checkpoint'
-    lamplighter group refresh web --continue
+    refresh --continue
     until_true 120 why_says "waits for $id"
     [[ $(count_of web@2) -eq 1 ]]
     lamplighter group unprotect "$id"
@@ -258,7 +268,7 @@ replaced_in_time() {
     rm -f "$work"/took.*
     for _ in $(seq 1 "$times"); do
         until_true 60 serving_is "$hosts"
-        id=$(web_ids | head -n 1)
+        id=$(in_service | head -n 1)
         watch_next
         killed=$(now_ms)
         inside virsh -q -c lxc:/// destroy "shop.$id"
