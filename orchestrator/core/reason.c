@@ -22,11 +22,13 @@ const char *reason_rule(enum reason_code code)
     case REASON_WAITS_FOR_RUNG: return "S8";
     case REASON_QUARANTINE:
     case REASON_QUARANTINED:
+    case REASON_REFRESH_FAILED:
     case REASON_LAUNCHES_FAIL: return "S9";
     case REASON_DISPUTED:
     case REASON_UNKNOWN:
     case REASON_NO_POWER:
     case REASON_WAITS_TO_CONFIRM: return "S10";
+    case REASON_REFRESH_WARMS_UP:
     case REASON_GRACE: return "S11";
     case REASON_SHARED: return "S12";
     case REASON_FLAPPING: return "S13";
@@ -79,7 +81,6 @@ const char *reason_rule(enum reason_code code)
     case REASON_REFRESH:
     case REASON_REFRESH_BACK:
     case REASON_REFRESH_OVER:
-    case REASON_REFRESH_FAILED:
     case REASON_REFRESH_UNWELL:
     case REASON_REFRESH_ALARM:
     case REASON_REFRESH_AT:
@@ -89,7 +90,6 @@ const char *reason_rule(enum reason_code code)
     case REASON_REFRESH_WAITS_AT:
     case REASON_REFRESH_BAKES:
     case REASON_REFRESH_WAITS_FOR:
-    case REASON_REFRESH_WARMS_UP:
     case REASON_REFRESH_OUTDATED:
     case REASON_REFRESH_CALM:
     case REASON_ORPHAN: return NULL;
