@@ -413,8 +413,14 @@ static bool is_too_old(struct step *s, size_t instance)
 static bool capture(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    if (it->capture != WORLD_CAPTURE_WANTED || it->lifecycle != LIFECYCLE_IN_SERVICE ||
-        !budget_allows_capture(s, instance)) {
+    if (it->capture != WORLD_CAPTURE_WANTED || it->lifecycle != LIFECYCLE_IN_SERVICE) {
+        return false;
+    }
+    if (!s->survey->serving[instance]) {
+        step_hold(s, HOLD_WAIT, instance, (struct reason){.code = REASON_UNKNOWN});
+        return false;
+    }
+    if (!budget_allows_capture(s, instance)) {
         return false;
     }
     step_mark_capture(s, instance, WORLD_CAPTURE_GRANTED, (struct reason){.code = REASON_CAPTURE});

@@ -62,7 +62,7 @@ static void add(const struct spec *spec, struct world *world, const struct actio
                                   .power_ms = world->now_ms,
                                   .made_ms = world->now_ms,
                                   .ready_ms = world->now_ms,
-                                  .content = g->content,
+                                  .content = action->content,
                                   .verdict_ms = world->now_ms};
     instance_id(it->id, spec->groups[action->group].name, action->number);
     g->next_number = action->number >= g->next_number ? action->number + 1 : g->next_number;
@@ -241,7 +241,6 @@ static void set_refresh(struct world *world, size_t group, enum world_refresh_st
     r->state = state;
     r->since_ms = world->now_ms;
     switch (state) {
-    case WORLD_REFRESH_RUNNING:
     case WORLD_REFRESH_DONE: g->content = r->wanted; return;
     case WORLD_REFRESH_BACK:
         g->failed_launches = 0;
@@ -249,6 +248,8 @@ static void set_refresh(struct world *world, size_t group, enum world_refresh_st
         r->alarm = WORLD_HEALTH_UNKNOWN;
         g->content = r->before;
         return;
+    /* What is not proven is made by nobody but the refresh itself. */
+    case WORLD_REFRESH_RUNNING:
     case WORLD_REFRESH_CANCELLED:
     case WORLD_REFRESH_STOPPED:
     case WORLD_REFRESH_ROLLED_BACK: g->content = r->before; return;

@@ -86,6 +86,7 @@ const char *reason_rule(enum reason_code code)
     case REASON_REFRESH_AT:
     case REASON_REFRESH_ON:
     case REASON_REFRESH_ALL:
+    case REASON_REFRESH_NOTHING:
     case REASON_REFRESH_BAKED:
     case REASON_REFRESH_WAITS_AT:
     case REASON_REFRESH_BAKES:
@@ -196,6 +197,7 @@ void reason_to_string(const struct reason *r, char *ret_text, size_t size)
     case REASON_REFRESH_ALL:
         SAY("all %" PRId64 " of group %s are as they should be", r->b, name);
         return;
+    case REASON_REFRESH_NOTHING: SAY("nobody of group %s was there to be replaced", name); return;
     case REASON_REFRESH_BAKED:
         SAY("replaced as a whole, and well for %" PRId64 " s", seconds(r->a));
         return;
@@ -440,6 +442,7 @@ const char *reason_remedy(enum reason_code code)
     case REASON_REFRESH_AT:
     case REASON_REFRESH_ON:
     case REASON_REFRESH_ALL:
+    case REASON_REFRESH_NOTHING:
     case REASON_REFRESH_BAKED:
     case REASON_CAPTURE:
     case REASON_CHECK_DUE: return "It is done as soon as a worker is free.";

@@ -53,6 +53,7 @@ enum reason_code {
     REASON_REFRESH_AT,        /* A % of group NAME are replaced: a checkpoint. */
     REASON_REFRESH_ON,        /* The checkpoint's delay of A ms is over. */
     REASON_REFRESH_ALL,       /* All B of group NAME are replaced. */
+    REASON_REFRESH_NOTHING,   /* Nobody of group NAME was there to be replaced. */
     REASON_REFRESH_BAKED,     /* And it has been well for A ms. */
     REASON_CAPTURE,           /* An image is to be taken of it. */
 

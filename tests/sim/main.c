@@ -138,7 +138,7 @@ static size_t tell_table(const struct schedule_counts *c, bool whole)
     unseen += !tell_count("roles changed", c->changes[SCHEDULE_ROLES], whole);
     unseen += !tell_count("size changed in the file", c->changes[SCHEDULE_SIZE], whole);
     printf("actions\n");
-    for (unsigned i = 0; i <= ACTION_HOOK; i++) {
+    for (unsigned i = 0; i <= ACTION_REFRESH; i++) {
         unseen += !tell_count(action_kind_to_string((enum action_kind)i), c->actions[i], whole);
     }
     return unseen;

@@ -51,6 +51,12 @@ const char *watch_rule_to_string(enum watch_rule rule)
     case WATCH_ADMIT: return "admitted when checked";
     case WATCH_DRAINED: return "drained first";
     case WATCH_PROTECTED: return "protected";
+    case WATCH_S3_CAPTURE: return "S3 capture";
+    case WATCH_REFRESH_FIRST: return "refresh: first one, then the next";
+    case WATCH_REFRESH_BAD: return "refresh: a bad one is the last";
+    case WATCH_REFRESH_ALARM: return "refresh: its alarm ends it";
+    case WATCH_REFRESH_WAITS: return "refresh: checkpoints and bake time";
+    case WATCH_REFRESH_SPARES: return "refresh: who is set aside";
     case WATCH_WHY: return "why answers";
     case WATCH_RESTLESS: return "decisions end";
     case WATCH_LEFT_OVER: return "nothing left over";
@@ -940,6 +946,11 @@ static bool older_balancer(const struct engine *e)
 
 void watch_on_action(struct watch *w, struct engine *e, const struct action *action)
 {
+    watch_refresh_on_action(w, e, action);
+    if (action->kind == ACTION_REFRESH) {
+        w->failed[action->group] = 0;
+        return;
+    }
     if (action->instance == WORLD_NONE) {
         check_adding(w, e, action);
         return;
@@ -1209,6 +1220,10 @@ void watch_on_start(struct watch *w, struct engine *e)
 
 void watch_on_request(struct watch *w, const struct engine_request *request)
 {
+    if (request->kind == ENGINE_REFRESH || request->kind == ENGINE_REFRESH_BACK) {
+        w->failed[request->group] = 0; /* It begins, or goes back: tried anew. */
+        return;
+    }
     if (request->kind != ENGINE_RETRY) {
         return;
     }

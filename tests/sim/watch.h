@@ -37,6 +37,12 @@ enum watch_rule {
     WATCH_ADMIT,
     WATCH_DRAINED,
     WATCH_PROTECTED,
+    WATCH_S3_CAPTURE,
+    WATCH_REFRESH_FIRST,
+    WATCH_REFRESH_BAD,
+    WATCH_REFRESH_ALARM,
+    WATCH_REFRESH_WAITS,
+    WATCH_REFRESH_SPARES,
     WATCH_WHY,
     WATCH_RESTLESS,
     WATCH_LEFT_OVER,
@@ -103,6 +109,9 @@ void watch_on_truth(struct watch *w, struct engine *e);
 void watch_on_start(struct watch *w, struct engine *e);
 /* An operator asked: what was counted begins anew. */
 void watch_on_request(struct watch *w, const struct engine_request *request);
+/* watch_refresh.c: what a refresh, and a capture, must not do. */
+void watch_refresh_on_action(struct watch *w, struct engine *e, const struct action *action);
+
 /* When all is at rest: nothing is left over, nothing is there twice. */
 void watch_end(struct watch *w, struct engine *e);
 
