@@ -174,6 +174,7 @@ static void mark(struct world *world, const struct action *action)
     if (before == it->lifecycle) {
         return;
     }
+    it->capture = it->lifecycle == LIFECYCLE_IN_SERVICE ? it->capture : WORLD_CAPTURE_NONE;
     bool failed = launch_failed(world, it, before);
     /* It begins anew: what failed before is not in the way of what comes now. */
     it->failure = WORLD_FAILURE_NONE;

@@ -558,6 +558,13 @@ static void on_mend(void *context, struct engine *e, size_t subject)
             request.kind = ENGINE_CAPTURE_END;
             ask(s, request);
         }
+        bool hopeless = truth_content(it->content) != TRUTH_CONTENT_WELL &&
+                        truth_content(it->content) != TRUTH_CONTENT_ALARMING;
+        if (hopeless && s->mends > 30 && it->lifecycle == LIFECYCLE_PENDING &&
+            it->in_service_ms == 0 && it->wish == WORLD_WISH_NONE) {
+            request.kind = ENGINE_REPLACE; /* Its image will never do. */
+            ask(s, request);
+        }
         if (it->paused) {
             request.kind = ENGINE_UNPAUSE;
             ask(s, request);

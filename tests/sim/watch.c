@@ -256,9 +256,10 @@ static struct count count_serving(struct watch *w, const struct engine *e, size_
         }
         const struct truth_host *h = &e->truth.hosts[host];
         const struct watch_id *id = id_of(w, it->id, group);
-        bool lately = !h->serving && !id->open && h->serving_since_ms != INT64_MIN &&
+        bool serving = h->serving || truth_serves(&e->truth, &e->spec, host);
+        bool lately = !serving && !id->open && h->serving_since_ms != INT64_MIN &&
                       e->now_ms - h->serving_since_ms <= told_ms(e, group);
-        if (!h->serving && !lately) {
+        if (!serving && !lately) {
             continue;
         }
         count.serving++;

@@ -155,7 +155,9 @@ static void check_capture(struct watch *w, struct engine *e, const struct action
     for (size_t i = 0; i < world->instance_count; i++) {
         const struct world_instance *other = &world->instances[i];
         if (i != action->instance && other->group == it->group &&
-            (other->capture == WORLD_CAPTURE_GRANTED || other->lifecycle == LIFECYCLE_DRAINING)) {
+            ((other->lifecycle == LIFECYCLE_IN_SERVICE &&
+              other->capture == WORLD_CAPTURE_GRANTED) ||
+             other->lifecycle == LIFECYCLE_DRAINING)) {
             watch_fail(w, e, WATCH_S3_CAPTURE, "an image of %s while %s is under way", it->id,
                        other->id);
         }
