@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "controller/origin.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -180,6 +181,9 @@ static void retry_instance(struct taking *t)
 {
     struct world_instance *it = &t->c->world.instances[t->instance];
     struct record_instance *r = &t->c->members[t->instance].record;
+    if (it->failure == WORLD_FAILURE_PERMANENT && !it->greeted) {
+        origin_forget_machine(r);
+    }
     it->failure = WORLD_FAILURE_NONE;
     it->failures = 0;
     it->rung = WORLD_RUNG_NONE;

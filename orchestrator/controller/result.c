@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "controller/origin.h"
 #include "provider/provider.h"
 
 #include <stdio.h>
@@ -128,6 +129,7 @@ static void hear_found(struct controller *c, const struct spec_provider *provide
                                      .host_key = key == NULL ? NULL : xstrdup(key),
                                      .lifecycle = LIFECYCLE_DETACHED,
                                      .created_ms = clock_wall_ms()};
+    origin_take(&record, message);
     size_t index = member_take(c, &record);
     c->members[index].listed = true;
     c->world.instances[index].power = power_of(message_int(message, WIRE_POWER, 0));
@@ -254,6 +256,7 @@ static void done_launch(struct controller *c, size_t index, const struct message
             c->world.instances[index].configured = false;
             m->record.configured_ms = 0;
             replace_text(&m->record.facts, NULL);
+            origin_take(&m->record, result);
         }
         replace_text(&m->record.host_key, key);
     }
@@ -360,6 +363,23 @@ static void done_balancer(struct controller *c, const struct action *action,
     }
 }
 
+/*
+ * Is the host that was greeted the system that was made (origin.h)? One that serves already leaves
+ * its pool as soon as its group can spare it, and waits there for a human.
+ */
+static int check_origin(struct controller *c, size_t index, const struct message *greeting,
+                        struct err *e)
+{
+    struct world_instance *it = &c->world.instances[index];
+    if (origin_check(&c->members[index].record, greeting, e) == 0) {
+        return 0;
+    }
+    if (it->lifecycle == LIFECYCLE_IN_SERVICE && it->wish == WORLD_WISH_NONE) {
+        it->wish = WORLD_WISH_STANDBY;
+    }
+    return -1;
+}
+
 static void apply_result(struct controller *c, const struct running *running,
                          const struct message *result)
 {
@@ -374,6 +394,7 @@ static void apply_result(struct controller *c, const struct running *running,
     case ACTION_GREET:
         take_facts(c, index, result);
         take_boot(c, index, result);
+        origin_greeted(&c->members[index].record, result);
         break;
     case ACTION_INSPECT: done_inspect(c, index, running, result); break;
     case ACTION_CONFIGURE:
@@ -531,12 +552,18 @@ static void end_action(struct controller *c, struct running *running, int64_t to
 {
     const struct action *action = &running->action;
     char detail[160] = "";
+    struct err e = ERR_NULL;
     note_repeat(c, action);
     c->members[action->instance].acted_ms = c->world.now_ms;
     if (outcome == WORK_DONE && action_kind_has_effect(action->kind) &&
         c->members[action->instance].repeats > REPEATS_MAX) {
         outcome = WORK_PERMANENT;
         text = "the same step ended well many times in a row and is still wanted; please report it";
+    }
+    if (outcome == WORK_DONE && action->kind == ACTION_GREET &&
+        check_origin(c, action->instance, result, &e) < 0) {
+        outcome = WORK_PERMANENT;
+        text = e.text;
     }
     if (outcome == WORK_DONE) {
         describe(running, result, detail, sizeof(detail));

@@ -42,6 +42,14 @@ int image_base_mount(const struct image_source *source, const char *base, int64_
  */
 bool image_base_parse(const char *base, char **ret_path, struct image_ref *ret_ref);
 
+/*
+ * What BASE is, for records, the caller's: "IMAGE BUILD CONTENT", a dash for what it has not.
+ * CONTENT is the signed digest of an image's files, or that of a plain directory's name: it is
+ * never changed under its name (images/README.md).
+ */
+int image_base_describe(const struct image_source *source, const char *base, char **ret_text,
+                        struct err *e);
+
 /* Who stands on what: every instance below INSTANCE_DIR that has a base, whatever state it is in.
  */
 struct image_user {

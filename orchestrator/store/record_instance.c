@@ -44,6 +44,10 @@ enum instance_tag {
     INSTANCE_IN_SERVICE = 26,
     INSTANCE_BOOT_ID = 27,
     INSTANCE_HOOK = 28,
+    INSTANCE_IMAGE = 29,
+    INSTANCE_BUILD = 30,
+    INSTANCE_CONTENT = 31,
+    INSTANCE_MACHINE_ID = 32,
 };
 
 static const struct record_text texts[] = {
@@ -60,6 +64,10 @@ static const struct record_text texts[] = {
     {INSTANCE_FACTS, offsetof(struct record_instance, facts)},
     {INSTANCE_REASON, offsetof(struct record_instance, reason)},
     {INSTANCE_BOOT_ID, offsetof(struct record_instance, boot_id)},
+    {INSTANCE_IMAGE, offsetof(struct record_instance, image)},
+    {INSTANCE_BUILD, offsetof(struct record_instance, build)},
+    {INSTANCE_CONTENT, offsetof(struct record_instance, content)},
+    {INSTANCE_MACHINE_ID, offsetof(struct record_instance, machine_id)},
 };
 #define TEXT_COUNT (sizeof(texts) / sizeof(texts[0]))
 
