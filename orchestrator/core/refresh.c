@@ -11,7 +11,8 @@
 #include "core/step.h"
 #include "spec/spec.h"
 
-/* A new one that was in service, and is unready for this long while others are well. */
+/* A new one that was in service, and is unready for this long while others are well; or again,
+   after it was mended. */
 #define UNWELL_MS 30000
 /* A step of a new one that failed so often in a row. */
 #define TRIES_MAX 3
@@ -168,7 +169,8 @@ static bool is_unwell(struct step *s, size_t instance)
         return false;
     }
     step_wake_when(s, it->verdict_ms + UNWELL_MS);
-    return s->world->now_ms - it->verdict_ms >= UNWELL_MS && !is_shared(s, it->group);
+    bool mended = ladder_position(it) != WORLD_RUNG_NONE; /* And that did not help. */
+    return (mended || s->world->now_ms - it->verdict_ms >= UNWELL_MS) && !is_shared(s, it->group);
 }
 
 /* What says that the new is bad; REASON_NONE: nothing. */

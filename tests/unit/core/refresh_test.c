@@ -335,6 +335,28 @@ static void one_that_goes_bad_in_service_is_the_end(void **state)
     assert_int_equal(state_of(&f), WORLD_REFRESH_BACK);
 }
 
+/* Its restart mends it, and then it is unready again. */
+static void one_that_is_mended_in_vain_is_the_end(void **state)
+{
+    (void)state;
+    struct fixture f;
+    half_way(&f, asked());
+    struct world_instance *it = the(&f, "web-4");
+    it->rung = WORLD_RUNG_RESTART;
+    it->rung_ms = f.world.now_ms;
+    it->ready_ms = f.world.now_ms - FIXTURE_GRACE_MS;
+    set_health(&f, "web-4", WORLD_UNHEALTHY);
+    for (size_t t = 0; t < f.world.target_count; t++) {
+        if (f.targets[t].member == find(&f, "web-4")) {
+            f.targets[t].state = WORLD_TARGET_DOWN;
+        }
+    }
+    advance(&f, SECOND);
+    assert_int_equal(f.actions[0].kind, ACTION_REFRESH);
+    assert_int_equal(f.actions[0].refresh, WORLD_REFRESH_BACK);
+    assert_int_equal(f.actions[0].reason.code, REASON_REFRESH_UNWELL);
+}
+
 static void its_alarm_is_the_end(void **state)
 {
     (void)state;
@@ -522,6 +544,7 @@ int main(void)
         cmocka_unit_test(a_new_one_that_never_comes_is_the_end),
         cmocka_unit_test(a_new_one_that_is_never_ready_is_the_end),
         cmocka_unit_test(one_that_goes_bad_in_service_is_the_end),
+        cmocka_unit_test(one_that_is_mended_in_vain_is_the_end),
         cmocka_unit_test(its_alarm_is_the_end),
         cmocka_unit_test(an_operator_ends_it),
         cmocka_unit_test(protected_and_standby_ones),
