@@ -100,6 +100,9 @@ static void shrink(struct step *s, size_t group, size_t have)
         return;
     }
     if (s->world->instances[victim].busy) {
+        step_hold_group(
+            s, HOLD_WAIT, group,
+            (struct reason){.code = REASON_BUSY, .name = s->world->instances[victim].id});
         return;
     }
     /* S2: those that stay serve first, or are in standby and have their place. */

@@ -59,8 +59,11 @@ static void serve(struct step *s, size_t instance)
     if (in_pool && !pool_let_in(s, instance)) {
         return;
     }
+    /* Drained for something, and nothing was done to it since. */
+    bool unchanged = it->lifecycle == LIFECYCLE_DRAINING && it->ready_ms <= it->in_service_ms;
     if (it->lifecycle != LIFECYCLE_IN_SERVICE) {
-        step_mark(s, instance, LIFECYCLE_IN_SERVICE, (struct reason){.code = REASON_SERVING});
+        step_mark(s, instance, LIFECYCLE_IN_SERVICE,
+                  (struct reason){.code = unchanged ? REASON_UNCHANGED : REASON_SERVING});
     }
 }
 
@@ -499,6 +502,7 @@ void instance_step(struct step *s, size_t instance)
             step_mark(s, instance, LIFECYCLE_PENDING, (struct reason){.code = REASON_WISH_BACK});
             /* It stands by for nobody any more. */
             s->survey->groups[it->group].standby--;
+            s->survey->groups[it->group].standing++;
             s->survey->groups[it->group].pending++;
         }
         return;

@@ -58,6 +58,9 @@ void schedule_counts_add(struct schedule_counts *to, const struct schedule_count
     for (size_t i = 0; i < sizeof(to->actions) / sizeof(to->actions[0]); i++) {
         to->actions[i] += from->actions[i];
     }
+    for (size_t i = 0; i < sizeof(to->reasons) / sizeof(to->reasons[0]); i++) {
+        to->reasons[i] += from->reasons[i];
+    }
     for (size_t i = 0; i < WATCH_RULES; i++) {
         to->rules[i] += from->rules[i];
     }
@@ -848,6 +851,7 @@ bool schedule_run(const struct schedule_options *options, struct schedule_counts
     s.counts.steps = s.engine.events;
     s.counts.simulated_ms = s.engine.now_ms;
     memcpy(s.counts.events, s.engine.counts, sizeof(s.counts.events));
+    memcpy(s.counts.reasons, s.watch.reasons, sizeof(s.counts.reasons));
     *ret_violation = s.watch.violation;
     if (options->verbose) {
         tell_state(&s);

@@ -68,7 +68,7 @@ struct watch_id {
     int64_t ready_ms; /* Last made, configured or mended. */
     int64_t in_service_ms;
     int64_t rung_ms;
-    bool retried; /* By hand. */
+    bool retried;           /* By hand. */
     enum action_kind rung;  /* RESTART, REBOOT or CYCLE; with rung_ms. */
     int64_t ordered_ms;     /* When it was taken out last. */
     enum world_health said; /* By the prober, and when it changed its mind. */
@@ -93,6 +93,7 @@ struct watch {
     int64_t prober_back_ms; /* When there last was none, or one that saw nothing. */
     size_t decisions;
     bool looks_at_why;
+    size_t reasons[REASON_ORPHAN + 1]; /* How often each was given. */
 };
 
 void watch_init(struct watch *w, const struct engine *e);
