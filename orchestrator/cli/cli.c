@@ -64,6 +64,18 @@ const struct cli_command cli_commands[] = {
      "  terminate ID            ends a detached one\n"
      "  suspend GROUP PROCESS   launch, terminate, health-check, replace, rebalance, schedule,\n"
      "                          policies, add-to-balancer or change; resume GROUP PROCESS|all\n"
+     "  refresh GROUP           its members are replaced by new ones from the template's image;\n"
+     "    --image NAME[@N]      ... from this one; new ones come from it from then on\n"
+     "    --all                 also those that have it already\n"
+     "    --warm-up T, --bake T  in service for so long before the next one, and at the end\n"
+     "    --checkpoints 20,50   percent at which it waits, for --checkpoint-delay T or --continue\n"
+     "    --alarm 'COMMAND'     run here every 10 s (--alarm-every T): other than exit status 0\n"
+     "                          takes it back; words, a shell only as sh -c '...'\n"
+     "    --no-rollback         what is bad stops it, and stays\n"
+     "    --protected, --standby wait|replace|ignore   (wait)\n"
+     "    --allow-downgrade     to an older image than what runs\n"
+     "    --wait                until it is over; exit status 1 when it is not done\n"
+     "    --continue, --cancel, --rollback, --status   of the one that is under way\n"
      "  pause [NAME]            nothing is done to an instance, a group, the cluster (no name);\n"
      "                          running steps come to their end; unpause [NAME]: go on\n"
      "  retry NAME              forgets failures and quarantine of a group, instance, machine\n"
@@ -83,8 +95,14 @@ const struct cli_command cli_commands[] = {
     {"ssh", "HOST [-- COMMAND...]", "log in to a host with the OpenSSH client and the pinned key",
      NULL, cmd_ssh},
     {"image",
-     "capture NAME --from HOST | list | show|verify|use|protect|deprecate|delete NAME@GEN...",
-     "golden images: take one from a running host, look at them, choose",
+     "bake TEMPLATE | capture NAME --from HOST | list | show|verify|use|protect|deprecate|delete "
+     "NAME@GEN...",
+     "golden images: bake one, or take one from a running host; look at them, choose",
+     "bake TEMPLATE [--name NAME] [--from IMAGE] [--keep]: a host made from the template's plain\n"
+     "  base (or IMAGE), its roles applied, taken as the next generation of NAME (the "
+     "template's),\n"
+     "  tried on a second host, and only then current. --keep leaves that host standing, "
+     "detached.\n"
      "capture NAME --from HOST [--without PATH]...: the host's files, without stopping it, as\n"
      "  the next generation of NAME; what is the host's own is left out, and a private key, a\n"
      "  history or a password is refused with its path (--without leaves that path out).\n"
@@ -136,11 +154,29 @@ enum {
     OPTION_SHRINK,
     OPTION_NO_WAIT,
     OPTION_FROM,
+    OPTION_NAME,
+    OPTION_KEEP,
     OPTION_WITHOUT,
     OPTION_ALLOW_DOWNGRADE,
     OPTION_LOSE,
     OPTION_DURING,
     OPTION_SEEDS,
+    OPTION_IMAGE,
+    OPTION_WARM_UP,
+    OPTION_BAKE,
+    OPTION_CHECKPOINTS,
+    OPTION_CHECKPOINT_DELAY,
+    OPTION_ALARM,
+    OPTION_ALARM_EVERY,
+    OPTION_PROTECTED,
+    OPTION_STANDBY,
+    OPTION_ALL,
+    OPTION_NO_ROLLBACK,
+    OPTION_WAIT,
+    OPTION_CONTINUE,
+    OPTION_CANCEL,
+    OPTION_ROLLBACK,
+    OPTION_STATUS,
 };
 
 static const struct option options[] = {
@@ -155,11 +191,29 @@ static const struct option options[] = {
     {"shrink", no_argument, NULL, OPTION_SHRINK},
     {"no-wait", no_argument, NULL, OPTION_NO_WAIT},
     {"from", required_argument, NULL, OPTION_FROM},
+    {"name", required_argument, NULL, OPTION_NAME},
+    {"keep", no_argument, NULL, OPTION_KEEP},
     {"without", required_argument, NULL, OPTION_WITHOUT},
     {"allow-downgrade", no_argument, NULL, OPTION_ALLOW_DOWNGRADE},
     {"lose", required_argument, NULL, OPTION_LOSE},
     {"during", required_argument, NULL, OPTION_DURING},
     {"seeds", required_argument, NULL, OPTION_SEEDS},
+    {"image", required_argument, NULL, OPTION_IMAGE},
+    {"warm-up", required_argument, NULL, OPTION_WARM_UP},
+    {"bake", required_argument, NULL, OPTION_BAKE},
+    {"checkpoints", required_argument, NULL, OPTION_CHECKPOINTS},
+    {"checkpoint-delay", required_argument, NULL, OPTION_CHECKPOINT_DELAY},
+    {"alarm", required_argument, NULL, OPTION_ALARM},
+    {"alarm-every", required_argument, NULL, OPTION_ALARM_EVERY},
+    {"protected", required_argument, NULL, OPTION_PROTECTED},
+    {"standby", required_argument, NULL, OPTION_STANDBY},
+    {"all", no_argument, NULL, OPTION_ALL},
+    {"no-rollback", no_argument, NULL, OPTION_NO_ROLLBACK},
+    {"wait", no_argument, NULL, OPTION_WAIT},
+    {"continue", no_argument, NULL, OPTION_CONTINUE},
+    {"cancel", no_argument, NULL, OPTION_CANCEL},
+    {"rollback", no_argument, NULL, OPTION_ROLLBACK},
+    {"status", no_argument, NULL, OPTION_STATUS},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -201,10 +255,37 @@ static int bad_option(int option, const char *written)
                      nearest == NULL ? "" : "'?");
 }
 
+/* Those of `group refresh`; false: it is none of them. */
+static bool take_refresh(struct cli_refresh *refresh, int option)
+{
+    switch (option) {
+    case OPTION_IMAGE: refresh->image = optarg; return true;
+    case OPTION_WARM_UP: refresh->warm_up = optarg; return true;
+    case OPTION_BAKE: refresh->bake = optarg; return true;
+    case OPTION_CHECKPOINTS: refresh->checkpoints = optarg; return true;
+    case OPTION_CHECKPOINT_DELAY: refresh->checkpoint_delay = optarg; return true;
+    case OPTION_ALARM: refresh->alarm = optarg; return true;
+    case OPTION_ALARM_EVERY: refresh->alarm_every = optarg; return true;
+    case OPTION_PROTECTED: refresh->protected_ones = optarg; return true;
+    case OPTION_STANDBY: refresh->standby_ones = optarg; return true;
+    case OPTION_ALL: refresh->all = true; return true;
+    case OPTION_NO_ROLLBACK: refresh->no_rollback = true; return true;
+    case OPTION_WAIT: refresh->wait = true; return true;
+    case OPTION_CONTINUE: refresh->go_on = true; return true;
+    case OPTION_CANCEL: refresh->cancel = true; return true;
+    case OPTION_ROLLBACK: refresh->back = true; return true;
+    case OPTION_STATUS: refresh->status = true; return true;
+    default: return false;
+    }
+}
+
 /* 0 to go on, else the exit status + 1. */
 static int take_option(struct cli *cli, int option, const char *written, const char **command)
 {
     int64_t number;
+    if (take_refresh(&cli->refresh, option)) {
+        return 0;
+    }
     switch (option) {
     case 'c': cli->file = optarg; return 0;
     case 'j': cli->json = true; return 0;
@@ -229,6 +310,8 @@ static int take_option(struct cli *cli, int option, const char *written, const c
     case OPTION_SHRINK: cli->shrink = true; return 0;
     case OPTION_NO_WAIT: cli->no_wait = true; return 0;
     case OPTION_FROM: cli->from = optarg; return 0;
+    case OPTION_NAME: cli->name = optarg; return 0;
+    case OPTION_KEEP: cli->keep = true; return 0;
     case OPTION_ALLOW_DOWNGRADE: cli->allow_downgrade = true; return 0;
     case OPTION_WITHOUT:
         if (cli->without_count == sizeof(cli->without) / sizeof(cli->without[0])) {

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "controller/origin.h"
+#include "controller/refresh_goal.h"
 #include "provider/provider.h"
 
 #include <stdio.h>
@@ -216,7 +217,7 @@ void result_message(void *context, struct job *job, const struct message *messag
                                          c->world.instances[running->action.instance].id,
                                          message_text(message, WIRE_TEXT, ""));
         }
-    } else if (message_kind(message) == WIRE_ITEM) {
+    } else if (message_kind(message) == WIRE_ITEM && running->kind != RUNNING_ALARM) {
         if (running->kind == RUNNING_LIST) {
             hear_view(c, running, message);
         } else if (running->action.balancer != WORLD_NONE) {
@@ -260,6 +261,7 @@ static void done_launch(struct controller *c, size_t index, const struct message
         }
         replace_text(&m->record.host_key, key);
     }
+    c->world.instances[index].content = refresh_content(m->record.content);
 }
 
 static void take_facts(struct controller *c, size_t index, const struct message *result)
@@ -378,6 +380,21 @@ static int check_origin(struct controller *c, size_t index, const struct message
         it->wish = WORLD_WISH_STANDBY;
     }
     return -1;
+}
+
+/* A root made anew of something else than was asked for would be replaced, over and over. */
+static int check_content(const struct controller *c, const struct running *running,
+                         const struct message *answer, struct err *e)
+{
+    const struct record_instance *r = &c->members[running->action.instance].record;
+    const char *key = message_text(answer, WIRE_HOST_KEY, NULL);
+    uint64_t content = refresh_content(message_text(answer, WIRE_CONTENT, NULL));
+    if (running->content == 0 || content == 0 || content == running->content ||
+        text_equal(key, r->host_key)) {
+        return 0;
+    }
+    return err_set(e, "%s was made of %s, which is not what its group is to be made from", r->id,
+                   message_text(answer, WIRE_IMAGE, "a plain directory"));
 }
 
 static void apply_result(struct controller *c, const struct running *running,
@@ -510,7 +527,7 @@ static void end_list(struct controller *c, struct running *running, enum work_ou
             continue;
         }
         if (outcome == WORK_DONE && c->world.instances[i].lifecycle == LIFECYCLE_DETACHED &&
-            c->journal != NULL) {
+            c->journal != NULL && !builder_is(c, i)) {
             forget_detached(c, i);
         } else if (outcome == WORK_DONE || c->list_failures >= LIST_FAILURES_MAX) {
             set_power(c, i, outcome == WORK_DONE ? WORLD_POWER_ABSENT : WORLD_POWER_UNKNOWN);
@@ -565,6 +582,11 @@ static void end_action(struct controller *c, struct running *running, int64_t to
         outcome = WORK_PERMANENT;
         text = e.text;
     }
+    if (outcome == WORK_DONE && action->kind == ACTION_LAUNCH &&
+        check_content(c, running, result, &e) < 0) {
+        outcome = WORK_PERMANENT;
+        text = e.text;
+    }
     if (outcome == WORK_DONE) {
         describe(running, result, detail, sizeof(detail));
         if (action->kind != ACTION_CHECK) { /* It mends nothing that failed. */
@@ -595,7 +617,9 @@ void result_end(void *context, struct job *job, enum work_outcome outcome,
     struct controller *c = context;
     struct running *running = job_data(job);
     c->world.now_ms = clock_now_ms();
-    if (running->kind == RUNNING_LIST) {
+    if (running->kind == RUNNING_ALARM) {
+        refresh_alarm_end(c, running, outcome, result, text);
+    } else if (running->kind == RUNNING_LIST) {
         end_list(c, running, outcome, text);
     } else if (running->kind == RUNNING_LOOK) {
         end_look(c, running, outcome);

@@ -41,6 +41,21 @@ struct member {
     unsigned repeats;           /* How often in a row it was of that kind. */
     char *probe_text;
     char *frontend_text;
+    char *image; /* Owned; a builder's: what it is made from instead of its template's. */
+};
+
+#define MARKS_MAX 8
+
+/* Beside world.groups[i]: what the core need not know. */
+struct group_note {
+    char *image;    /* Owned; what world.groups[i].content is: its pin. NULL: none. */
+    char *image_of; /* Owned; the template's image when that was pinned. */
+    struct record_refresh refresh; /* Owned; texts and wall-clock times; the rest is the world's. */
+    bool outdated;                 /* The records differ from it: to be written. */
+    int64_t marks_ms[MARKS_MAX]; /* When those that are being replaced were marked, oldest first. */
+    size_t mark_count;
+    int64_t alarm_ms; /* When its alarm command was last begun; 0: never. */
+    bool alarm_runs;
 };
 
 /* A job under way: the action, what it is recorded as. */
@@ -49,12 +64,14 @@ struct running {
     char *action_id; /* NULL for looks: they are not recorded. */
     enum running_kind {
         RUNNING_ACTION,
-        RUNNING_LIST, /* Of `provider`. */
-        RUNNING_LOOK, /* At action.balancer. */
+        RUNNING_LIST,  /* Of `provider`. */
+        RUNNING_LOOK,  /* At action.balancer. */
+        RUNNING_ALARM, /* Of the refresh of action.group. */
     } kind;
     size_t provider;
     int64_t asked_ms; /* LIST: what happened since then it may not know of. */
     char *reason;     /* As text. */
+    uint64_t content; /* LAUNCH: what it is to be made from; 0: as the file says. */
     /* INSPECT, CONFIGURE: the script that runs. Kept to the end: the worker reads its blobs from
        files that live as long as it does. */
     struct role_script script;
@@ -69,6 +86,8 @@ struct controller {
     struct controller_options options;
     struct world world; /* Arrays owned. */
     struct member *members;
+    struct group_note *notes;        /* Owned. */
+    int64_t wall_offset_ms;          /* The wall clock less the monotonic one, at the start. */
     struct decision decision;        /* Arrays owned. */
     int64_t judge_again_ms;          /* The core's other deadline; INT64_MAX for none. */
     struct prober *prober;           /* NULL until something is to be probed. */
@@ -89,6 +108,7 @@ struct controller {
     int64_t started_ms;  /* `run`: when it began. */
     int64_t turned_ms;   /* When the loop last turned. */
     int64_t requests_ms; /* When requests were last looked for. */
+    int64_t swept_ms;    /* When builders were last looked through. */
     bool unclean;        /* The controller before us did not end in order. */
     bool looking_only;   /* plan, status: only looks are dispatched. */
     bool no_inspect;     /* status: hosts are not compared. */
@@ -118,6 +138,38 @@ void groups_put(struct controller *c, size_t group);
 /* CLEAN: this controller ends in order. */
 void groups_put_cluster(struct controller *c, bool clean);
 
+/* refresh.c */
+int refresh_load(struct controller *c, struct err *e);
+void refresh_free(struct controller *c);
+void refresh_put(struct controller *c, size_t group);
+/* As it is now; its texts are borrowed. */
+struct record_refresh refresh_record(const struct controller *c, size_t group);
+/* The world's state of it has changed, for REASON: into the records, the pin included. */
+void refresh_note_state(struct controller *c, size_t group, const char *reason);
+/* An instance was marked to be replaced by it. */
+void refresh_note_mark(struct controller *c, size_t group);
+/* What REASON cannot know: what the alarm said, why the new one failed. TEXT has SIZE. */
+void refresh_add_cause(const struct controller *c, size_t group, enum reason_code code, char *text,
+                       size_t size);
+/*
+ * What watches the refresh of GROUP says: TEXT, one line, is why the new is bad; NULL: it is well.
+ * A bad word stands until the refresh has come into another state.
+ */
+void refresh_alarm_set(struct controller *c, size_t group, const char *text);
+/* Once a turn, after the decision: counts what was replaced, runs alarm commands that are due. */
+void refresh_watch(struct controller *c);
+void refresh_alarm_end(struct controller *c, const struct running *running,
+                       enum work_outcome outcome, const struct message *result, const char *text);
+/* How long it will take, by what was measured; -1: not known. */
+int64_t refresh_remaining(const struct controller *c, size_t group);
+
+/* refresh_request.c */
+/* What operators ask of it. False: refused, as E says; else E says what is to be told. */
+bool refresh_take_begin(struct controller *c, size_t group, const char *word, const char *who,
+                        struct err *e);
+bool refresh_take_order(struct controller *c, size_t group, enum record_request_kind kind,
+                        const char *who, struct err *e);
+
 /* machines.c */
 int machines_load(struct controller *c, struct err *e);
 void machines_free(struct controller *c);
@@ -128,6 +180,27 @@ bool machines_quarantined(const struct controller *c, const char *name);
 void machines_note_placed(struct controller *c, const char *name);
 /* An operator says that it is well. False when there is no page of it. */
 bool machines_retry(struct controller *c, const char *name);
+
+/* captures.c */
+/* For who acts: an image is wanted of it, by WHO (a request's word). */
+int capture_want(struct controller *c, size_t index, const char *who, struct err *e);
+/* decide() has granted it. */
+void capture_granted(struct controller *c, size_t index);
+void capture_end(struct controller *c, size_t index, const char *outcome);
+/* Those whose command is gone give their turn back. */
+void captures_sweep(struct controller *c);
+
+/* builder.c */
+/* A command builds on it, or has, and it is to be removed. */
+bool builder_is(const struct controller *c, size_t index);
+/* For who acts: queues the record of a new one of GROUP for the process OWNER. */
+int builder_add(struct controller *c, size_t group, const char *owner, size_t *ret_index,
+                struct err *e);
+/* For who acts: it is to be removed from now on, or (KEEP) becomes a detached one like any other.
+ */
+void builder_end(struct controller *c, size_t index, bool keep, const char *why);
+/* Once a turn: those whose command is gone are to go; those that are to go, go. */
+int builders_step(struct controller *c, size_t *ret_begun, struct err *e);
 
 /* requests.c */
 /* Takes in what operators asked for, and commits it. */
@@ -148,6 +221,12 @@ int settle_intents(struct controller *c, struct err *e);
  * the core, the prober's first word.
  */
 int loop_turn(struct controller *c, int64_t limit_ms, const volatile bool *stop, struct err *e);
+/* Begins one step by itself: its intent first, as always. What cannot be begun has failed, and was
+   told. */
+int loop_begin(struct controller *c, const struct action *action, const char *reason,
+               struct err *e);
+/* Workers' answers come to this controller from now on. */
+void loop_take_crew(struct controller *c);
 /* Judges the world as it is now, and decides. */
 void loop_decide(struct controller *c);
 /* How it stands, by the last decision. */
@@ -164,6 +243,9 @@ int members_load(struct controller *c, struct err *e);
 void members_free(struct controller *c);
 void members_reserve(struct controller *c, size_t instances);
 size_t member_add(struct controller *c, const struct action *action, struct err *e);
+/* A place for RECORD, of GROUP, where instances are made: zone, provider, address. */
+int member_place_made(const struct controller *c, size_t group, struct record_instance *record,
+                      struct err *e);
 /* An instance that was found; RECORD's strings are taken over. */
 size_t member_take(struct controller *c, const struct record_instance *record);
 /* There is, or was since this controller began, an instance of this id. */

@@ -18,6 +18,7 @@
 
 #define MOUNTS_NAME ".images" /* No instance's: a name has no dot. */
 #define BASE_NAME   "base"
+#define PLAIN       "@0" /* The plain directory, also where there are generations. */
 #define KEYS_MAX    65536
 #define PLACE_MARK  16 /* Hex digits of a base's digest: two image-dirs may have the same name. */
 
@@ -47,6 +48,19 @@ static int find_directory(const struct image_source *source, const char *name, c
     return 0;
 }
 
+/* "web@0" */
+static int find_plain(const struct image_source *source, const char *image, char **ret_base,
+                      struct err *e)
+{
+    struct image_ref ref;
+    char *name = xstrndup(image, strlen(image) - strlen(PLAIN));
+    int result = strchr(name, '@') != NULL || image_ref_parse(name, &ref, e) < 0
+                     ? err_set(e, "image '%s' is not a NAME or NAME@NUMBER", image)
+                     : find_directory(source, ref.name, ret_base, e);
+    free(name);
+    return result;
+}
+
 int image_base_find(const struct image_source *source, const char *image, char **ret_base,
                     struct err *e)
 {
@@ -54,6 +68,9 @@ int image_base_find(const struct image_source *source, const char *image, char *
     if (source->image_dir == NULL || source->image_dir[0] != '/') {
         return err_set(e, "image-dir '%s' is not an absolute path",
                        source->image_dir == NULL ? "" : source->image_dir);
+    }
+    if (image != NULL && text_ends(image, PLAIN)) {
+        return find_plain(source, image, ret_base, e);
     }
     if (image_ref_parse(image == NULL ? "" : image, &ref, e) < 0) {
         return -1;

@@ -22,9 +22,10 @@ struct image_source { /* All borrowed. */
 };
 
 /*
- * IMAGE ("web", "web@3") as the line that `base` will be: IMAGE_DIR/NAME/GENERATION/root.squashfs,
- * or the directory IMAGE_DIR/NAME/root, links resolved; the caller's. Faults, saying what to do,
- * when there is none. Mounts nothing, checks nothing.
+ * IMAGE ("web", "web@3"; "web@0" is the plain directory also where there are generations, of which
+ * "web" is the current one) as the line that `base` will be:
+ * IMAGE_DIR/NAME/GENERATION/root.squashfs, or the directory IMAGE_DIR/NAME/root, links resolved;
+ * the caller's. Faults, saying what to do, when there is none. Mounts nothing, checks nothing.
  */
 int image_base_find(const struct image_source *source, const char *image, char **ret_base,
                     struct err *e);

@@ -5,6 +5,7 @@
  *   lock/actor                struct record_lock, who acts now
  *   cluster/state             struct record_cluster
  *   group/NAME                struct record_group
+ *   refresh/NAME              struct record_refresh, of group NAME: the one under way, or the last
  *   instance/ID               struct record_instance
  *   machine/NAME              struct record_machine
  *   action/ID                 struct record_action, an intent: gone after its effect
@@ -60,6 +61,12 @@ struct record_instance {
     char *build;      /* Which build the system in it must say it is (image/identity.h). */
     char *content;    /* Hex digest of what its root was made of: an image's file tree. */
     char *machine_id; /* Of its first boot; another one is another system. */
+    int capture;      /* enum world_capture: an image is taken of it. */
+    bool ungreeted;   /* It came up again since it told its facts, and was not greeted yet. */
+    /* A command builds an image on it: record_owner_self() of that, or what is nobody's when it is
+       to be removed. NULL for all others. */
+    char *builder;
+    char *capturer;   /* Who takes an image of it, or waits to: as in its request. NULL: nobody. */
     int64_t revision; /* Of the store entry it was read from; not stored in the value. */
 };
 void record_instance_deinit(struct record_instance *record);
@@ -104,6 +111,10 @@ struct record_group {
     int failed_launches;   /* In a row: instances that never came into service (S9). */
     int64_t size_changed_ms; /* Wall clock; 0: never. */
     int64_t disrupted_ms;    /* Wall clock; when the last disruption ended; 0: never. */
+    char *image;    /* Pinned: what new instances are made from, "web@3"; NULL: as the file says. */
+    char *image_of; /* The template's image when it was pinned: when the file names another, the
+                       file wins. */
+    uint64_t content; /* Of that image (world_group.content); 0 with no pin. */
     int64_t revision;
 };
 void record_group_deinit(struct record_group *record);
@@ -114,6 +125,58 @@ int record_group_decode(const struct store_entry *entry, struct record_group *re
 int record_group_list(struct store *store, struct record_group **ret_records, size_t *ret_count,
                       struct err *e);
 void record_group_list_free(struct record_group *records, size_t count);
+
+#define RECORD_CHECKPOINTS_MAX 8
+
+/*
+ * refresh/NAME: the refresh of group NAME that is under way, or how the last one ended. Its terms
+ * are those of struct world_refresh (core/world.h); times are wall clock.
+ */
+struct record_refresh {
+    char *group;
+    int state; /* enum world_refresh_state */
+    int64_t began_ms;
+    int64_t since_ms;   /* In this state. */
+    char *image;        /* "web@4": what every member is to be made from; "web@0" is the plain
+                           directory. */
+    char *before_image; /* What most of them ran when it began; NULL: not known, so there is no way
+                           back. */
+    uint64_t wanted;    /* The contents of the two. */
+    uint64_t before;
+    bool all;
+    bool rollback;
+    int64_t warm_up_ms;
+    int64_t bake_ms;
+    unsigned checkpoints[RECORD_CHECKPOINTS_MAX]; /* Percent, ascending. */
+    size_t checkpoint_count;
+    size_t checkpoints_passed;
+    int64_t checkpoint_delay_ms; /* -1: until an operator says go on. */
+    int protected_ones;          /* enum world_refresh_policy */
+    int standby_ones;
+    unsigned failed;
+    char *alarm_command; /* One line of words; NULL: none. */
+    int64_t alarm_every_ms;
+    int64_t alarm_timeout_ms;
+    char *alarm_text; /* What the alarm said when it went off; NULL: it did not. */
+    char *who;        /* Asked for it. */
+    char *reason;     /* Why it came into this state, one line. */
+    unsigned replaced;
+    unsigned leads;  /* How many of them were timed: from the mark of the old one until the new one
+                        was counted on. */
+    int64_t lead_ms; /* The mean of those times; 0: none yet. */
+    int64_t revision;
+};
+void record_refresh_deinit(struct record_refresh *record);
+void record_refresh_encode(const struct record_refresh *record, struct message *ret_value);
+int record_refresh_decode(const struct store_entry *entry, struct record_refresh *ret_record,
+                          struct err *e);
+/* All of them, by the names of their groups. *ret_records is the caller's. */
+int record_refresh_list(struct store *store, struct record_refresh **ret_records, size_t *ret_count,
+                        struct err *e);
+void record_refresh_list_free(struct record_refresh *records, size_t count);
+/* The one of GROUP, or NULL. */
+const struct record_refresh *record_refresh_find(const struct record_refresh *records, size_t count,
+                                                 const char *group);
 
 /* How many rebuilds the ledger of a machine remembers. */
 #define RECORD_MACHINE_REBUILDS_MAX 16
@@ -176,6 +239,15 @@ enum record_request_kind {
     RECORD_REQUEST_HOOK_CONTINUE = 15,
     RECORD_REQUEST_HOOK_ABANDON = 16,
     RECORD_REQUEST_HOOK_HEARTBEAT = 17,
+    RECORD_REQUEST_REFRESH = 18, /* word: what of it (controller/refresh_options.h). */
+    RECORD_REQUEST_REFRESH_CONTINUE = 19,
+    RECORD_REQUEST_REFRESH_CANCEL = 20,
+    RECORD_REQUEST_REFRESH_ROLLBACK = 21,
+    RECORD_REQUEST_BUILD = 22,     /* subject: a group; word: who (record_owner_self()). */
+    RECORD_REQUEST_BUILD_END = 23, /* subject: a builder; value 1: it is kept, detached. */
+    RECORD_REQUEST_CAPTURE = 24, /* subject: an instance; word: who (record_owner_self()), behind it
+                                    what of ("web@4"). */
+    RECORD_REQUEST_CAPTURE_END = 25, /* word: "done", or how it failed. */
 };
 /* "scale" */
 const char *record_request_kind_to_string(enum record_request_kind kind);
@@ -279,6 +351,7 @@ void journal_delete_instance(struct journal *journal, const char *id);
 void journal_put_action(struct journal *journal, const struct record_action *record);
 void journal_delete_action(struct journal *journal, const char *id);
 void journal_put_group(struct journal *journal, const struct record_group *record);
+void journal_put_refresh(struct journal *journal, const struct record_refresh *record);
 void journal_put_cluster(struct journal *journal, const struct record_cluster *record);
 void journal_put_machine(struct journal *journal, const struct record_machine *record);
 void journal_delete_request(struct journal *journal, uint64_t number);
@@ -293,6 +366,12 @@ void journal_add_event(struct journal *journal, const char *subject, const char 
 int journal_commit(struct journal *journal, struct err *e);
 
 /* Who acts now, for status; *ret_found false when nobody does, or its process is gone. */
+/* The epoch that effects have now (S18), whether somebody acts or not; 0: nobody ever did. */
+int record_epoch_read(struct store *store, int64_t *ret_epoch, struct err *e);
+/* This process, exactly, in one line: for what belongs to it as long as it lives; the caller's. */
+int record_owner_self(char **ret_owner, struct err *e);
+/* Whether the process that OWNER names still runs on this machine. */
+bool record_owner_is_alive(const char *owner);
 int record_lock_read(struct store *store, bool *ret_found, struct record_lock *ret_lock,
                      struct err *e);
 

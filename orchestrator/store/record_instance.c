@@ -11,8 +11,9 @@
 
 #define PREFIX "instance/"
 /* The last of enum world_wish and enum world_rung (core/world.h). */
-#define WISH_LAST 3
-#define RUNG_LAST 5
+#define WISH_LAST    4
+#define RUNG_LAST    5
+#define CAPTURE_LAST 2 /* Of enum world_capture. */
 
 /* Stored: append only. */
 enum instance_tag {
@@ -48,6 +49,10 @@ enum instance_tag {
     INSTANCE_BUILD = 30,
     INSTANCE_CONTENT = 31,
     INSTANCE_MACHINE_ID = 32,
+    INSTANCE_CAPTURE = 33,
+    INSTANCE_UNGREETED = 34,
+    INSTANCE_BUILDER = 35,
+    INSTANCE_CAPTURER = 36,
 };
 
 static const struct record_text texts[] = {
@@ -68,6 +73,8 @@ static const struct record_text texts[] = {
     {INSTANCE_BUILD, offsetof(struct record_instance, build)},
     {INSTANCE_CONTENT, offsetof(struct record_instance, content)},
     {INSTANCE_MACHINE_ID, offsetof(struct record_instance, machine_id)},
+    {INSTANCE_BUILDER, offsetof(struct record_instance, builder)},
+    {INSTANCE_CAPTURER, offsetof(struct record_instance, capturer)},
 };
 #define TEXT_COUNT (sizeof(texts) / sizeof(texts[0]))
 
@@ -141,6 +148,8 @@ void record_instance_encode(const struct record_instance *record, struct message
     message_put_int(ret_value, INSTANCE_READY, record->ready_ms);
     message_put_int(ret_value, INSTANCE_IN_SERVICE, record->in_service_ms);
     message_put_int(ret_value, INSTANCE_HOOK, record->hook_ms);
+    message_put_int(ret_value, INSTANCE_CAPTURE, record->capture);
+    message_put_int(ret_value, INSTANCE_UNGREETED, record->ungreeted);
 }
 
 /* What is wrong with the numbers of VALUE, or NULL; *RECORD gets them. */
@@ -166,6 +175,11 @@ static const char *decode_numbers(struct record_instance *record, const struct m
     if (rung < 0 || rung > RUNG_LAST) {
         return "an unknown rung";
     }
+    int64_t capture = message_int(value, INSTANCE_CAPTURE, 0);
+    if (capture < 0 || capture > CAPTURE_LAST) {
+        return "an unknown state of a capture";
+    }
+    record->capture = (int)capture;
     record->wish = (int)wish;
     record->rung = (int)rung;
     record->protect = message_int(value, INSTANCE_PROTECT, 0) != 0;
@@ -174,6 +188,7 @@ static const char *decode_numbers(struct record_instance *record, const struct m
     record->ready_ms = message_int(value, INSTANCE_READY, 0);
     record->in_service_ms = message_int(value, INSTANCE_IN_SERVICE, 0);
     record->hook_ms = message_int(value, INSTANCE_HOOK, 0);
+    record->ungreeted = message_int(value, INSTANCE_UNGREETED, 0) != 0;
     record->lifecycle = (enum lifecycle)lifecycle;
     record->port = (unsigned)port;
     record->failures = (int)failures;
