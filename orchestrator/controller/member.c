@@ -479,11 +479,14 @@ bool member_was_here(const struct controller *c, const char *id)
 }
 
 /* What it is to be made from, until the provider tells what it was made from: a controller that is
-   ended in between must not take it for an old one. */
-static void pin(const struct controller *c, size_t group, struct record_instance *record)
+   ended in between must not take it for another. */
+static void pin(const struct controller *c, const struct action *action,
+                struct record_instance *record)
 {
-    if (c->notes[group].image != NULL) {
-        record->content = xasprintf("%016" PRIx64, c->world.groups[group].content);
+    const char *image = refresh_image_of(c, action->group, action->content);
+    if (image != NULL) {
+        record->image = xstrdup(image);
+        record->content = xasprintf("%016" PRIx64, action->content);
     }
 }
 
@@ -498,7 +501,7 @@ size_t member_add(struct controller *c, const struct action *action, struct err 
                                      .template = xstrdup(c->spec->templates[g->template].name),
                                      .lifecycle = LIFECYCLE_PENDING,
                                      .created_ms = clock_wall_ms()};
-    pin(c, action->group, &record);
+    pin(c, action, &record);
     if (place(c, action, &record, e) != 0) {
         record_instance_deinit(&record);
         return WORLD_NONE;

@@ -198,7 +198,9 @@ static void put_launch(const struct controller *c, size_t index, struct message 
     const struct spec_zone *z = &c->spec->zones[it->zone];
     message_put_text(request, WIRE_GROUP, r->group);
     const char *own = c->members[index].image;
-    const char *pinned = own != NULL ? own : c->notes[it->group].image;
+    const char *pinned = own != NULL        ? own
+                         : r->image != NULL ? r->image
+                                            : c->notes[it->group].image;
     message_put_text(request, WIRE_IMAGE, pinned == NULL ? t->image : pinned);
     if (t->size != SPEC_NONE) {
         message_put_int(request, WIRE_CPUS, c->spec->sizes[t->size].cpus);

@@ -144,6 +144,8 @@ void refresh_free(struct controller *c);
 void refresh_put(struct controller *c, size_t group);
 /* As it is now; its texts are borrowed. */
 struct record_refresh refresh_record(const struct controller *c, size_t group);
+/* The image that an instance with CONTENT is made from; NULL: as the file says. */
+const char *refresh_image_of(const struct controller *c, size_t group, uint64_t content);
 /* The world's state of it has changed, for REASON: into the records, the pin included. */
 void refresh_note_state(struct controller *c, size_t group, const char *reason);
 /* An instance was marked to be replaced by it. */

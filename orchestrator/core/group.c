@@ -13,7 +13,7 @@ static void add(struct step *s, size_t group, size_t zone, size_t nth, struct re
                                 .group = group,
                                 .zone = zone,
                                 .number = s->world->groups[group].next_number + (unsigned)nth,
-                                .content = refresh_content(s, group, nth),
+                                .content = refresh_next_content(s, group, nth),
                                 .balancer = WORLD_NONE,
                                 .reason = reason});
 }

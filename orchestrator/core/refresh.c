@@ -105,7 +105,7 @@ struct reason refresh_reason(const struct step *s, size_t group)
                            .b = (int64_t)c.all};
 }
 
-uint64_t refresh_content(const struct step *s, size_t group, size_t nth)
+uint64_t refresh_next_content(const struct step *s, size_t group, size_t nth)
 {
     const struct world_refresh *r = &s->world->groups[group].refresh;
     if (!world_refresh_is_active(r->state) || r->state == WORLD_REFRESH_BACK) {
