@@ -29,6 +29,7 @@ static void member_deinit(struct member *m)
     free(m->items);
     free(m->probe_text);
     free(m->frontend_text);
+    free(m->image);
     record_instance_deinit(&m->record);
 }
 
@@ -354,6 +355,45 @@ static int place(const struct controller *c, const struct action *action,
     return 0;
 }
 
+/* In ZONE; false when no provider makes instances there, or has not told what it has (S21). */
+static bool place_in(const struct controller *c, size_t zone, struct record_instance *record)
+{
+    size_t count;
+    char text[16];
+    size_t provider = libvirt_provider(c, zone);
+    if (provider == SPEC_NONE || !c->answered[provider]) {
+        return false;
+    }
+    uint32_t address = free_address(c, zone, &count);
+    if (address == 0) {
+        return false;
+    }
+    spec_address_to_string(address, text, sizeof(text));
+    record->zone = xstrdup(c->spec->zones[zone].name);
+    record->provider = xstrdup(c->spec->providers[provider].name);
+    record->address = xstrdup(text);
+    record->port = 22;
+    return true;
+}
+
+int member_place_made(const struct controller *c, size_t group, struct record_instance *record,
+                      struct err *e)
+{
+    const struct spec_index_list *zones = &c->spec->groups[group].zones;
+    for (size_t i = 0; i < zones->count; i++) {
+        if (place_in(c, zones->items[i], record)) {
+            return 0;
+        }
+    }
+    for (size_t z = 0; z < c->spec->zone_count; z++) {
+        if (place_in(c, z, record)) {
+            return 0;
+        }
+    }
+    return err_set(e, "no zone has a provider that makes instances, answers, and has an address "
+                      "left");
+}
+
 /* Makes room for one more. */
 static void grow_members(struct controller *c)
 {
@@ -439,11 +479,14 @@ bool member_was_here(const struct controller *c, const char *id)
 }
 
 /* What it is to be made from, until the provider tells what it was made from: a controller that is
-   ended in between must not take it for an old one. */
-static void pin(const struct controller *c, size_t group, struct record_instance *record)
+   ended in between must not take it for another. */
+static void pin(const struct controller *c, const struct action *action,
+                struct record_instance *record)
 {
-    if (c->notes[group].image != NULL) {
-        record->content = xasprintf("%016" PRIx64, c->world.groups[group].content);
+    const char *image = refresh_image_of(c, action->group, action->content);
+    if (image != NULL) {
+        record->image = xstrdup(image);
+        record->content = xasprintf("%016" PRIx64, action->content);
     }
 }
 
@@ -458,7 +501,7 @@ size_t member_add(struct controller *c, const struct action *action, struct err 
                                      .template = xstrdup(c->spec->templates[g->template].name),
                                      .lifecycle = LIFECYCLE_PENDING,
                                      .created_ms = clock_wall_ms()};
-    pin(c, action->group, &record);
+    pin(c, action, &record);
     if (place(c, action, &record, e) != 0) {
         record_instance_deinit(&record);
         return WORLD_NONE;

@@ -148,6 +148,19 @@ void refresh_put(struct controller *c, size_t group)
     }
 }
 
+const char *refresh_image_of(const struct controller *c, size_t group, uint64_t content)
+{
+    const struct group_note *note = &c->notes[group];
+    const struct world_refresh *w = &c->world.groups[group].refresh;
+    if (world_refresh_is_active(w->state) && content == w->wanted) {
+        return note->refresh.image;
+    }
+    if (world_refresh_is_active(w->state) && content == w->before) {
+        return note->refresh.before_image;
+    }
+    return content == c->world.groups[group].content ? note->image : NULL;
+}
+
 /* What new instances are made from is named as it is known: one of the refresh's two images. */
 static void follow_pin(struct controller *c, size_t group)
 {

@@ -286,6 +286,12 @@ static bool is_captured(struct step *s, size_t instance)
 
 bool budget_allows_capture(struct step *s, size_t instance)
 {
+    const char *id = s->world->instances[instance].id;
+    if (survey_is_changing(s->survey, instance)) {
+        step_hold(s, HOLD_WAIT, instance,
+                  (struct reason){.code = REASON_WAITS_FOR_OTHER, .name = id});
+        return false;
+    }
     if (!budget_is_calm(s, instance) || !has_turn(s, instance) || !has_baked(s, instance)) {
         return false;
     }

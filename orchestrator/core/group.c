@@ -5,13 +5,15 @@
 #include "core/step.h"
 #include "spec/spec.h"
 
-static void add(struct step *s, size_t group, size_t zone, unsigned number, struct reason reason)
+/* NTH: so many were added in this step already. */
+static void add(struct step *s, size_t group, size_t zone, size_t nth, struct reason reason)
 {
     step_act(s, (struct action){.kind = ACTION_ADD,
                                 .instance = WORLD_NONE,
                                 .group = group,
                                 .zone = zone,
-                                .number = number,
+                                .number = s->world->groups[group].next_number + (unsigned)nth,
+                                .content = refresh_next_content(s, group, nth),
                                 .balancer = WORLD_NONE,
                                 .reason = reason});
 }
@@ -71,7 +73,7 @@ static void grow(struct step *s, size_t group, size_t missing)
                                             .a = (int64_t)(missing - i)});
             return;
         }
-        add(s, group, zone, s->world->groups[group].next_number + (unsigned)i,
+        add(s, group, zone, i,
             (struct reason){.code = REASON_GROUP_SHORT,
                             .name = g->name,
                             .a = (int64_t)(desired - missing),
@@ -98,6 +100,9 @@ static void shrink(struct step *s, size_t group, size_t have)
         return;
     }
     if (s->world->instances[victim].busy) {
+        step_hold_group(
+            s, HOLD_WAIT, group,
+            (struct reason){.code = REASON_BUSY, .name = s->world->instances[victim].id});
         return;
     }
     /* S2: those that stay serve first, or are in standby and have their place. */
@@ -161,7 +166,7 @@ static void balance(struct step *s, size_t group)
     if (standing[most] < standing[least] + 2 || !group_is_at_rest(s, group)) {
         return;
     }
-    add(s, group, least, s->world->groups[group].next_number,
+    add(s, group, least, 0,
         (struct reason){.code = REASON_UNBALANCED,
                         .name = s->spec->zones[most].name,
                         .a = (int64_t)standing[most],

@@ -59,8 +59,11 @@ static void serve(struct step *s, size_t instance)
     if (in_pool && !pool_let_in(s, instance)) {
         return;
     }
+    /* Drained for something, and nothing was done to it since. */
+    bool unchanged = it->lifecycle == LIFECYCLE_DRAINING && it->ready_ms <= it->in_service_ms;
     if (it->lifecycle != LIFECYCLE_IN_SERVICE) {
-        step_mark(s, instance, LIFECYCLE_IN_SERVICE, (struct reason){.code = REASON_SERVING});
+        step_mark(s, instance, LIFECYCLE_IN_SERVICE,
+                  (struct reason){.code = unchanged ? REASON_UNCHANGED : REASON_SERVING});
     }
 }
 
@@ -413,8 +416,14 @@ static bool is_too_old(struct step *s, size_t instance)
 static bool capture(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    if (it->capture != WORLD_CAPTURE_WANTED || it->lifecycle != LIFECYCLE_IN_SERVICE ||
-        !budget_allows_capture(s, instance)) {
+    if (it->capture != WORLD_CAPTURE_WANTED || it->lifecycle != LIFECYCLE_IN_SERVICE) {
+        return false;
+    }
+    if (!s->survey->serving[instance]) {
+        step_hold(s, HOLD_WAIT, instance, (struct reason){.code = REASON_UNKNOWN});
+        return false;
+    }
+    if (!budget_allows_capture(s, instance)) {
         return false;
     }
     step_mark_capture(s, instance, WORLD_CAPTURE_GRANTED, (struct reason){.code = REASON_CAPTURE});
@@ -493,6 +502,7 @@ void instance_step(struct step *s, size_t instance)
             step_mark(s, instance, LIFECYCLE_PENDING, (struct reason){.code = REASON_WISH_BACK});
             /* It stands by for nobody any more. */
             s->survey->groups[it->group].standby--;
+            s->survey->groups[it->group].standing++;
             s->survey->groups[it->group].pending++;
         }
         return;

@@ -8,6 +8,9 @@
 #define RETRY_BASE_MS 2000   /* Doubles with each failure, */
 #define RETRY_MAX_MS  300000 /* up to this, and is spread by as much as a quarter (S23). */
 
+/* Longer than one try: it began when somebody was heard. */
+#define HEARD_MS 30000
+
 /* Retries. */
 
 /* Without chance, so that the core stays pure: spread by who it is and which try it is. */
@@ -259,6 +262,40 @@ bool mend_instance(struct step *s, size_t instance)
 
 /* New ones that never came into service. */
 
+/*
+ * S5: where not one host answers, not even those that did, it may be us, and nothing speaks against
+ * the image. What failed before somebody was heard says nothing either.
+ */
+static bool was_heard(const struct step *s, int64_t at_ms)
+{
+    return at_ms - HEARD_MS >= s->survey->heard_ms;
+}
+
+/* A step of it was tried often enough, or it was judged. */
+static bool has_failed_to_come(const struct step *s, const struct world_instance *it)
+{
+    bool tried = s->world->tireless && it->failure == WORLD_FAILURE_TRANSIENT &&
+                 it->failures >= TRIES_MAX && was_heard(s, it->failed_ms);
+    return tried || it->verdict == WORLD_VERDICT_UNREADY || it->verdict == WORLD_VERDICT_LOST;
+}
+
+static void hold_until_heard(struct step *s, size_t instance)
+{
+    int64_t heard_ms = s->survey->heard_ms;
+    int64_t running = (int64_t)s->survey->running;
+    if (heard_ms == INT64_MAX) {
+        step_hold(s, HOLD_WAIT, instance,
+                  (struct reason){.code = REASON_FROZEN, .a = running, .b = running});
+        return;
+    }
+    step_hold(s, HOLD_WAIT, instance,
+              (struct reason){.code = REASON_WAITS_TO_CONFIRM,
+                              .name = world_verdict_to_string(WORLD_VERDICT_LOST),
+                              .a = s->world->now_ms - heard_ms,
+                              .b = HEARD_MS});
+    step_wake_at(s, heard_ms + HEARD_MS);
+}
+
 /* A step that keeps failing is not a verdict: then its age says how long it was tried. */
 static struct reason launch_reason(const struct step *s, const struct world_instance *it)
 {
@@ -274,12 +311,13 @@ bool mend_launch(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
     const struct spec_group *g = &s->spec->groups[it->group];
-    bool bad =
-        it->verdict == WORLD_VERDICT_UNREADY || it->verdict == WORLD_VERDICT_LOST ||
-        (s->world->tireless && it->failure == WORLD_FAILURE_TRANSIENT && it->failures >= TRIES_MAX);
-    if (it->lifecycle != LIFECYCLE_PENDING || it->in_service_ms != 0 || !bad ||
-        g->repair != SPEC_REPAIR_REPLACE || !it->power_witnessed) {
+    if (it->lifecycle != LIFECYCLE_PENDING || it->in_service_ms != 0 ||
+        !has_failed_to_come(s, it) || g->repair != SPEC_REPAIR_REPLACE || !it->power_witnessed) {
         return false;
+    }
+    if (it->verdict == WORLD_VERDICT_LOST && !was_heard(s, s->world->now_ms)) {
+        hold_until_heard(s, instance);
+        return true;
     }
     if (s->world->groups[it->group].failed_launches >= LADDER_LAUNCHES_MAX &&
         !GUARDED(GUARD_S9_LAUNCHES, false)) {

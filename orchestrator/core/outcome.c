@@ -62,7 +62,7 @@ static void add(const struct spec *spec, struct world *world, const struct actio
                                   .power_ms = world->now_ms,
                                   .made_ms = world->now_ms,
                                   .ready_ms = world->now_ms,
-                                  .content = g->content,
+                                  .content = action->content,
                                   .verdict_ms = world->now_ms};
     instance_id(it->id, spec->groups[action->group].name, action->number);
     g->next_number = action->number >= g->next_number ? action->number + 1 : g->next_number;
@@ -174,6 +174,7 @@ static void mark(struct world *world, const struct action *action)
     if (before == it->lifecycle) {
         return;
     }
+    it->capture = it->lifecycle == LIFECYCLE_IN_SERVICE ? it->capture : WORLD_CAPTURE_NONE;
     bool failed = launch_failed(world, it, before);
     /* It begins anew: what failed before is not in the way of what comes now. */
     it->failure = WORLD_FAILURE_NONE;
@@ -241,7 +242,6 @@ static void set_refresh(struct world *world, size_t group, enum world_refresh_st
     r->state = state;
     r->since_ms = world->now_ms;
     switch (state) {
-    case WORLD_REFRESH_RUNNING:
     case WORLD_REFRESH_DONE: g->content = r->wanted; return;
     case WORLD_REFRESH_BACK:
         g->failed_launches = 0;
@@ -249,6 +249,8 @@ static void set_refresh(struct world *world, size_t group, enum world_refresh_st
         r->alarm = WORLD_HEALTH_UNKNOWN;
         g->content = r->before;
         return;
+    /* What is not proven is made by nobody but the refresh itself. */
+    case WORLD_REFRESH_RUNNING:
     case WORLD_REFRESH_CANCELLED:
     case WORLD_REFRESH_STOPPED:
     case WORLD_REFRESH_ROLLED_BACK: g->content = r->before; return;

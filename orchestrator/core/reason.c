@@ -22,12 +22,14 @@ const char *reason_rule(enum reason_code code)
     case REASON_WAITS_FOR_RUNG: return "S8";
     case REASON_QUARANTINE:
     case REASON_QUARANTINED:
+    case REASON_REFRESH_FAILED:
     case REASON_LAUNCHES_FAIL: return "S9";
     case REASON_DISPUTED:
     case REASON_UNKNOWN:
     case REASON_NO_POWER:
     case REASON_WAITS_TO_CONFIRM: return "S10";
-    case REASON_GRACE: return "S11";
+    case REASON_REFRESH_WARMS_UP:
+    case REASON_WAITS_FOR_HEALTH: return "S11";
     case REASON_SHARED: return "S12";
     case REASON_FLAPPING: return "S13";
     case REASON_FRONTEND_STALE: return "S19";
@@ -64,12 +66,12 @@ const char *reason_rule(enum reason_code code)
     case REASON_CHECK_DUE:
     case REASON_WAITS_FOR_PROVIDER:
     case REASON_WAITS_FOR_GROUP:
-    case REASON_WAITS_FOR_HEALTH:
     case REASON_WAITS_FOR_FRONTEND:
     case REASON_WAITS_TO_RETRY:
     case REASON_WAITS_FOR_HOOK:
     case REASON_WAITS_FOR_COOLDOWN:
     case REASON_BUSY:
+    case REASON_WAITS_FOR_WORKER:
     case REASON_SUSPENDED:
     case REASON_PROTECTED:
     case REASON_STANDBY:
@@ -79,17 +81,16 @@ const char *reason_rule(enum reason_code code)
     case REASON_REFRESH:
     case REASON_REFRESH_BACK:
     case REASON_REFRESH_OVER:
-    case REASON_REFRESH_FAILED:
     case REASON_REFRESH_UNWELL:
     case REASON_REFRESH_ALARM:
     case REASON_REFRESH_AT:
     case REASON_REFRESH_ON:
     case REASON_REFRESH_ALL:
+    case REASON_REFRESH_NOTHING:
     case REASON_REFRESH_BAKED:
     case REASON_REFRESH_WAITS_AT:
     case REASON_REFRESH_BAKES:
     case REASON_REFRESH_WAITS_FOR:
-    case REASON_REFRESH_WARMS_UP:
     case REASON_REFRESH_OUTDATED:
     case REASON_REFRESH_CALM:
     case REASON_ORPHAN: return NULL;
@@ -147,7 +148,7 @@ void reason_to_string(const struct reason *r, char *ret_text, size_t size)
         return;
     case REASON_LEAVES_FOR_GOOD: SAY("it leaves group %s", name); return;
     case REASON_SERVING: SAY("configured and serving"); return;
-    case REASON_UNCHANGED: SAY("the change it was drained for is no longer needed"); return;
+    case REASON_UNCHANGED: SAY("what it was drained for is no longer wanted"); return;
     case REASON_WISH_STANDBY: SAY("standby was asked for"); return;
     case REASON_WISH_REPLACE: SAY("it is to be replaced"); return;
     case REASON_WISH_DETACH: SAY("it is to leave its group and run on"); return;
@@ -164,7 +165,13 @@ void reason_to_string(const struct reason *r, char *ret_text, size_t size)
         SAY("zone %s has %" PRId64 " of the group, this one %" PRId64, name, r->a, r->b);
         return;
     case REASON_HOOK: SAY("lifecycle hook %s", name); return;
-    case REASON_HOOK_DONE: SAY("lifecycle hook %s has ended", name); return;
+    case REASON_HOOK_DONE:
+        if (r->name == NULL) {
+            SAY("its lifecycle hook is not in the cluster file any more");
+        } else {
+            SAY("lifecycle hook %s has ended", name);
+        }
+        return;
     case REASON_HOOK_ABANDON: SAY("lifecycle hook %s said abandon", name); return;
     case REASON_CHECK_DUE: SAY("its check-command is due"); return;
     case REASON_QUARANTINE:
@@ -196,6 +203,7 @@ void reason_to_string(const struct reason *r, char *ret_text, size_t size)
     case REASON_REFRESH_ALL:
         SAY("all %" PRId64 " of group %s are as they should be", r->b, name);
         return;
+    case REASON_REFRESH_NOTHING: SAY("nobody of group %s was there to be replaced", name); return;
     case REASON_REFRESH_BAKED:
         SAY("replaced as a whole, and well for %" PRId64 " s", seconds(r->a));
         return;
@@ -229,7 +237,8 @@ void reason_to_string(const struct reason *r, char *ret_text, size_t size)
             r->b);
         return;
     case REASON_WAITS_FOR_HEALTH:
-        SAY("waits for its health check, %" PRId64 " s left", seconds(r->a));
+        SAY("waits for its health check; not judged for %" PRId64 " s more: its grace (S11)",
+            seconds(r->a));
         return;
     case REASON_WAITS_FOR_FRONTEND: SAY("waits for frontend %s", name); return;
     case REASON_WAITS_FOR_OTHER: SAY("waits for %s: one at a time (S7)", name); return;
@@ -266,12 +275,11 @@ void reason_to_string(const struct reason *r, char *ret_text, size_t size)
             seconds(r->a), seconds(r->b));
         return;
     case REASON_BUSY: SAY("a step on it is under way: %s", name); return;
-    case REASON_GRACE:
-        SAY("not judged for %" PRId64 " s more: its grace (S11)", seconds(r->a));
-        return;
+    case REASON_WAITS_FOR_WORKER: SAY("waits for a worker: as many are busy as may be"); return;
     case REASON_DISPUTED:
         SAY("the witnesses differ: %s",
-            r->a == 2 ? "its provider says it is off, its SSH port accepts (S10)"
+            r->a == 3   ? "all is well for us, a balancer's check fails (S10)"
+            : r->a == 2 ? "its provider says it is off, its SSH port accepts (S10)"
             : r->a == 1
                 ? "its service answers us, its SSH port or a balancer's check does not (S10)"
                 : "a balancer says up, our own check fails (S10)");
@@ -376,7 +384,7 @@ const char *reason_remedy(enum reason_code code)
         return "The hook's end; `group hook continue ID` ends the wait by hand.";
     case REASON_WAITS_FOR_COOLDOWN: return "Time; `cooldown` of the group sets how much.";
     case REASON_BUSY: return "It goes on when that step has ended.";
-    case REASON_GRACE: return "Time, or its first passed check.";
+    case REASON_WAITS_FOR_WORKER: return "It is done as soon as a worker is free.";
     case REASON_DISPUTED: return "It is replaced only when both agree; look at both with `status`.";
     case REASON_UNKNOWN: return "An answer of every witness.";
     case REASON_FLAPPING: return "Quiet: a state that no longer changes.";
@@ -440,6 +448,7 @@ const char *reason_remedy(enum reason_code code)
     case REASON_REFRESH_AT:
     case REASON_REFRESH_ON:
     case REASON_REFRESH_ALL:
+    case REASON_REFRESH_NOTHING:
     case REASON_REFRESH_BAKED:
     case REASON_CAPTURE:
     case REASON_CHECK_DUE: return "It is done as soon as a worker is free.";

@@ -29,7 +29,7 @@ enum reason_code {
     REASON_LEAVES_FOR_CHANGE, /* A resources differ; pool NAME keeps B serving, C is the minimum. */
     REASON_LEAVES_FOR_GOOD,   /* It leaves group NAME. */
     REASON_SERVING,           /* Configured and serving. */
-    REASON_UNCHANGED,         /* Drained for a change that is no longer needed. */
+    REASON_UNCHANGED,         /* Drained for what is no longer wanted. */
     REASON_WISH_STANDBY,      /* An operator asked for standby. */
     REASON_WISH_REPLACE,      /* An operator asked for it to be replaced. */
     REASON_WISH_DETACH,       /* An operator asked for it to leave the group and run on. */
@@ -53,6 +53,7 @@ enum reason_code {
     REASON_REFRESH_AT,        /* A % of group NAME are replaced: a checkpoint. */
     REASON_REFRESH_ON,        /* The checkpoint's delay of A ms is over. */
     REASON_REFRESH_ALL,       /* All B of group NAME are replaced. */
+    REASON_REFRESH_NOTHING,   /* Nobody of group NAME was there to be replaced. */
     REASON_REFRESH_BAKED,     /* And it has been well for A ms. */
     REASON_CAPTURE,           /* An image is to be taken of it. */
 
@@ -66,7 +67,7 @@ enum reason_code {
     REASON_CAPTURED,           /* S3: an image is being taken of NAME. */
     REASON_WAITS_FOR_PROVIDER, /* The provider has not said whether it runs. */
     REASON_WAITS_FOR_GROUP,    /* Group NAME has A in service, B are needed first. */
-    REASON_WAITS_FOR_HEALTH,   /* Not healthy yet; given A more ms. */
+    REASON_WAITS_FOR_HEALTH,   /* S11: not healthy yet; not judged for A more ms. */
     REASON_WAITS_FOR_FRONTEND, /* Frontend NAME is not ready yet. */
     REASON_WAITS_FOR_OTHER,    /* S7: NAME is being changed; one at a time. */
     REASON_WAITS_FOR_BAKE,     /* S7, S11: the last one is back since A ms, B more to go. */
@@ -79,9 +80,10 @@ enum reason_code {
     REASON_WAITS_FOR_HOOK,     /* Its hook NAME has run for A ms, at most B. */
     REASON_WAITS_FOR_COOLDOWN, /* Group NAME changed A ms ago; nothing by itself for B ms. */
     REASON_BUSY,               /* A step on it is under way. */
-    REASON_GRACE,              /* S11: not judged for A more ms. */
+    REASON_WAITS_FOR_WORKER,   /* As much is under way as may be at a time. */
     REASON_DISPUTED,           /* S10: witnesses differ. A: 0 a balancer says up, 1 the service
-                                           answers us, 2 the provider says off and the SSH port accepts. */
+                                           answers us, 2 the provider says off and the SSH port accepts,
+                                           3 all is well for us, a balancer says down. */
     REASON_UNKNOWN,            /* S10: not all witnesses have answered. */
     REASON_FLAPPING,           /* S13: changes too often; held for A more ms. */
     REASON_SHARED,    /* S12: NAME, which it needs, or A of B members at once: not the host. */

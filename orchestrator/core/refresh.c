@@ -11,8 +11,11 @@
 #include "core/step.h"
 #include "spec/spec.h"
 
-/* A new one that was in service, and is unready for this long while others are well. */
+/* A new one that was in service, and is unready for this long while others are well; or again,
+   after it was mended. */
 #define UNWELL_MS 30000
+/* A step of a new one that failed so often in a row. */
+#define TRIES_MAX 3
 
 static const struct world_refresh *refresh_of(const struct survey *s, size_t group)
 {
@@ -102,6 +105,18 @@ struct reason refresh_reason(const struct step *s, size_t group)
                            .b = (int64_t)c.all};
 }
 
+uint64_t refresh_next_content(const struct step *s, size_t group, size_t nth)
+{
+    const struct world_refresh *r = &s->world->groups[group].refresh;
+    if (!world_refresh_is_active(r->state) || r->state == WORLD_REFRESH_BACK) {
+        return s->world->groups[group].content;
+    }
+    /* Until one of it is counted on, there is only that one. */
+    const struct refresh_count c = refresh_count(s->survey, group);
+    bool first = nth == 0 && c.fresh == WORLD_NONE;
+    return c.replaced > 0 || first || GUARDED(GUARD_REFRESH_FIRST, false) ? r->wanted : r->before;
+}
+
 static void go_to(struct step *s, size_t group, enum world_refresh_state state,
                   struct reason reason)
 {
@@ -135,6 +150,16 @@ static bool is_shared(const struct step *s, size_t group)
     return s->world->groups[group].breaker.well == 0;
 }
 
+/* It runs, nobody but it is to blame, and it was tried long enough. */
+static bool never_came(const struct step *s, const struct world_instance *it)
+{
+    bool away = it->power != WORLD_POWER_RUNNING || it->zone == WORLD_NONE ||
+                s->world->zones[it->zone].lost.on;
+    bool unready = it->verdict == WORLD_VERDICT_UNREADY && !is_shared(s, it->group);
+    bool failed = it->failure == WORLD_FAILURE_TRANSIENT && it->failures >= TRIES_MAX && !away;
+    return it->in_service_ms == 0 && (it->failure == WORLD_FAILURE_PERMANENT || failed || unready);
+}
+
 /* True when a new one came into service and is not well there; else a look at the time when it
    would be is timed. */
 static bool is_unwell(struct step *s, size_t instance)
@@ -144,7 +169,8 @@ static bool is_unwell(struct step *s, size_t instance)
         return false;
     }
     step_wake_when(s, it->verdict_ms + UNWELL_MS);
-    return s->world->now_ms - it->verdict_ms >= UNWELL_MS && !is_shared(s, it->group);
+    bool mended = ladder_position(it) != WORLD_RUNG_NONE; /* And that did not help. */
+    return (mended || s->world->now_ms - it->verdict_ms >= UNWELL_MS) && !is_shared(s, it->group);
 }
 
 /* What says that the new is bad; REASON_NONE: nothing. */
@@ -166,7 +192,7 @@ static struct reason verdict_on(struct step *s, size_t group)
         if (!is_new(s, i, group)) {
             continue;
         }
-        if (it->in_service_ms == 0 && it->failure == WORLD_FAILURE_PERMANENT) {
+        if (never_came(s, it)) {
             return (struct reason){.code = REASON_REFRESH_FAILED, .name = name};
         }
         if (is_unwell(s, i)) {
@@ -219,6 +245,9 @@ static size_t next_of(const struct step *s, size_t group)
 static bool end_newcomers(struct step *s, size_t group)
 {
     bool any = false;
+    if (step_suspended(s, group, WORLD_PROCESS_TERMINATE)) {
+        return false;
+    }
     for (size_t i = 0; i < s->world->instance_count; i++) {
         if (is_candidate(s, i, group) && s->world->instances[i].in_service_ms == 0 &&
             !s->world->instances[i].busy) {
@@ -345,6 +374,9 @@ static void roll(struct step *s, size_t group)
               (struct reason){.code = REASON_REFRESH_AT,
                               .name = s->spec->groups[group].name,
                               .a = (int64_t)(c.replaced * 100 / c.all)});
+    } else if (is_complete(s, group, &c) && forth && c.replaced == 0) {
+        go_to(s, group, WORLD_REFRESH_STOPPED,
+              (struct reason){.code = REASON_REFRESH_NOTHING, .name = s->spec->groups[group].name});
     } else if (is_complete(s, group, &c)) {
         go_to(s, group,
               !forth           ? WORLD_REFRESH_ROLLED_BACK
@@ -397,7 +429,13 @@ static void bake(struct step *s, size_t group)
 void refresh_step(struct step *s, size_t group)
 {
     const struct world_refresh *r = &s->world->groups[group].refresh;
-    if (!world_refresh_is_active(r->state) || ends_badly(s, group)) {
+    if (!world_refresh_is_active(r->state)) {
+        if (r->state != WORLD_REFRESH_NONE) {
+            (void)end_newcomers(s, group);
+        }
+        return;
+    }
+    if (ends_badly(s, group)) {
         return;
     }
     if (r->state == WORLD_REFRESH_CHECKPOINT) {

@@ -92,6 +92,8 @@ bool group_is_at_rest(struct step *s, size_t group);
 void refresh_step(struct step *s, size_t group);
 /* True when the refresh of its group is to see to INSTANCE, and nobody else. */
 bool refresh_replaces(const struct step *s, size_t instance);
+/* What the next new instance of GROUP is made from, when NTH were added in this step already. */
+uint64_t refresh_next_content(const struct step *s, size_t group, size_t nth);
 /* Why it replaces one of them: how far it is. */
 struct reason refresh_reason(const struct step *s, size_t group);
 

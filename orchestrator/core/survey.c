@@ -284,6 +284,10 @@ static void count_instance(struct survey *s, size_t i)
     s->serving[i] = false;
     s->known_out[i] = true;
     s->acted[i] = false;
+    s->running += it->power == WORLD_POWER_RUNNING ? 1 : 0;
+    if (it->alive.health == WORLD_HEALTHY && it->alive.since_ms < s->heard_ms) {
+        s->heard_ms = it->alive.since_ms;
+    }
     if (it->group == WORLD_NONE || it->lifecycle == LIFECYCLE_TERMINATED ||
         it->lifecycle == LIFECYCLE_DETACHED) {
         return;
@@ -314,7 +318,7 @@ void survey_make(struct survey *s, const struct spec *spec, const struct world *
 {
     const struct layout l = layout_of(spec, world);
     assert(memory != NULL && size >= l.end);
-    *s = (struct survey){.spec = spec, .world = world};
+    *s = (struct survey){.spec = spec, .world = world, .heard_ms = INT64_MAX};
     carve(s, memory, &l);
     memset(memory, 0, l.first_target);
     for (size_t g = 0; g < spec->group_count; g++) {

@@ -48,6 +48,8 @@ struct survey {
     size_t *next_target;  /* Beside world->targets: the same member's next. */
     size_t disrupted;     /* In the whole cluster: being changed, repaired or removed. */
     size_t instances;     /* In the whole cluster: in service. */
+    size_t running;       /* In the whole cluster, as their providers say. */
+    int64_t heard_ms;     /* Since when some host's SSH port has accepted; INT64_MAX: none does. */
     /* Written while deciding. */
     bool *acted;          /* Beside world->instances: it has its action of this step. */
     bool *balancer_taken; /* Beside world->balancers. */

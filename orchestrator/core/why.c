@@ -1,6 +1,7 @@
 #include "core/why.h"
 
 #include "core/ladder.h"
+#include "core/placement.h"
 #include "core/refresh.h"
 #include "spec/spec.h"
 
@@ -108,34 +109,137 @@ static void say_state(struct why *why, const struct world *world, const struct d
     }
 }
 
-/* What is done or held for it in this decision; false when nothing is. */
-static bool say_decision(struct why *why, const struct decision *decision, size_t instance)
+static const struct hold *hold_of(const struct decision *decision, size_t instance)
 {
     for (size_t i = 0; i < decision->hold_count; i++) {
         if (decision->holds[i].instance == instance) {
-            say_reason(why, "Held: ", &decision->holds[i].reason);
-            return true;
+            return &decision->holds[i];
         }
     }
+    return NULL;
+}
+
+static const struct action *action_of(const struct decision *decision, size_t instance)
+{
     for (size_t i = 0; i < decision->action_count; i++) {
-        const struct action *action = &decision->actions[i];
-        if (action->instance == instance) {
-            char text[WHY_LINE_SIZE];
-            reason_to_string(&action->reason, text, sizeof(text));
-            say(why, "Next: %s, because %.200s.", action_kind_to_string(action->kind), text);
-            return true;
+        if (decision->actions[i].instance == instance) {
+            return &decision->actions[i];
         }
     }
-    return false;
+    return NULL;
+}
+
+/* The hook that it waits for, and that has begun. */
+static struct reason busy_reason(const struct spec *spec, const struct world *world,
+                                 const struct world_instance *it)
+{
+    enum spec_hook_on on =
+        it->lifecycle == LIFECYCLE_PENDING_WAIT ? SPEC_HOOK_LAUNCH : SPEC_HOOK_TERMINATE;
+    bool waits =
+        it->lifecycle == LIFECYCLE_PENDING_WAIT || it->lifecycle == LIFECYCLE_TERMINATING_WAIT;
+    for (size_t i = 0; waits && it->hook_ms != 0 && i < spec->hook_count; i++) {
+        const struct spec_hook *hook = &spec->hooks[i];
+        if (hook->group == it->group && hook->on == on) {
+            return (struct reason){.code = REASON_WAITS_FOR_HOOK,
+                                   .name = hook->name,
+                                   .a = world->now_ms - it->hook_ms,
+                                   .b = hook->limit_ms};
+        }
+    }
+    return (struct reason){.code = REASON_BUSY, .name = it->id};
+}
+
+/* What is done by itself, and only when the group is at rest, waits for that. */
+static struct reason unrest_of(const struct spec *spec, const struct world *world,
+                               const struct survey *s, size_t group)
+{
+    const struct survey_group *g = &s->groups[group];
+    const struct world_group *w = &world->groups[group];
+    int64_t changed_ms = w->size_changed_ms;
+    int64_t left_ms =
+        changed_ms == INT64_MIN ? 0 : changed_ms + spec->groups[group].cooldown_ms - world->now_ms;
+    if (g->changing > 0 && g->change != WORLD_NONE) {
+        return (struct reason){.code = REASON_WAITS_FOR_OTHER,
+                               .name = world->instances[g->change].id};
+    }
+    if (g->pending > 0 || g->leaving > 0 || g->ready < w->desired) {
+        return (struct reason){.code = REASON_WAITS_FOR_NEW,
+                               .name = spec->groups[group].name,
+                               .a = (int64_t)g->ready,
+                               .b = w->desired};
+    }
+    if (left_ms > 0) {
+        return (struct reason){.code = REASON_WAITS_FOR_COOLDOWN,
+                               .name = spec->groups[group].name,
+                               .a = world->now_ms - changed_ms,
+                               .b = left_ms};
+    }
+    return (struct reason){.code = REASON_NONE};
+}
+
+static bool is_too_old(const struct spec *spec, const struct world *world,
+                       const struct world_instance *it)
+{
+    int64_t lifetime_ms = spec->groups[it->group].max_lifetime_ms;
+    return lifetime_ms != 0 && it->lifecycle == LIFECYCLE_IN_SERVICE && !it->protect &&
+           it->wish == WORLD_WISH_NONE && world->now_ms - it->made_ms >= lifetime_ms;
+}
+
+/* The frontend that keeps it from serving; NULL: none does. */
+static const char *frontend_of(const struct spec *spec, const struct world *world,
+                               const struct survey *s, size_t instance)
+{
+    for (size_t t = s->first_target[instance]; t != WORLD_NONE; t = s->next_target[t]) {
+        size_t balancer = world->targets[t].balancer;
+        if (world->targets[t].state != WORLD_TARGET_UP && !survey_balancer_gone(s, balancer)) {
+            return spec->frontends[world->balancers[balancer].frontend].name;
+        }
+    }
+    return NULL;
+}
+
+/* As many workers as may be have been given something to do. */
+static bool workers_are_busy(const struct world *world, const struct decision *decision)
+{
+    size_t given = 0;
+    for (size_t i = 0; i < decision->action_count; i++) {
+        given += action_kind_is_record(decision->actions[i].kind) ? 0 : 1;
+    }
+    return given >= world->slots;
+}
+
+/* Why a member that is not as its group wants it is left as it is. */
+static struct reason idle_reason(const struct spec *spec, const struct world *world,
+                                 const struct decision *decision, size_t instance)
+{
+    const struct world_instance *it = &world->instances[instance];
+    const struct survey *s = &decision->survey;
+    if ((world->groups[it->group].suspended & WORLD_PROCESS_HEALTH_CHECK) != 0) {
+        return (struct reason){.code = REASON_SUSPENDED, .name = "health-check"};
+    }
+    if (it->verdict == WORLD_VERDICT_UNKNOWN) {
+        return (struct reason){.code = REASON_UNKNOWN};
+    }
+    if (it->verdict == WORLD_VERDICT_DISPUTED) {
+        return (struct reason){.code = REASON_DISPUTED, .a = 3};
+    }
+    if (is_too_old(spec, world, it)) {
+        return unrest_of(spec, world, s, it->group);
+    }
+    const char *frontend = frontend_of(spec, world, s, instance);
+    if (!s->serving[instance] && frontend != NULL) {
+        return (struct reason){.code = REASON_WAITS_FOR_FRONTEND, .name = frontend};
+    }
+    return (struct reason){.code = REASON_NONE};
 }
 
 /* Nothing is said of it in the decision: its state says why. */
 static struct reason resting_reason(const struct spec *spec, const struct world *world,
-                                    size_t instance)
+                                    const struct decision *decision, size_t instance)
 {
     const struct world_instance *it = &world->instances[instance];
     if (it->busy) {
-        return (struct reason){.code = REASON_BUSY, .name = it->id};
+        return busy_reason(spec, world, it);
     }
     if (it->lifecycle == LIFECYCLE_DETACHED) {
         return (struct reason){.code = REASON_DETACHED};
@@ -146,16 +250,39 @@ static struct reason resting_reason(const struct spec *spec, const struct world 
     if (it->power == WORLD_POWER_UNKNOWN) {
         return (struct reason){.code = REASON_WAITS_FOR_PROVIDER};
     }
-    if (it->verdict == WORLD_VERDICT_NONE && it->group != WORLD_NONE) {
-        int64_t left_ms = it->ready_ms + ladder_grace_ms(spec, it) - world->now_ms;
-        if (left_ms > 0) {
-            return (struct reason){.code = REASON_GRACE, .a = left_ms};
-        }
+    bool settled = it->lifecycle == LIFECYCLE_IN_SERVICE && it->drift == WORLD_DRIFT_NONE;
+    if (!settled && workers_are_busy(world, decision)) {
+        return (struct reason){.code = REASON_WAITS_FOR_WORKER};
     }
-    if (it->verdict == WORLD_VERDICT_UNKNOWN) {
-        return (struct reason){.code = REASON_UNKNOWN};
+    return it->group == WORLD_NONE ? (struct reason){.code = REASON_ORPHAN}
+                                   : idle_reason(spec, world, decision, instance);
+}
+
+struct reason why_reason(const struct spec *spec, const struct world *world,
+                         const struct decision *decision, size_t instance)
+{
+    const struct hold *hold = hold_of(decision, instance);
+    const struct action *action = action_of(decision, instance);
+    return hold != NULL     ? hold->reason
+           : action != NULL ? action->reason
+                            : resting_reason(spec, world, decision, instance);
+}
+
+static void say_decision(struct why *why, const struct spec *spec, const struct world *world,
+                         const struct decision *decision, size_t instance)
+{
+    const struct hold *hold = hold_of(decision, instance);
+    const struct action *action = action_of(decision, instance);
+    const struct reason reason = why_reason(spec, world, decision, instance);
+    if (hold == NULL && action != NULL) {
+        char text[WHY_LINE_SIZE];
+        reason_to_string(&reason, text, sizeof(text));
+        say(why, "Next: %s, because %.200s.", action_kind_to_string(action->kind), text);
+    } else if (reason.code == REASON_NONE && hold == NULL) {
+        say(why, "Nothing is to be done: it is as its group wants it.");
+    } else {
+        say_reason(why, hold != NULL ? "Held: " : "", &reason);
     }
-    return (struct reason){.code = REASON_NONE};
 }
 
 void why_instance(const struct spec *spec, const struct world *world,
@@ -167,14 +294,7 @@ void why_instance(const struct spec *spec, const struct world *world,
         return;
     }
     say_state(ret_why, world, decision, instance);
-    if (!say_decision(ret_why, decision, instance)) {
-        struct reason reason = resting_reason(spec, world, instance);
-        if (reason.code == REASON_NONE) {
-            say(ret_why, "Nothing is to be done: it is as its group wants it.");
-        } else {
-            say_reason(ret_why, "", &reason);
-        }
-    }
+    say_decision(ret_why, spec, world, decision, instance);
     say_witnesses(ret_why, spec, world, decision, instance);
 }
 
@@ -201,6 +321,51 @@ static void say_refresh(struct why *why, const struct world *world, const struct
     const struct refresh_count c = refresh_count(&decision->survey, group);
     say(why, "Its refresh is %s: %zu of %zu replaced, %zu under way, %zu left as they are.",
         world_refresh_to_string(r->state), c.replaced, c.all, c.moving, c.ignored);
+}
+
+/* One is to leave: what keeps it. */
+static void say_victim(struct why *why, const struct world *world, const struct decision *decision,
+                       size_t group)
+{
+    size_t victim = placement_victim(&decision->survey, group);
+    const struct hold *hold = victim == WORLD_NONE ? NULL : hold_of(decision, victim);
+    for (size_t i = 0; i < decision->action_count; i++) {
+        const struct action *action = &decision->actions[i];
+        if (action->group == group && action->reason.code == REASON_GROUP_LONG) {
+            say(why, "Next: %s leaves.", world->instances[action->instance].id);
+            return;
+        }
+    }
+    if (hold != NULL) {
+        char lead[WORLD_ID_SIZE + 40];
+        snprintf(lead, sizeof(lead), "%s is to leave, and held: ", world->instances[victim].id);
+        say_reason(why, lead, &hold->reason);
+    } else {
+        say(why, "One more than wanted stands; it leaves when what is under way has ended.");
+    }
+}
+
+/* Its size is as wanted; its zones may not be. */
+static void say_balance(struct why *why, const struct spec *spec, const struct world *world,
+                        const struct decision *decision, size_t group)
+{
+    const struct survey *s = &decision->survey;
+    const size_t *standing = &s->zone_standing[group * spec->zone_count];
+    const size_t placed[WORLD_ZONES_MAX] = {0};
+    size_t least = placement_zone(s, group, placed);
+    size_t most = placement_fullest(s, group);
+    struct reason reason = unrest_of(spec, world, s, group);
+    bool even = least == WORLD_NONE || most == WORLD_NONE || standing[most] < standing[least] + 2;
+    if ((world->groups[group].suspended & WORLD_PROCESS_REBALANCE) != 0) {
+        reason = (struct reason){.code = REASON_SUSPENDED, .name = "rebalance"};
+    }
+    if (even || reason.code == REASON_NONE) {
+        say(why, "Its size is as wanted.");
+        return;
+    }
+    say(why, "Its size is as wanted; zone %.63s has %zu of it, zone %.63s has %zu.",
+        spec->zones[most].name, standing[most], spec->zones[least].name, standing[least]);
+    say_reason(why, "Held: ", &reason);
 }
 
 void why_group(const struct spec *spec, const struct world *world, const struct decision *decision,
@@ -240,8 +405,13 @@ void why_group(const struct spec *spec, const struct world *world, const struct 
             said = true;
         }
     }
-    if (!said) {
-        say(ret_why, "Its size is as wanted.");
+    if (!said && g->standby > w->desired && g->standing == 0) {
+        say(ret_why, "%zu of its members are in standby, more than it wants; they are left so.",
+            g->standby);
+    } else if (!said && g->standing + g->standby > w->desired) {
+        say_victim(ret_why, world, decision, group);
+    } else if (!said) {
+        say_balance(ret_why, spec, world, decision, group);
     }
 }
 

@@ -16,6 +16,11 @@ struct why {
     size_t count;                             /* At least 1. */
 };
 
+/* The one reason for how an instance stands: what holds it, what is done to it next, or what it
+   rests for. REASON_NONE: it is as its group wants it. */
+struct reason why_reason(const struct spec *spec, const struct world *world,
+                         const struct decision *decision, size_t instance);
+
 void why_instance(const struct spec *spec, const struct world *world,
                   const struct decision *decision, size_t instance, struct why *ret_why);
 void why_group(const struct spec *spec, const struct world *world, const struct decision *decision,

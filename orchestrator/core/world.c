@@ -86,7 +86,12 @@ bool world_is_outdated(const struct world *world, size_t instance)
     }
     const struct world_refresh *r = &world->groups[it->group].refresh;
     if (!world_refresh_is_active(r->state)) {
-        return false;
+        /* A newcomer in trouble, of a content that was given up meanwhile, is ended. */
+        bool failed = it->failure != WORLD_FAILURE_NONE && it->verdict != WORLD_VERDICT_OK;
+        bool trouble =
+            failed || it->verdict == WORLD_VERDICT_UNREADY || it->verdict == WORLD_VERDICT_LOST;
+        return r->state != WORLD_REFRESH_NONE && it->in_service_ms == 0 && trouble &&
+               it->content != world->groups[it->group].content;
     }
     if (r->state == WORLD_REFRESH_BACK) {
         return it->content != r->before;

@@ -172,6 +172,7 @@ static void take_in(struct engine *e, const struct truth_host *h)
                                                     .power = h->listed,
                                                     .power_ms = e->now_ms,
                                                     .power_witnessed = true,
+                                                    .content = h->content,
                                                     .made_ms = e->now_ms};
     text_copy(c->world.instances[i].id, WORLD_ID_SIZE, h->id);
     if (h->group != WORLD_NONE) {
@@ -354,6 +355,14 @@ static bool do_record(struct engine *e, const struct action *action)
         }
     }
     world_end(&e->spec, &c->world, action, OUTCOME_DONE);
+    if (action->kind == ACTION_REFRESH) {
+        bool bad =
+            action->refresh == WORLD_REFRESH_BACK || action->refresh == WORLD_REFRESH_STOPPED;
+        e->counts[ENGINE_REFRESH_DONE] += action->refresh == WORLD_REFRESH_DONE ? 1 : 0;
+        e->counts[ENGINE_REFRESH_BAD] += bad ? 1 : 0;
+        e->counts[ENGINE_REFRESH_UNDONE] += action->refresh == WORLD_REFRESH_ROLLED_BACK ? 1 : 0;
+        return !driver_commit(e);
+    }
     if (adds) {
         roster_place(e, c->world.instance_count - 1);
     } else if (action->lifecycle == LIFECYCLE_DETACHED) {

@@ -41,7 +41,9 @@ void effect_on_boot(struct engine *e, size_t host, uint64_t turn)
     if (h->boot_turn != turn || h->power != TRUTH_BOOTING) {
         return;
     }
-    if (h->group != WORLD_NONE && e->truth.image_broken[h->group] && !h->configured) {
+    bool broken = (h->group != WORLD_NONE && e->truth.image_broken[h->group]) ||
+                  truth_content(h->content) == TRUTH_CONTENT_NO_BOOT;
+    if (broken && !h->configured) {
         h->power = TRUTH_HUNG;
         engine_touch(e);
         return;
@@ -160,6 +162,8 @@ static void launch(struct engine *e, struct engine_job *job)
     }
     if (host == WORLD_NONE) {
         host = truth_create(&e->truth, job->id, job->action.group, zone);
+        e->truth.hosts[host].content = job->content;
+        e->truth.hosts[host].doomed = truth_content(job->content) == TRUTH_CONTENT_NO_SERVICE;
         e->created++;
         job->anew = true;
     }
@@ -180,6 +184,10 @@ static void configure(struct engine *e, struct engine_job *job, size_t host)
     struct truth_host *h = &e->truth.hosts[host];
     if (h->disk_full) {
         e->counts[ENGINE_DISK_FULL]++;
+        fail(job, OUTCOME_PERMANENT);
+        return;
+    }
+    if (truth_content(h->content) == TRUTH_CONTENT_NO_CONFIGURE) {
         fail(job, OUTCOME_PERMANENT);
         return;
     }
@@ -358,6 +366,9 @@ static bool on_host(struct engine *e, struct engine_job *job, int64_t *ret_again
         configure(e, job, host);
     } else if (job->action.kind == ACTION_REBOOT) {
         reboot(e, host);
+    } else if (job->action.kind == ACTION_GREET) {
+        job->outcome =
+            truth_content(h->content) == TRUTH_CONTENT_OTHER ? OUTCOME_PERMANENT : OUTCOME_DONE;
     } else if (job->action.kind == ACTION_CHECK) {
         job->differs = !h->custom;
     }

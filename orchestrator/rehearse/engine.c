@@ -33,6 +33,9 @@ const char *engine_event_to_string(enum engine_event event)
     case ENGINE_KILLED_RESULT: return "controller killed between end and its record";
     case ENGINE_KILLED_DONE: return "controller killed after a record";
     case ENGINE_RESTORED: return "store restored from an older state";
+    case ENGINE_REFRESH_DONE: return "refresh done";
+    case ENGINE_REFRESH_BAD: return "refresh ended for what it brought";
+    case ENGINE_REFRESH_UNDONE: return "refresh rolled back";
     case ENGINE_FOUND: return "host found that no record knows";
     case ENGINE_OLD_EPOCH: return "effect of a replaced controller refused";
     case ENGINE_AMNESIA: return "host back as it was before";

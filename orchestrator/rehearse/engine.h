@@ -57,8 +57,11 @@ enum engine_event {
     ENGINE_AMNESIA,          /* A host came back as it was before. */
     ENGINE_DISK_FULL,        /* A host could not be configured for that. */
     ENGINE_FORGOT,           /* A reload brought back what HAProxy's file had. */
+    ENGINE_REFRESH_DONE,     /* A refresh came to its end, */
+    ENGINE_REFRESH_BAD,      /* was ended for what it brought, */
+    ENGINE_REFRESH_UNDONE,   /* or was rolled back as a whole. */
 };
-#define ENGINE_EVENTS (ENGINE_FORGOT + 1)
+#define ENGINE_EVENTS (ENGINE_REFRESH_UNDONE + 1)
 const char *engine_event_to_string(enum engine_event event);
 
 enum engine_request_kind {
@@ -75,8 +78,14 @@ enum engine_request_kind {
     ENGINE_PAUSE,
     ENGINE_UNPAUSE,
     ENGINE_RETRY,
+    ENGINE_REFRESH,
+    ENGINE_REFRESH_ON,
+    ENGINE_REFRESH_CANCEL,
+    ENGINE_REFRESH_BACK,
+    ENGINE_CAPTURE,
+    ENGINE_CAPTURE_END,
 };
-#define ENGINE_REQUESTS (ENGINE_RETRY + 1)
+#define ENGINE_REQUESTS (ENGINE_CAPTURE_END + 1)
 const char *engine_request_to_string(enum engine_request_kind kind);
 
 /* What an operator asks for. It waits in the store until the controller reads it. */
@@ -84,7 +93,8 @@ struct engine_request {
     enum engine_request_kind kind;
     char instance[WORLD_ID_SIZE]; /* Or "": the group; with WORLD_NONE: the cluster. */
     size_t group;
-    unsigned value; /* Scale: desired; suspend, resume: enum world_process. */
+    unsigned value;               /* Scale: desired; suspend, resume: enum world_process. */
+    struct world_refresh refresh; /* Refresh: as asked for; what ran before is found out. */
 };
 
 /* An action under way: a worker, or what it left behind when it was ended. */
@@ -107,6 +117,7 @@ struct engine_job {
     bool anew;        /* LAUNCH: the host was made, not started. */
     bool differs;     /* INSPECT, COMPARE: what was found. CHECK: it failed. HOOK: abandon. */
     unsigned version; /* Of the roles it brings. */
+    uint64_t content; /* LAUNCH: what it is made from. */
 };
 
 /* What the controller keeps of an instance beside the core's world. */

@@ -102,6 +102,7 @@ static void fill_job(struct engine *e, struct engine_job *job, const struct acti
                                .frontend = SPEC_NONE};
     text_copy(job->id, sizeof(job->id), c->world.instances[action->instance].id);
     text_copy(job->machine, sizeof(job->machine), c->members[action->instance].machine);
+    job->content = c->world.instances[action->instance].content;
     job->version = action->group == WORLD_NONE ? 0 : e->truth.versions[action->group];
     if (action->balancer != WORLD_NONE) {
         const struct world_balancer *b = &c->world.balancers[action->balancer];

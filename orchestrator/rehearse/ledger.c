@@ -81,6 +81,7 @@ static struct world_group recorded_group(const struct world_group *group)
 {
     struct world_group fresh = *group;
     fresh.breaker = (struct world_breaker){.judged = 0};
+    fresh.refresh.alarm = WORLD_HEALTH_UNKNOWN;
     return fresh;
 }
 

@@ -15,6 +15,8 @@
 #define NETWORK_MS 120000
 #define HOST_MS    600000
 #define AWAY_MS    60000
+/* Of the image that a refresh brings. */
+#define REFRESHED_CONTENT 10
 
 const char *const rehearse_losses[] = {"nothing",    "zone",    "host", "database",
                                        "controller", "network", NULL};
@@ -155,16 +157,15 @@ static void scale_back(void *context, struct engine *e, size_t group)
     scale(e, group, e->file->groups[group].desired);
 }
 
-static void replace_all(struct engine *e, size_t group)
+/* Onto another image, a good one. Hosts that exist already have none. */
+static void refresh(struct engine *e, size_t group)
 {
-    const struct world *w = &e->controller.world;
-    for (size_t i = 0; i < w->instance_count; i++) {
-        struct engine_request request = {.kind = ENGINE_REPLACE, .group = group};
-        if (w->instances[i].group == group) {
-            text_copy(request.instance, sizeof(request.instance), w->instances[i].id);
-            engine_ask(e, &request);
-        }
-    }
+    engine_ask(e, &(struct engine_request){.kind = ENGINE_REFRESH,
+                                           .group = group,
+                                           .refresh = {.wanted = REFRESHED_CONTENT,
+                                                       .rollback = true,
+                                                       .protected_ones = WORLD_REFRESH_IGNORE,
+                                                       .standby_ones = WORLD_REFRESH_IGNORE}});
 }
 
 static void begin_during(void *context, struct engine *e, size_t unused)
@@ -183,7 +184,7 @@ static void begin_during(void *context, struct engine *e, size_t unused)
             scale(e, g, e->spec.groups[g].max);
             engine_at(e, e->now_ms + HOST_MS, scale_back, NULL, g);
             break;
-        case REHEARSE_DURING_REFRESH: replace_all(e, g); break;
+        case REHEARSE_DURING_REFRESH: refresh(e, g); break;
         }
     }
 }

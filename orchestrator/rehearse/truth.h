@@ -16,6 +16,18 @@ struct spec;
 
 enum truth_power { TRUTH_ABSENT, TRUTH_OFF, TRUTH_BOOTING, TRUTH_RUNNING, TRUTH_HUNG };
 
+/* What is made from some contents comes to nothing. Which one it is says its last digit. */
+enum truth_content {
+    TRUTH_CONTENT_WELL,
+    TRUTH_CONTENT_NO_BOOT,      /* It hangs before it answers. */
+    TRUTH_CONTENT_NO_SERVICE,   /* It is configured, and answers no check. */
+    TRUTH_CONTENT_NO_CONFIGURE, /* Its roles fail. */
+    TRUTH_CONTENT_OTHER,        /* It comes up as another system than was asked for. */
+    TRUTH_CONTENT_ALARMING,     /* It serves, and badly: the refresh's alarm sees it. */
+};
+#define TRUTH_CONTENTS (TRUTH_CONTENT_ALARMING + 1)
+enum truth_content truth_content(uint64_t content);
+
 /* What a witness says, and what it will say when nothing changes until then. */
 struct truth_view {
     enum world_health said;
@@ -38,6 +50,7 @@ struct truth_host {
     int64_t boot_end_ms;
     bool configured;
     unsigned version; /* Of its roles. */
+    uint64_t content; /* What it was made from. */
     bool service;     /* Its own part of what it serves works. */
     bool custom;      /* What a check-command would say. */
     bool disk_full;

@@ -3,6 +3,9 @@
 #include "base/str.h"
 #include "rehearse/driver.h"
 
+/* So long an alarm needs to be sure. */
+#define ALARM_MS 20000
+
 #define ALIVE_EVERY_MS 2000 /* The prober's check of the SSH port. */
 #define ALIVE_FALL     3
 
@@ -197,6 +200,26 @@ static enum world_target_state state_of(const struct truth_server *server)
     return WORLD_TARGET_UNKNOWN;
 }
 
+/* What balancers count of the new against the old: the alarm of a refresh. */
+static void watch_refreshes(struct engine *e)
+{
+    struct world *w = &e->controller.world;
+    for (size_t i = 0; i < e->truth.host_count; i++) {
+        const struct truth_host *h = &e->truth.hosts[i];
+        if (h->group == WORLD_NONE || !h->traffic ||
+            truth_content(h->content) != TRUTH_CONTENT_ALARMING ||
+            e->now_ms - h->traffic_since_ms < ALARM_MS) {
+            continue;
+        }
+        struct world_refresh *r = &w->groups[h->group].refresh;
+        if (world_refresh_is_active(r->state) && r->state != WORLD_REFRESH_BACK &&
+            h->content == r->wanted && r->alarm != WORLD_UNHEALTHY) {
+            r->alarm = WORLD_UNHEALTHY;
+            e->controller.dirty = true;
+        }
+    }
+}
+
 void witness_look(struct engine *e, size_t balancer)
 {
     struct world *w = &e->controller.world;
@@ -224,6 +247,7 @@ void witness_look(struct engine *e, size_t balancer)
         e->controller.dirty |= state != target->state;
         target->state = state;
     }
+    watch_refreshes(e);
 }
 
 /* What providers tell. */

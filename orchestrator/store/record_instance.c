@@ -51,6 +51,8 @@ enum instance_tag {
     INSTANCE_MACHINE_ID = 32,
     INSTANCE_CAPTURE = 33,
     INSTANCE_UNGREETED = 34,
+    INSTANCE_BUILDER = 35,
+    INSTANCE_CAPTURER = 36,
 };
 
 static const struct record_text texts[] = {
@@ -71,6 +73,8 @@ static const struct record_text texts[] = {
     {INSTANCE_BUILD, offsetof(struct record_instance, build)},
     {INSTANCE_CONTENT, offsetof(struct record_instance, content)},
     {INSTANCE_MACHINE_ID, offsetof(struct record_instance, machine_id)},
+    {INSTANCE_BUILDER, offsetof(struct record_instance, builder)},
+    {INSTANCE_CAPTURER, offsetof(struct record_instance, capturer)},
 };
 #define TEXT_COUNT (sizeof(texts) / sizeof(texts[0]))
 

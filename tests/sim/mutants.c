@@ -60,6 +60,12 @@ static const struct mutant {
     {GUARD_DISPUTED, "two witnesses", {WATCH_DISPUTED, WATCH_S10_UNKNOWN}, 2},
     {GUARD_ADMIT_HEALTHY, "admission", {WATCH_ADMIT}, 1},
     {GUARD_PROTECTED, "protected", {WATCH_PROTECTED}, 1},
+    {GUARD_S3_CAPTURE, "S3 capture", {WATCH_S3_CAPTURE}, 1},
+    {GUARD_REFRESH_FIRST, "refresh: one first", {WATCH_REFRESH_FIRST}, 1},
+    {GUARD_REFRESH_BAD, "refresh: a bad one", {WATCH_REFRESH_BAD}, 1},
+    {GUARD_REFRESH_ALARM, "refresh: alarm", {WATCH_REFRESH_ALARM}, 1},
+    {GUARD_REFRESH_WAITS, "refresh: waits", {WATCH_REFRESH_WAITS}, 1},
+    {GUARD_REFRESH_SPARES, "refresh: spares", {WATCH_REFRESH_SPARES}, 1},
 };
 #define MUTANTS (sizeof(mutants) / sizeof(mutants[0]))
 

@@ -58,6 +58,9 @@ void schedule_counts_add(struct schedule_counts *to, const struct schedule_count
     for (size_t i = 0; i < sizeof(to->actions) / sizeof(to->actions[0]); i++) {
         to->actions[i] += from->actions[i];
     }
+    for (size_t i = 0; i < sizeof(to->reasons) / sizeof(to->reasons[0]); i++) {
+        to->reasons[i] += from->reasons[i];
+    }
     for (size_t i = 0; i < WATCH_RULES; i++) {
         to->rules[i] += from->rules[i];
     }
@@ -258,6 +261,36 @@ static void change_file(struct schedule *s)
                        desired + (unsigned)random_between(&s->random, 0, 3));
 }
 
+static enum world_refresh_policy random_policy(struct schedule *s)
+{
+    return (enum world_refresh_policy)random_between(&s->random, WORLD_REFRESH_WAIT,
+                                                     WORLD_REFRESH_IGNORE);
+}
+
+/* Onto a content that is good, or bad in one of its ways. */
+static void ask_refresh(struct schedule *s)
+{
+    struct world_refresh r = {.wanted = (uint64_t)random_between(&s->random, 0, 19),
+                              .all = random_chance(&s->random, 200),
+                              .rollback = random_chance(&s->random, 700),
+                              .protected_ones = random_policy(s),
+                              .standby_ones = random_policy(s)};
+    if (random_chance(&s->random, 300)) {
+        r.warm_up_ms = random_between(&s->random, 1000, 120000);
+    }
+    if (random_chance(&s->random, 300)) {
+        r.bake_ms = random_between(&s->random, 1000, 300000);
+    }
+    if (random_chance(&s->random, 400)) {
+        r.checkpoints[0] = (unsigned)random_between(&s->random, 1, 60);
+        r.checkpoints[1] = (unsigned)random_between(&s->random, 61, 100);
+        r.checkpoint_count = 2;
+        r.checkpoint_delay_ms =
+            random_chance(&s->random, 300) ? -1 : random_between(&s->random, 0, 120000);
+    }
+    ask(s, (struct engine_request){.kind = ENGINE_REFRESH, .group = s->cluster.web, .refresh = r});
+}
+
 static void on_ask(void *context, struct engine *e, size_t subject)
 {
     struct schedule *s = context;
@@ -268,6 +301,10 @@ static void on_ask(void *context, struct engine *e, size_t subject)
     engine_at(e, e->now_ms + random_between(&s->random, 1000, s->ask_every_ms), on_ask, s, 0);
     if (random_chance(&s->random, 200)) {
         change_file(s);
+        return;
+    }
+    if (random_chance(&s->random, 120)) {
+        ask_refresh(s);
         return;
     }
     struct engine_request request = {
@@ -293,6 +330,13 @@ static void on_ask(void *context, struct engine *e, size_t subject)
         }
         ask(s, request);
         return;
+    case ENGINE_REFRESH: ask_refresh(s); return;
+    case ENGINE_REFRESH_ON:
+    case ENGINE_REFRESH_CANCEL:
+    case ENGINE_REFRESH_BACK:
+        request.group = s->cluster.web;
+        ask(s, request);
+        return;
     case ENGINE_RETRY:
         request.group = s->cluster.web;
         if (random_chance(&s->random, 700) && !random_instance(s, &request)) {
@@ -307,6 +351,8 @@ static void on_ask(void *context, struct engine *e, size_t subject)
     case ENGINE_REPLACE:
     case ENGINE_DETACH:
     case ENGINE_ATTACH:
+    case ENGINE_CAPTURE:
+    case ENGINE_CAPTURE_END:
         if (random_instance(s, &request)) {
             ask(s, request);
         }
@@ -389,7 +435,8 @@ static void mend_host(struct schedule *s, size_t host, bool by_hand)
     if (h->vanished && engine_find(&s->engine, h->id) == WORLD_NONE) {
         return; /* It is no more. */
     }
-    h->doomed = h->disk_full = h->amnesia = h->vanished = h->relapses = h->flaps = false;
+    h->doomed = truth_content(h->content) == TRUTH_CONTENT_NO_SERVICE;
+    h->disk_full = h->amnesia = h->vanished = h->relapses = h->flaps = false;
     h->custom = true;
     if (by_hand && h->id[0] != '\0') {
         h->configured = true;
@@ -478,8 +525,22 @@ static void on_mend(void *context, struct engine *e, size_t subject)
         bool human = d->holds[i].kind == HOLD_STUCK || reason->code == REASON_BREAKER ||
                      reason->code == REASON_SHARED ||
                      (reason->code == REASON_WAITS_TO_RETRY && reason->a >= 5);
+        if (reason->code == REASON_REFRESH_WAITS_AT) {
+            ask(s, (struct engine_request){.kind = ENGINE_REFRESH_ON, .group = d->holds[i].group});
+        }
+        if (d->holds[i].kind == HOLD_REFUSED && d->holds[i].group != WORLD_NONE) {
+            ask(s,
+                (struct engine_request){.kind = ENGINE_REFRESH_CANCEL, .group = d->holds[i].group});
+        }
         if (reason->code == REASON_AT_MOST) {
             give_up_wishes(s, d->holds[i].group);
+            ask(s,
+                (struct engine_request){.kind = ENGINE_REFRESH_CANCEL, .group = d->holds[i].group});
+        }
+        size_t group = d->holds[i].group;
+        if (human && group != WORLD_NONE && s->mends > 20) {
+            /* What is being rolled out is at fault, for all he can see. */
+            ask(s, (struct engine_request){.kind = ENGINE_REFRESH_BACK, .group = group});
         }
         if (human && (d->holds[i].instance == WORLD_NONE ||
                       d->holds[i].instance < e->controller.world.instance_count)) {
@@ -495,6 +556,17 @@ static void on_mend(void *context, struct engine *e, size_t subject)
         }
         if (it->failures >= 5 && host_of(e, i) != WORLD_NONE) {
             mend_host(s, host_of(e, i), false);
+        }
+        if (it->capture != WORLD_CAPTURE_NONE) {
+            request.kind = ENGINE_CAPTURE_END;
+            ask(s, request);
+        }
+        bool hopeless = truth_content(it->content) != TRUTH_CONTENT_WELL &&
+                        truth_content(it->content) != TRUTH_CONTENT_ALARMING;
+        if (hopeless && s->mends > 30 && it->lifecycle == LIFECYCLE_PENDING &&
+            it->in_service_ms == 0 && it->wish == WORLD_WISH_NONE) {
+            request.kind = ENGINE_REPLACE; /* Its image will never do. */
+            ask(s, request);
         }
         if (it->paused) {
             request.kind = ENGINE_UNPAUSE;
@@ -779,6 +851,7 @@ bool schedule_run(const struct schedule_options *options, struct schedule_counts
     s.counts.steps = s.engine.events;
     s.counts.simulated_ms = s.engine.now_ms;
     memcpy(s.counts.events, s.engine.counts, sizeof(s.counts.events));
+    memcpy(s.counts.reasons, s.watch.reasons, sizeof(s.counts.reasons));
     *ret_violation = s.watch.violation;
     if (options->verbose) {
         tell_state(&s);

@@ -26,7 +26,8 @@ struct schedule_counts {
     size_t events[ENGINE_EVENTS];
     size_t requests[ENGINE_REQUESTS];
     size_t changes[SCHEDULE_CHANGES];
-    size_t actions[ACTION_HOOK + 1];
+    size_t actions[ACTION_REFRESH + 1];
+    size_t reasons[REASON_ORPHAN + 1]; /* Given by decide(), or by why. */
     size_t decisions, steps;
     size_t rules[WATCH_RULES]; /* Violations of each. */
     int64_t simulated_ms;

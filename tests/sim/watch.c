@@ -51,6 +51,12 @@ const char *watch_rule_to_string(enum watch_rule rule)
     case WATCH_ADMIT: return "admitted when checked";
     case WATCH_DRAINED: return "drained first";
     case WATCH_PROTECTED: return "protected";
+    case WATCH_S3_CAPTURE: return "S3 capture";
+    case WATCH_REFRESH_FIRST: return "refresh: first one, then the next";
+    case WATCH_REFRESH_BAD: return "refresh: a bad one is the last";
+    case WATCH_REFRESH_ALARM: return "refresh: its alarm ends it";
+    case WATCH_REFRESH_WAITS: return "refresh: checkpoints and bake time";
+    case WATCH_REFRESH_SPARES: return "refresh: who is set aside";
     case WATCH_WHY: return "why answers";
     case WATCH_RESTLESS: return "decisions end";
     case WATCH_LEFT_OVER: return "nothing left over";
@@ -250,9 +256,10 @@ static struct count count_serving(struct watch *w, const struct engine *e, size_
         }
         const struct truth_host *h = &e->truth.hosts[host];
         const struct watch_id *id = id_of(w, it->id, group);
-        bool lately = !h->serving && !id->open && h->serving_since_ms != INT64_MIN &&
+        bool serving = h->serving || truth_serves(&e->truth, &e->spec, host);
+        bool lately = !serving && !id->open && h->serving_since_ms != INT64_MIN &&
                       e->now_ms - h->serving_since_ms <= told_ms(e, group);
-        if (!h->serving && !lately) {
+        if (!serving && !lately) {
             continue;
         }
         count.serving++;
@@ -652,9 +659,9 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
                    what, (long long)(e->now_ms - id->rung_ms), action_kind_to_string(id->rung),
                    (long long)patience_ms);
     }
-    bool verdict = action->reason.code == REASON_MEND && action->reason.name != NULL &&
-                   (text_equal(action->reason.name, "lost") ||
-                    text_equal(action->reason.name, "unready"));
+    bool verdict =
+        action->reason.code == REASON_MEND && action->reason.name != NULL &&
+        (text_equal(action->reason.name, "lost") || text_equal(action->reason.name, "unready"));
     if (verdict && lacks_witness(e, action->instance)) {
         watch_fail(w, e, WATCH_S10_UNKNOWN, "%s: %s, and a witness has not answered", it->id, what);
     }
@@ -699,7 +706,8 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
         mates += world->instances[i].group == it->group && told_bad(e, i) &&
                  world->instances[i].alive.health == WORLD_HEALTHY;
     }
-    if (!own && !tried && it->alive.health != WORLD_UNHEALTHY && w->shared_ms[it->group] != INT64_MAX && mates >= 2 &&
+    if (!own && !tried && it->alive.health != WORLD_UNHEALTHY &&
+        w->shared_ms[it->group] != INT64_MAX && mates >= 2 &&
         e->now_ms - id->well_ms > told_ms(e, it->group)) {
         watch_fail(w, e, WATCH_S12_SHARED, "%s: %s, and it is what all of %s need that is away",
                    it->id, what, e->spec.groups[it->group].name);
@@ -867,7 +875,8 @@ static void check_drained(struct watch *w, struct engine *e, const struct action
                    action->kind == ACTION_RESTART || action->kind == ACTION_REBOOT ||
                    action->kind == ACTION_CYCLE;
     if (strikes && truth_has_traffic(&e->truth, &e->spec, host) &&
-        truth_ready(&e->truth, &e->spec, host) && !any_libelled(e, false) && !any_libelled(e, true) &&
+        truth_ready(&e->truth, &e->spec, host) && !any_libelled(e, false) &&
+        !any_libelled(e, true) &&
         e->now_ms - e->truth.hosts[host].traffic_since_ms > told_ms(e, action->group) &&
         !unheard(e, action, host)) {
         watch_fail(w, e, WATCH_DRAINED, "%s: %s, and it still has traffic",
@@ -940,6 +949,11 @@ static bool older_balancer(const struct engine *e)
 
 void watch_on_action(struct watch *w, struct engine *e, const struct action *action)
 {
+    watch_refresh_on_action(w, e, action);
+    if (action->kind == ACTION_REFRESH) {
+        w->failed[action->group] = 0;
+        return;
+    }
     if (action->instance == WORLD_NONE) {
         check_adding(w, e, action);
         return;
@@ -1044,6 +1058,40 @@ static void hear_transition(struct watch_id *id, const struct engine *e, enum wo
 
 /* `why` answers for every state. */
 
+/* What is said when there is nothing to say. */
+static bool is_generic(const char *line)
+{
+    static const char *const words[] = {"unknown state",       "(null)", "no reason given",
+                                        "change it: Nothing.", "?",      "process unknown"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strstr(line, words[i]) != NULL) {
+            return true;
+        }
+    }
+    return line[0] == '\0' || line[strlen(line) - 1] != '.';
+}
+
+/* It serves as its group wants it, and nobody says otherwise. */
+static bool is_good(const struct engine *e, size_t instance)
+{
+    const struct world_instance *it = &e->controller.world.instances[instance];
+    return came_back(it) && it->wish == WORLD_WISH_NONE && it->drift == WORLD_DRIFT_NONE &&
+           it->verdict == WORLD_VERDICT_OK && e->controller.decision.survey.serving[instance];
+}
+
+static void check_reason(struct watch *w, struct engine *e, size_t instance)
+{
+    const struct world *world = &e->controller.world;
+    const struct world_instance *it = &world->instances[instance];
+    struct reason reason = why_reason(&e->spec, world, &e->controller.decision, instance);
+    w->reasons[reason.code]++;
+    if (reason.code == REASON_NONE && !is_good(e, instance)) {
+        watch_fail(w, e, WATCH_WHY, "%s: no reason (%s, wish %s, judged %s, drift %d, power %d)",
+                   it->id, lifecycle_to_string(it->lifecycle), world_wish_to_string(it->wish),
+                   world_verdict_to_string(it->verdict), (int)it->drift, (int)it->power);
+    }
+}
+
 static void check_lines(struct watch *w, struct engine *e, const struct why *why, const char *name,
                         const char *rule)
 {
@@ -1053,14 +1101,26 @@ static void check_lines(struct watch *w, struct engine *e, const struct why *why
     }
     for (size_t i = 0; i < why->count; i++) {
         const char *line = why->lines[i];
-        if (line[0] == '\0' || strstr(line, "unknown state") != NULL ||
-            strstr(line, "(null)") != NULL || strstr(line, "no reason given") != NULL) {
+        if (is_generic(line)) {
             watch_fail(w, e, WATCH_WHY, "%s: '%s'", name, line);
         }
         named = named || strstr(line, rule) != NULL;
     }
     if (!named) {
         watch_fail(w, e, WATCH_WHY, "%s: rule %s is not named in '%s'", name, rule, why->lines[0]);
+    }
+}
+
+/* What is said of a group's size is so. */
+static void check_size(struct watch *w, struct engine *e, const struct why *why, size_t group)
+{
+    const struct survey_group *g = &e->controller.decision.survey.groups[group];
+    unsigned desired = e->controller.world.groups[group].desired;
+    for (size_t i = 0; i < why->count; i++) {
+        if (g->standing + g->standby != desired && strstr(why->lines[i], "as wanted") != NULL) {
+            watch_fail(w, e, WATCH_WHY, "%s: '%s', and %zu of %u stand", e->spec.groups[group].name,
+                       why->lines[i], g->standing + g->standby, desired);
+        }
     }
 }
 
@@ -1082,6 +1142,7 @@ static void check_why(struct watch *w, struct engine *e)
     static struct why why;
     for (size_t i = 0; i < world->instance_count; i++) {
         if (world->instances[i].lifecycle != LIFECYCLE_TERMINATED) {
+            check_reason(w, e, i);
             why_instance(&e->spec, world, d, i, &why);
             check_lines(w, e, &why, world->instances[i].id,
                         rule_of_hold(d, i, world->instances[i].group));
@@ -1089,10 +1150,22 @@ static void check_why(struct watch *w, struct engine *e)
     }
     for (size_t g = 0; g < e->spec.group_count; g++) {
         why_group(&e->spec, world, d, g, &why);
+        check_size(w, e, &why, g);
         check_lines(w, e, &why, e->spec.groups[g].name, rule_of_hold(d, WORLD_NONE, g));
     }
     why_cluster(&e->spec, world, d, &why);
     check_lines(w, e, &why, e->spec.cluster, NULL);
+}
+
+static void count_reasons(struct watch *w, const struct engine *e)
+{
+    const struct decision *d = &e->controller.decision;
+    for (size_t i = 0; i < d->hold_count; i++) {
+        w->reasons[d->holds[i].reason.code]++;
+    }
+    for (size_t i = 0; i < d->action_count; i++) {
+        w->reasons[d->actions[i].reason.code]++;
+    }
 }
 
 static void check_owners(struct watch *w, struct engine *e)
@@ -1122,10 +1195,11 @@ void watch_on_decision(struct watch *w, struct engine *e)
                             world->instances[i].health.health);
         }
     }
+    count_reasons(w, e);
     if (w->decisions % 16 == 0) {
         check_owners(w, e);
     }
-    if (w->looks_at_why || w->decisions % 32 == 0) {
+    if (w->looks_at_why || w->decisions % 16 == 0) {
         check_why(w, e);
     }
     if (e->restless > 0) {
@@ -1209,6 +1283,10 @@ void watch_on_start(struct watch *w, struct engine *e)
 
 void watch_on_request(struct watch *w, const struct engine_request *request)
 {
+    if (request->kind == ENGINE_REFRESH || request->kind == ENGINE_REFRESH_BACK) {
+        w->failed[request->group] = 0; /* It begins, or goes back: tried anew. */
+        return;
+    }
     if (request->kind != ENGINE_RETRY) {
         return;
     }

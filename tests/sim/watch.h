@@ -37,6 +37,12 @@ enum watch_rule {
     WATCH_ADMIT,
     WATCH_DRAINED,
     WATCH_PROTECTED,
+    WATCH_S3_CAPTURE,
+    WATCH_REFRESH_FIRST,
+    WATCH_REFRESH_BAD,
+    WATCH_REFRESH_ALARM,
+    WATCH_REFRESH_WAITS,
+    WATCH_REFRESH_SPARES,
     WATCH_WHY,
     WATCH_RESTLESS,
     WATCH_LEFT_OVER,
@@ -62,7 +68,7 @@ struct watch_id {
     int64_t ready_ms; /* Last made, configured or mended. */
     int64_t in_service_ms;
     int64_t rung_ms;
-    bool retried; /* By hand. */
+    bool retried;           /* By hand. */
     enum action_kind rung;  /* RESTART, REBOOT or CYCLE; with rung_ms. */
     int64_t ordered_ms;     /* When it was taken out last. */
     enum world_health said; /* By the prober, and when it changed its mind. */
@@ -87,6 +93,7 @@ struct watch {
     int64_t prober_back_ms; /* When there last was none, or one that saw nothing. */
     size_t decisions;
     bool looks_at_why;
+    size_t reasons[REASON_ORPHAN + 1]; /* How often each was given. */
 };
 
 void watch_init(struct watch *w, const struct engine *e);
@@ -103,6 +110,9 @@ void watch_on_truth(struct watch *w, struct engine *e);
 void watch_on_start(struct watch *w, struct engine *e);
 /* An operator asked: what was counted begins anew. */
 void watch_on_request(struct watch *w, const struct engine_request *request);
+/* watch_refresh.c: what a refresh, and a capture, must not do. */
+void watch_refresh_on_action(struct watch *w, struct engine *e, const struct action *action);
+
 /* When all is at rest: nothing is left over, nothing is there twice. */
 void watch_end(struct watch *w, struct engine *e);
 

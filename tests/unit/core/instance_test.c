@@ -66,7 +66,21 @@ static void a_standby_that_is_taken_back_in_time_never_was(void **state)
     goes_on(&f);
     wish(&f, "web-1", WORLD_WISH_NONE); /* Draining already, not removed yet. */
     advance(&f, 0);
-    should_mark(&f, "web-1", LIFECYCLE_IN_SERVICE, REASON_SERVING);
+    should_mark(&f, "web-1", LIFECYCLE_IN_SERVICE, REASON_UNCHANGED);
+}
+
+static void a_change_that_is_taken_back_in_time_never_was(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    roles_differ(&f, "web-1");
+    advance(&f, 0);
+    should_mark(&f, "web-1", LIFECYCLE_DRAINING, REASON_LEAVES_FOR_CHANGE);
+    goes_on(&f);
+    the(&f, "web-1")->drift = WORLD_DRIFT_NONE; /* The file was changed back. */
+    advance(&f, 0);
+    should_mark(&f, "web-1", LIFECYCLE_IN_SERVICE, REASON_UNCHANGED);
 }
 
 static void standby_asks_the_budget(void **state)
@@ -608,6 +622,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(standby_leaves_the_pool_and_comes_back),
         cmocka_unit_test(a_standby_that_is_taken_back_in_time_never_was),
+        cmocka_unit_test(a_change_that_is_taken_back_in_time_never_was),
         cmocka_unit_test(standby_asks_the_budget),
         cmocka_unit_test(one_that_is_not_in_service_yet_gets_there_first),
         cmocka_unit_test(replaced_with_room_the_new_one_serves_first),

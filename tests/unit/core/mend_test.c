@@ -424,6 +424,64 @@ static void a_launch_that_keeps_failing_is_ended(void **state)
     should_not(&f, ACTION_MARK, NULL);
 }
 
+/* S5: where nobody answers, not even those that did, it is not the image that fails. */
+static void where_nobody_answers_no_launch_is_given_up(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    advance(&f, 0);
+    move_on(&f); /* add */
+    advance(&f, 0);
+    move_on(&f); /* launch */
+    advance(&f, 0);
+    should(&f, ACTION_GREET, "web-1", REASON_FIRST_CONTACT);
+    for (int i = 0; i < 5; i++) {
+        advance(&f, 5 * MINUTE);
+        should_not(&f, ACTION_MARK, NULL);
+        static const char *const all[] = {"web-1", "web-2", "web-3", "db-1", "lb-1"};
+        for (size_t n = 0; n < sizeof(all) / sizeof(all[0]); n++) {
+            ends(&f, ACTION_GREET, all[n], OUTCOME_TRANSIENT);
+        }
+    }
+    advance(&f, 0);
+    should_wait(&f, "web-1", REASON_WAITS_TO_RETRY);
+    set_alive(&f, "db-1", WORLD_HEALTHY); /* It is not us (any more). */
+    advance(&f, MINUTE);
+    should_not(&f, ACTION_MARK, NULL); /* What failed before says nothing. */
+    advance(&f, 5 * MINUTE);
+    ends(&f, ACTION_GREET, "web-1", OUTCOME_TRANSIENT);
+    advance(&f, 0);
+    should_mark(&f, "web-1", LIFECYCLE_TERMINATING, REASON_MEND);
+}
+
+/* Nor is one that was configured, and then lost with all others. */
+static void where_all_are_lost_no_launch_is_given_up(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin_new(&f);
+    host_is_lost(&f, "web-4");
+    static const char *const others[] = {"web-1", "web-2", "web-3", "db-1", "lb-1"};
+    for (size_t n = 0; n < sizeof(others) / sizeof(others[0]); n++) {
+        the(&f, others[n])->lifecycle = LIFECYCLE_PENDING; /* Or the controller would freeze. */
+        set_alive(&f, others[n], WORLD_UNHEALTHY);
+    }
+    advance(&f, FIXTURE_GRACE_MS);
+    should_not(&f, ACTION_MARK, "web-4");
+    should_wait(&f, "web-4", REASON_FROZEN);
+    set_alive(&f, "db-1", WORLD_HEALTHY);
+    advance(&f, 0);
+    should_not(&f, ACTION_MARK, "web-4");
+    should_wait(&f, "web-4", REASON_WAITS_TO_CONFIRM);
+    for (size_t n = 0; n < sizeof(others) / sizeof(others[0]); n++) {
+        the(&f, others[n])->lifecycle = LIFECYCLE_IN_SERVICE;
+        host_is_well(&f, others[n]);
+    }
+    advance(&f, 30 * SECOND);
+    should_mark(&f, "web-4", LIFECYCLE_TERMINATING, REASON_MEND);
+}
+
 /* A launch that fails again and again is stopped too, whatever step of it fails. */
 static void launches_that_keep_failing_are_counted(void **state)
 {
@@ -497,6 +555,8 @@ int main(void)
         cmocka_unit_test(a_new_one_that_never_serves_is_replaced_not_mended),
         cmocka_unit_test(the_third_in_a_row_stops_the_group),
         cmocka_unit_test(a_launch_that_keeps_failing_is_ended),
+        cmocka_unit_test(where_nobody_answers_no_launch_is_given_up),
+        cmocka_unit_test(where_all_are_lost_no_launch_is_given_up),
         cmocka_unit_test(launches_that_keep_failing_are_counted),
         cmocka_unit_test(one_that_is_no_longer_wanted_is_no_failed_launch),
     };

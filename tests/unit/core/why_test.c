@@ -133,6 +133,73 @@ static void what_rests_says_why(void **state)
     assert_true(says(&why, "its provider has not said whether it runs"));
 }
 
+/* What keeps one that nothing is decided about. */
+static void what_waits_says_for_what(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    f.world.slots = 0;
+    the(&f, "web-1")->drift = WORLD_DRIFT_UNKNOWN;
+    step(&f);
+    struct why why = why_of(&f, "web-1");
+    assert_true(says(&why, "waits for a worker: as many are busy as may be"));
+    why = why_of(&f, "web-2");
+    assert_true(says(&why, "Nothing is to be done"));
+    f.world.slots = 64;
+    the(&f, "web-1")->drift = WORLD_DRIFT_NONE;
+
+    step(&f);
+    the(&f, "web-1")->verdict = WORLD_VERDICT_DISPUTED;
+    why = why_of(&f, "web-1");
+    assert_true(says(&why, "all is well for us, a balancer's check fails (S10)"));
+
+    f.world_groups[WEB].suspended = WORLD_PROCESS_HEALTH_CHECK;
+    step(&f);
+    why = why_of(&f, "web-1");
+    assert_true(says(&why, "process health-check of its group is suspended"));
+}
+
+static void a_hook_says_how_long_it_runs(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    f.hooks[0] = (struct spec_hook){
+        .name = (char *)"join", .group = WEB, .on = SPEC_HOOK_LAUNCH, .limit_ms = 10 * MINUTE};
+    f.spec.hook_count = 1;
+    struct world_instance *web = the(&f, "web-1");
+    web->lifecycle = LIFECYCLE_PENDING_WAIT;
+    web->busy = true;
+    web->hook_ms = f.world.now_ms - 5 * SECOND;
+    step(&f);
+    struct why why = why_of(&f, "web-1");
+    assert_true(says(&why, "lifecycle hook join has run for 5 s, at most 600 s"));
+    assert_true(says(&why, "group hook continue"));
+}
+
+static void what_is_too_old_waits_for_rest(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    f.groups[WEB].max_lifetime_ms = HOUR;
+    f.groups[WEB].cooldown_ms = 2 * HOUR;
+    f.world_groups[WEB].size_changed_ms = f.world.now_ms;
+    advance(&f, HOUR);
+    struct why why = why_of(&f, "web-1");
+    assert_true(says(&why, "group web changed 3600 s ago; by itself nothing for 3600 s more"));
+    f.world_groups[WEB].desired = 4;
+    step(&f);
+    why = why_of(&f, "web-1");
+    assert_true(says(&why, "group web has 3 of 4 ready (S2)"));
+    f.world_groups[WEB].desired = 3;
+    the(&f, "web-2")->lifecycle = LIFECYCLE_DRAINING;
+    step(&f);
+    why = why_of(&f, "web-1");
+    assert_true(says(&why, "waits for web-2: one at a time (S7)"));
+}
+
 static void what_is_asked_and_done_is_told(void **state)
 {
     (void)state;
@@ -206,6 +273,51 @@ static void a_group_tells_its_numbers(void **state)
     assert_true(says(&why, "db-1 is being changed"));
 }
 
+static void a_group_tells_why_its_size_stays(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    f.world_groups[WEB].desired = 2;
+    step(&f);
+    struct why why = why_the_group(&f, WEB);
+    assert_true(says(&why, "Next: web-3 leaves."));
+    f.world_groups[WEB].disrupted_ms = f.world.now_ms;
+    step(&f);
+    why = why_the_group(&f, WEB);
+    assert_true(says(&why, "web-3 is to leave, and held: the last one is back for 0 s"));
+    the(&f, "web-3")->busy = true;
+    step(&f);
+    why = why_the_group(&f, WEB);
+    assert_true(says(&why, "a step on it is under way: web-3"));
+    the(&f, "web-3")->busy = false;
+    f.world_groups[WEB].desired = 1;
+    the(&f, "web-1")->lifecycle = the(&f, "web-2")->lifecycle = the(&f, "web-3")->lifecycle =
+        LIFECYCLE_STANDBY;
+    the(&f, "web-1")->wish = the(&f, "web-2")->wish = the(&f, "web-3")->wish = WORLD_WISH_STANDBY;
+    step(&f);
+    why = why_the_group(&f, WEB);
+    assert_true(says(&why, "3 of its members are in standby, more than it wants"));
+}
+
+static void a_group_tells_why_its_zones_stay(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    the(&f, "web-1")->zone = the(&f, "web-2")->zone = the(&f, "web-3")->zone = RACK_A;
+    f.groups[WEB].cooldown_ms = HOUR;
+    f.world_groups[WEB].size_changed_ms = f.world.now_ms - 10 * SECOND;
+    step(&f);
+    struct why why = why_the_group(&f, WEB);
+    assert_true(says(&why, "zone rack-a has 3 of it, zone rack-b has 0"));
+    assert_true(says(&why, "group web changed 10 s ago; by itself nothing for 3590 s more"));
+    f.world_groups[WEB].suspended = WORLD_PROCESS_REBALANCE;
+    step(&f);
+    why = why_the_group(&f, WEB);
+    assert_true(says(&why, "process rebalance of its group is suspended"));
+}
+
 static void the_cluster_tells_what_holds_it(void **state)
 {
     (void)state;
@@ -259,10 +371,15 @@ int main(void)
         cmocka_unit_test(every_reason_is_answered),
         cmocka_unit_test(every_state_is_answered),
         cmocka_unit_test(what_rests_says_why),
+        cmocka_unit_test(what_waits_says_for_what),
+        cmocka_unit_test(a_hook_says_how_long_it_runs),
+        cmocka_unit_test(what_is_too_old_waits_for_rest),
         cmocka_unit_test(what_is_asked_and_done_is_told),
         cmocka_unit_test(an_orphan_is_answered),
         cmocka_unit_test(one_that_is_gone_is_gone),
         cmocka_unit_test(a_group_tells_its_numbers),
+        cmocka_unit_test(a_group_tells_why_its_size_stays),
+        cmocka_unit_test(a_group_tells_why_its_zones_stay),
         cmocka_unit_test(the_cluster_tells_what_holds_it),
         cmocka_unit_test(long_answers_end),
     };

@@ -122,7 +122,8 @@ static void every_fault_ends_well_with_enough_hosts(void **state)
             assert_true(result.ended_well);
             assert_string_equal(result.stuck, "");
             for (size_t g = 0; g < s.spec->group_count; g++) {
-                assert_int_equal(result.groups[g].serving, result.groups[g].desired);
+                /* What the file wants: `desired` of the result is that of the lowest moment. */
+                assert_int_equal(result.groups[g].serving, s.spec->groups[g].desired);
             }
             rehearse_result_deinit(&result);
         }
