@@ -476,7 +476,7 @@ static int turn(struct controller *c, bool stopping, size_t *ret_begun, int64_t 
         return -1;
     }
     step_core(c);
-    refresh_watch(c);
+    refresh_watch(c, stopping);
     view_update(c);
     if (c->all_listed && !stopping && carry_out(c, ret_begun, e) != 0) {
         return -1;

@@ -376,14 +376,14 @@ static void write_outdated(struct controller *c, size_t group)
     }
 }
 
-void refresh_watch(struct controller *c)
+void refresh_watch(struct controller *c, bool stopping)
 {
     for (size_t g = 0; c->journal != NULL && !c->looking_only && g < c->spec->group_count; g++) {
         write_outdated(c, g);
         if (world_refresh_is_active(world_of(c, g)->state)) {
             count(c, g);
         }
-        if (is_watched(world_of(c, g)->state)) {
+        if (!stopping && is_watched(world_of(c, g)->state)) {
             run_alarm(c, g);
         }
     }
