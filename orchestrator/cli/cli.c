@@ -95,8 +95,14 @@ const struct cli_command cli_commands[] = {
     {"ssh", "HOST [-- COMMAND...]", "log in to a host with the OpenSSH client and the pinned key",
      NULL, cmd_ssh},
     {"image",
-     "capture NAME --from HOST | list | show|verify|use|protect|deprecate|delete NAME@GEN...",
-     "golden images: take one from a running host, look at them, choose",
+     "bake TEMPLATE | capture NAME --from HOST | list | show|verify|use|protect|deprecate|delete "
+     "NAME@GEN...",
+     "golden images: bake one, or take one from a running host; look at them, choose",
+     "bake TEMPLATE [--name NAME] [--from IMAGE] [--keep]: a host made from the template's plain\n"
+     "  base (or IMAGE), its roles applied, taken as the next generation of NAME (the "
+     "template's),\n"
+     "  tried on a second host, and only then current. --keep leaves that host standing, "
+     "detached.\n"
      "capture NAME --from HOST [--without PATH]...: the host's files, without stopping it, as\n"
      "  the next generation of NAME; what is the host's own is left out, and a private key, a\n"
      "  history or a password is refused with its path (--without leaves that path out).\n"
@@ -148,6 +154,8 @@ enum {
     OPTION_SHRINK,
     OPTION_NO_WAIT,
     OPTION_FROM,
+    OPTION_NAME,
+    OPTION_KEEP,
     OPTION_WITHOUT,
     OPTION_ALLOW_DOWNGRADE,
     OPTION_LOSE,
@@ -183,6 +191,8 @@ static const struct option options[] = {
     {"shrink", no_argument, NULL, OPTION_SHRINK},
     {"no-wait", no_argument, NULL, OPTION_NO_WAIT},
     {"from", required_argument, NULL, OPTION_FROM},
+    {"name", required_argument, NULL, OPTION_NAME},
+    {"keep", no_argument, NULL, OPTION_KEEP},
     {"without", required_argument, NULL, OPTION_WITHOUT},
     {"allow-downgrade", no_argument, NULL, OPTION_ALLOW_DOWNGRADE},
     {"lose", required_argument, NULL, OPTION_LOSE},
@@ -300,6 +310,8 @@ static int take_option(struct cli *cli, int option, const char *written, const c
     case OPTION_SHRINK: cli->shrink = true; return 0;
     case OPTION_NO_WAIT: cli->no_wait = true; return 0;
     case OPTION_FROM: cli->from = optarg; return 0;
+    case OPTION_NAME: cli->name = optarg; return 0;
+    case OPTION_KEEP: cli->keep = true; return 0;
     case OPTION_ALLOW_DOWNGRADE: cli->allow_downgrade = true; return 0;
     case OPTION_WITHOUT:
         if (cli->without_count == sizeof(cli->without) / sizeof(cli->without[0])) {

@@ -23,7 +23,9 @@ struct cli {
     bool no_wait;            /* group: queue only. */
     unsigned parallel;       /* 0: the file's. */
     unsigned limit;          /* -n; 0: the command's default. */
-    const char *from;        /* image capture --from; NULL: not given. */
+    const char *from;        /* image capture, bake --from; NULL: not given. */
+    const char *name;        /* image bake --name; NULL: the template's. */
+    bool keep;               /* image bake --keep */
     const char *without[16]; /* image capture --without, as often as given. */
     size_t without_count;
     bool allow_downgrade; /* image use */

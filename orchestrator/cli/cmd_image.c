@@ -171,6 +171,11 @@ static void print_manifest(const struct image_item *item)
     {
         printf("left out   %s\n", json_string_value(role));
     }
+    char *reason = image_store_reason(item->path);
+    if (reason != NULL) {
+        printf("deprecated %s\n", reason);
+    }
+    free(reason);
 }
 
 static int show_item(const struct cli *cli, const struct image_place *place,
@@ -498,6 +503,7 @@ static const struct {
     int words; /* After it. */
     int (*run)(const struct cli *cli);
 } verbs[] = {
+    {"bake", 1, cmd_image_bake},
     {"capture", 1, cmd_image_capture},
     {"list", 0, list},
     {"show", 1, show},
@@ -527,8 +533,9 @@ int cmd_image(const struct cli *cli)
         return verbs[i].run(cli);
     }
     if (cli->argc == 0) {
-        return cli_usage("image", "image needs a word: capture, list, show, verify, diff, use, "
-                                  "protect, deprecate or delete");
+        return cli_usage("image",
+                         "image needs a word: bake, capture, list, show, verify, diff, use, "
+                         "protect, deprecate or delete");
     }
     const char *nearest = text_nearest(cli->argv[0], words, VERB_COUNT);
     return cli_usage("image", "image '%s' is not known%s%s%s", cli->argv[0],

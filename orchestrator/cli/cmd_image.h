@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 int cmd_image_capture(const struct cli *cli);
+int cmd_image_bake(const struct cli *cli);
 int cmd_image_diff(const struct cli *cli);
 
 #endif

@@ -188,20 +188,37 @@ static void tell(const struct cli *cli, const struct spec *spec,
     }
 }
 
+static int queue(struct store *store, struct record_request *request, bool wait,
+                 struct waiting *ret_waiting, struct err *e)
+{
+    uint64_t after;
+    free(request->who);
+    request->who = who_asks();
+    request->wall_ms = clock_wall_ms();
+    return last_event(store, &after, e) != 0 ||
+                   record_request_put(store, request, &request->number, e) != 0 ||
+                   wait_until_taken(store, request, after, wait, ret_waiting, e) != 0
+               ? -1
+               : 0;
+}
+
+int group_ask_quietly(struct store *store, struct record_request *request, char **ret_outcome,
+                      struct err *e)
+{
+    struct waiting waiting = {.outcome = NULL};
+    int result = queue(store, request, true, &waiting, e);
+    *ret_outcome = waiting.outcome;
+    waiting.outcome = NULL;
+    waiting_deinit(&waiting);
+    return result;
+}
+
 int group_ask(const struct cli *cli, const struct spec *spec, struct store *store,
               struct record_request *request, char **ret_outcome)
 {
     struct err e = ERR_NULL;
     struct waiting waiting = {.outcome = NULL};
-    uint64_t after;
-    free(request->who);
-    request->who = who_asks();
-    request->wall_ms = clock_wall_ms();
-    int result = last_event(store, &after, &e) != 0 ||
-                         record_request_put(store, request, &request->number, &e) != 0 ||
-                         wait_until_taken(store, request, after, !cli->no_wait, &waiting, &e) != 0
-                     ? CLI_FAILED
-                     : CLI_DONE;
+    int result = queue(store, request, !cli->no_wait, &waiting, &e) != 0 ? CLI_FAILED : CLI_DONE;
     if (result != CLI_DONE) {
         log_error("%s", e.text);
     } else {

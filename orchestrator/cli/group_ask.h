@@ -19,6 +19,14 @@ int group_known_read(struct group_known *ret_known, const struct spec *spec, str
 void group_known_deinit(struct group_known *known);
 
 /*
+ * Queues REQUEST (who asks, when and its number are filled in) and waits until it is taken in, or
+ * nobody acts any more, or a minute has passed; says nothing. *ret_outcome (the caller's) is
+ * what the controller said, NULL when it has not taken it in.
+ */
+int group_ask_quietly(struct store *store, struct record_request *request, char **ret_outcome,
+                      struct err *e);
+
+/*
  * Queues REQUEST (who asks, when and its number are filled in), waits as CLI says, and tells what
  * became of it: the exit status. *ret_outcome (may be NULL; the caller's) is what the controller
  * said, NULL when it has not taken it in.

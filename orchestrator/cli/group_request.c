@@ -401,6 +401,10 @@ static enum group_answer check_found(const struct group_known *known,
     case RECORD_REQUEST_HOOK_CONTINUE:
     case RECORD_REQUEST_HOOK_ABANDON:
     case RECORD_REQUEST_HOOK_HEARTBEAT: return check_hook(found->instance, e);
+    case RECORD_REQUEST_BUILD: /* Those four: cli/cmd_image_bake.c, cmd_image_capture.c. */
+    case RECORD_REQUEST_BUILD_END:
+    case RECORD_REQUEST_CAPTURE:
+    case RECORD_REQUEST_CAPTURE_END:
     case RECORD_REQUEST_REFRESH: /* Those four: cli/cmd_group_refresh.c. */
     case RECORD_REQUEST_REFRESH_CONTINUE:
     case RECORD_REQUEST_REFRESH_CANCEL:

@@ -53,14 +53,16 @@ static int open_store(struct session *s, enum session_mode mode, struct err *e)
                              mode == SESSION_READ ? STORE_SQLITE_READ : STORE_SQLITE_WRITE, e);
 }
 
-static int take_lock(struct session *s, struct err *e)
+static int take_lock(struct session *s, bool may_be_held, struct err *e)
 {
     enum journal_outcome outcome;
     struct record_lock holder;
     if (journal_open(&s->journal, &s->store, s->owner, &outcome, &holder, e) != 0) {
         return -1;
     }
-    if (outcome == JOURNAL_HELD) {
+    if (outcome == JOURNAL_HELD && may_be_held) {
+        record_lock_deinit(&holder);
+    } else if (outcome == JOURNAL_HELD) {
         char span[32];
         clock_format_span(clock_wall_ms() - holder.since_ms, span, sizeof(span));
         err_set(e, "another run acts on this cluster: %s, for %s; wait for it or end it",
@@ -74,17 +76,27 @@ static int take_lock(struct session *s, struct err *e)
 static int open_all(struct session *s, const struct cli *cli, enum session_mode mode,
                     const struct controller_watch *watch, struct err *e)
 {
-    if (site_unlock(&s->site, mode == SESSION_ACT, e) != 0 || open_store(s, mode, e) != 0 ||
-        (mode == SESSION_ACT && take_lock(s, e) != 0)) {
+    if (site_unlock(&s->site, mode != SESSION_READ, e) != 0 || open_store(s, mode, e) != 0 ||
+        (mode != SESSION_READ && take_lock(s, mode == SESSION_JOIN, e) != 0)) {
         return -1;
     }
     const struct controller_options options = {
         .parallel = cli->parallel == 0 ? s->site.spec->parallel : cli->parallel,
         .diff = cli->diff || cli->verbose,
         .owner = s->owner,
+        .guest = mode == SESSION_JOIN,
         .watch = watch == NULL ? (struct controller_watch){.context = NULL} : *watch,
     };
     return controller_new(&s->controller, &s->site, s->crew, &s->store, s->journal, &options, e);
+}
+
+int session_try_act(struct session *s, struct err *e)
+{
+    if (s->journal == NULL && take_lock(s, true, e) != 0) {
+        return -1;
+    }
+    controller_set_journal(s->controller, s->journal);
+    return 0;
 }
 
 int session_open(struct session *ret_session, const struct cli *cli, enum session_mode mode,

@@ -11,6 +11,8 @@
 enum session_mode {
     SESSION_READ, /* plan, status, exec: takes no lock, writes nothing. */
     SESSION_ACT,  /* apply: makes what is absent, takes the lock of who acts. */
+    /* image bake: acts when nobody else does; else (journal is NULL) asks who does, by request. */
+    SESSION_JOIN,
 };
 
 struct session {
@@ -22,6 +24,9 @@ struct session {
     char owner[160];       /* "apply on host7, pid 4711" */
     const struct cli *cli; /* Borrowed. */
 };
+
+/* SESSION_JOIN, where another acted: takes the lock if that one has ended; journal says whether. */
+int session_try_act(struct session *session, struct err *e);
 
 /* CLI_DONE, or the exit status after the error was told. WATCH may be NULL. */
 int session_open(struct session *ret_session, const struct cli *cli, enum session_mode mode,

@@ -13,7 +13,8 @@ static bool is_member(const struct controller *c, size_t index, size_t group)
 {
     const struct world_instance *it = &c->world.instances[index];
     return it->group == group && it->lifecycle != LIFECYCLE_TERMINATED &&
-           it->lifecycle != LIFECYCLE_TERMINATING && c->members[index].record.address != NULL;
+           it->lifecycle != LIFECYCLE_TERMINATING && !builder_is(c, index) &&
+           c->members[index].record.address != NULL;
 }
 
 static json_t *group_object(const struct controller *c, size_t group)

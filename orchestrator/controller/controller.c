@@ -35,6 +35,13 @@
 
 /* Setting up. */
 
+void loop_take_crew(struct controller *c)
+{
+    const struct crew_callbacks callbacks = {
+        .on_message = result_message, .on_end = result_end, .context = c};
+    crew_set_callbacks(c->crew, &callbacks);
+}
+
 int controller_new(struct controller **ret_controller, struct site *site, struct crew *crew,
                    struct store *store, struct journal *journal,
                    const struct controller_options *options, struct err *e)
@@ -49,9 +56,7 @@ int controller_new(struct controller **ret_controller, struct site *site, struct
     c->context_version = 1;
     c->world.now_ms = clock_now_ms();
     c->wall_offset_ms = clock_wall_ms() - c->world.now_ms;
-    const struct crew_callbacks callbacks = {
-        .on_message = result_message, .on_end = result_end, .context = c};
-    crew_set_callbacks(crew, &callbacks);
+    loop_take_crew(c);
     if (members_load(c, e) != 0) {
         controller_free(c);
         return -1;
@@ -71,6 +76,11 @@ void controller_free(struct controller *c)
     free(c->group_views);
     members_free(c);
     free(c);
+}
+
+void controller_set_journal(struct controller *c, struct journal *journal)
+{
+    c->journal = journal;
 }
 
 int settle_intents(struct controller *c, struct err *e)
@@ -200,6 +210,10 @@ static void do_mark(struct controller *c, const struct action *action, const cha
         snprintf(change, sizeof(change), "%s -> %s", lifecycle_to_string(it->lifecycle),
                  lifecycle_to_string(action->lifecycle));
     }
+    if (action->capture == WORLD_CAPTURE_GRANTED && it->capture != WORLD_CAPTURE_GRANTED) {
+        text_copy(change, sizeof(change), "an image may be taken of it");
+        capture_granted(c, action->instance);
+    }
     if (action->wish == WORLD_WISH_REFRESH && it->wish != WORLD_WISH_REFRESH &&
         it->in_service_ms != 0) {
         refresh_note_mark(c, action->group);
@@ -267,7 +281,7 @@ static bool prepare(struct controller *c, const struct action *action, const cha
         message_deinit(&request);
         return false;
     }
-    if (action_kind_has_effect(action->kind)) {
+    if (action_kind_has_effect(action->kind) && c->journal != NULL) {
         record_intent(c, running);
     }
     world_begin(c->spec, &c->world, action);
@@ -320,6 +334,23 @@ static int start(struct controller *c, struct prepared *prepared, struct err *e)
     }
     int result = crew_start(c->crew, &request, e);
     free(files);
+    return result;
+}
+
+int loop_begin(struct controller *c, const struct action *action, const char *reason, struct err *e)
+{
+    struct prepared prepared;
+    struct err why = ERR_NULL;
+    if (!prepare(c, action, reason, &prepared)) {
+        return 0;
+    }
+    int result = c->journal == NULL ? 0 : journal_commit(c->journal, e);
+    if (result != 0) {
+        running_free(prepared.running);
+    } else if (start(c, &prepared, &why) != 0) {
+        result_unstarted(c, prepared.running, why.text);
+    }
+    message_deinit(&prepared.request);
     return result;
 }
 
@@ -478,7 +509,9 @@ static int turn(struct controller *c, bool stopping, size_t *ret_begun, int64_t 
     step_core(c);
     refresh_watch(c, stopping);
     view_update(c);
-    if (c->all_listed && !stopping && carry_out(c, ret_begun, e) != 0) {
+    if (c->all_listed && !stopping &&
+        (carry_out(c, ret_begun, e) != 0 ||
+         (!c->looking_only && builders_step(c, ret_begun, e) != 0))) {
         return -1;
     }
     return c->journal == NULL ? 0 : journal_commit(c->journal, e);

@@ -62,6 +62,7 @@ struct controller_options {
     unsigned parallel; /* Workers at a time. */
     bool diff;         /* Ask hosts for diffs. */
     const char *owner; /* Who we are, for locks: "apply on host7, pid 4711". Borrowed. */
+    bool guest; /* Without a journal it works on builders, under the epoch of who acts (S18). */
     struct controller_watch watch;
 };
 
@@ -73,6 +74,8 @@ int controller_new(struct controller **ret_controller, struct site *site, struct
                    struct store *store, struct journal *journal,
                    const struct controller_options *options, struct err *e);
 void controller_free(struct controller *controller);
+/* A guest acts by itself from now on. */
+void controller_set_journal(struct controller *controller, struct journal *journal);
 
 enum controller_end {
     CONTROLLER_DONE,
@@ -131,6 +134,39 @@ struct controller_totals {
     size_t changed_hosts, changed_resources, effects, failures;
 };
 struct controller_totals controller_totals(const struct controller *controller);
+
+/*
+ * For `image capture`, with a journal: MEMBER is read by WHO (a request's word, store/record.h)
+ * from now on, and until the end. OUTCOME: "done", "failed: ...".
+ */
+int controller_capture_begin(struct controller *controller, size_t index, const char *who,
+                             struct err *e);
+int controller_capture_end(struct controller *controller, size_t index, const char *outcome,
+                           struct err *e);
+
+/*
+ * For `image bake`: a builder is an instance of GROUP, in no group, that belongs to one process and
+ * is removed with it (builder.c). Who has a journal adds and ends it here; a guest asks who acts,
+ * by request, and loads the record that was made.
+ */
+void controller_builder_id(const struct controller *controller, size_t group,
+                           char ret_id[WORLD_ID_SIZE]);
+/* One that is there, or WORLD_NONE. */
+size_t controller_find_builder(const struct controller *controller, const char *id);
+/* Removes what earlier commands left; OWNER is record_owner_self(). */
+int controller_builder_add(struct controller *controller, size_t group, const char *owner,
+                           size_t *ret_index, struct err *e);
+int controller_builder_load(struct controller *controller, const char *id, size_t *ret_index,
+                            struct err *e);
+/* Its next launch is from IMAGE. */
+void controller_builder_image(struct controller *controller, size_t index, const char *image);
+/* Removes the instance; its record and address stay, for the next launch. */
+int controller_builder_clear(struct controller *controller, size_t index, struct err *e);
+/* Removes it, record and all; KEEP: it becomes a detached instance like any other. */
+int controller_builder_end(struct controller *controller, size_t index, bool keep, struct err *e);
+/* One step on one instance, now, to its end: LAUNCH, GREET, CONFIGURE, INSPECT. */
+int controller_step(struct controller *controller, enum action_kind kind, size_t index,
+                    const char *reason, struct err *e);
 
 /* For commands on one host: exec, ssh, role show. */
 /* Adds the instances that the file asks for and the records lack, as apply would name them. */

@@ -29,6 +29,7 @@ static void member_deinit(struct member *m)
     free(m->items);
     free(m->probe_text);
     free(m->frontend_text);
+    free(m->image);
     record_instance_deinit(&m->record);
 }
 
@@ -155,7 +156,7 @@ static void world_from_record(struct controller *c, size_t index)
                                   .wish = (enum world_wish)r->wish,
                                   .protect = r->protect,
                                   .paused = r->paused,
-                                  .greeted = r->facts != NULL,
+                                  .greeted = r->facts != NULL && !r->ungreeted,
                                   .configured = r->configured_ms != 0,
                                   .made_ms = from_wall(c, r->created_ms, c->world.now_ms),
                                   .ready_ms = from_wall(c, r->ready_ms, c->world.now_ms),
@@ -192,6 +193,7 @@ void member_to_record(struct controller *c, size_t index)
     r->in_service_ms = to_wall(c, it->in_service_ms);
     r->hook_ms = to_wall(c, it->hook_ms);
     r->capture = (int)it->capture;
+    r->ungreeted = r->facts != NULL && !it->greeted;
 }
 
 int members_load(struct controller *c, struct err *e)
@@ -351,6 +353,45 @@ static int place(const struct controller *c, const struct action *action,
     record->address = xstrdup(text);
     record->port = 22;
     return 0;
+}
+
+/* In ZONE; false when no provider makes instances there, or has not told what it has (S21). */
+static bool place_in(const struct controller *c, size_t zone, struct record_instance *record)
+{
+    size_t count;
+    char text[16];
+    size_t provider = libvirt_provider(c, zone);
+    if (provider == SPEC_NONE || !c->answered[provider]) {
+        return false;
+    }
+    uint32_t address = free_address(c, zone, &count);
+    if (address == 0) {
+        return false;
+    }
+    spec_address_to_string(address, text, sizeof(text));
+    record->zone = xstrdup(c->spec->zones[zone].name);
+    record->provider = xstrdup(c->spec->providers[provider].name);
+    record->address = xstrdup(text);
+    record->port = 22;
+    return true;
+}
+
+int member_place_made(const struct controller *c, size_t group, struct record_instance *record,
+                      struct err *e)
+{
+    const struct spec_index_list *zones = &c->spec->groups[group].zones;
+    for (size_t i = 0; i < zones->count; i++) {
+        if (place_in(c, zones->items[i], record)) {
+            return 0;
+        }
+    }
+    for (size_t z = 0; z < c->spec->zone_count; z++) {
+        if (place_in(c, z, record)) {
+            return 0;
+        }
+    }
+    return err_set(e, "no zone has a provider that makes instances, answers, and has an address "
+                      "left");
 }
 
 /* Makes room for one more. */

@@ -14,6 +14,7 @@
 #define BUILD_SHOWN   12
 #define MACHINE_ID    32
 #define CONTENT_CHARS "0123456789abcdef"
+#define HAS_OTHER_ID  " has machine-id "
 
 /* TEXT if it is made of LETTERS alone: it may come from a worker that a host took over. */
 static const char *only(const char *text, const char *letters, size_t max)
@@ -88,7 +89,7 @@ int origin_check(const struct record_instance *record, const struct message *gre
         return 0;
     }
     return err_set(e,
-                   "%s has machine-id %s, expected %s: it came up in another system; it gets no "
+                   "%s" HAS_OTHER_ID "%s, expected %s: it came up in another system; it gets no "
                    "traffic. Changed on purpose: `group retry %s`",
                    record->id, machine_id, record->machine_id, record->id);
 }
@@ -100,7 +101,9 @@ void origin_greeted(struct record_instance *record, const struct message *greeti
     }
 }
 
-void origin_forget_machine(struct record_instance *record)
+void origin_accept(struct record_instance *record)
 {
-    replace(&record->machine_id, NULL);
+    if (record->reason != NULL && strstr(record->reason, HAS_OTHER_ID) != NULL) {
+        replace(&record->machine_id, NULL);
+    }
 }

@@ -19,7 +19,8 @@ int origin_check(const struct record_instance *record, const struct message *gre
                  struct err *e);
 /* What of a good GREETING is known for the first time is what it must say from now on. */
 void origin_greeted(struct record_instance *record, const struct message *greeting);
-/* An operator says that its machine-id is right as it is: the next greeting's holds. */
-void origin_forget_machine(struct record_instance *record);
+/* An operator says that what RECORD failed for is well: when that was its machine-id, the next
+   greeting's holds. */
+void origin_accept(struct record_instance *record);
 
 #endif

@@ -18,6 +18,19 @@
 #define LOCK_WAIT_LOOK_MS 10000
 #define LOCK_WAIT_ACT_MS  300000
 
+/* S18. Who only looks has none. */
+static int64_t epoch_of(const struct controller *c)
+{
+    int64_t epoch = 0;
+    if (c->journal != NULL) {
+        return journal_epoch(c->journal);
+    }
+    if (c->options.guest && record_epoch_read(c->store, &epoch, NULL) != 0) {
+        return 0;
+    }
+    return epoch;
+}
+
 static struct ssh_target target_of_host(const struct controller *c, const struct spec_host *host)
 {
     const struct spec_login *login = &c->spec->login;
@@ -184,7 +197,8 @@ static void put_launch(const struct controller *c, size_t index, struct message 
     }
     const struct spec_zone *z = &c->spec->zones[it->zone];
     message_put_text(request, WIRE_GROUP, r->group);
-    const char *pinned = c->notes[it->group].image;
+    const char *own = c->members[index].image;
+    const char *pinned = own != NULL ? own : c->notes[it->group].image;
     message_put_text(request, WIRE_IMAGE, pinned == NULL ? t->image : pinned);
     if (t->size != SPEC_NONE) {
         message_put_int(request, WIRE_CPUS, c->spec->sizes[t->size].cpus);
@@ -238,7 +252,7 @@ static int put_script(struct controller *c, const struct action *action, struct 
        point, which we wait for. Who only looks says so instead. */
     message_put_int(request, WIRE_LOCK_WAIT,
                     c->journal == NULL ? LOCK_WAIT_LOOK_MS : LOCK_WAIT_ACT_MS);
-    message_put_int(request, WIRE_EPOCH, c->journal == NULL ? 0 : journal_epoch(c->journal));
+    message_put_int(request, WIRE_EPOCH, epoch_of(c));
     return 0;
 }
 
@@ -363,7 +377,7 @@ static void put_balancer(const struct controller *c, const struct action *action
 {
     const struct world_balancer *b = &c->world.balancers[action->balancer];
     request_target(c, b->instance, request);
-    message_put_int(request, WIRE_EPOCH, c->journal == NULL ? 0 : journal_epoch(c->journal));
+    message_put_int(request, WIRE_EPOCH, epoch_of(c));
     put_config(c, b->frontend, action->kind == ACTION_ADMIT ? action->instance : WORLD_NONE,
                request);
     if (action->kind == ACTION_ADMIT || action->kind == ACTION_REMOVE) {
@@ -444,10 +458,11 @@ int request_build(struct controller *c, const struct action *action, struct runn
                            c->members[action->instance].record.provider);
         }
         put_provider(c, provider, ret_request);
-        message_put_int(ret_request, WIRE_EPOCH,
-                        c->journal == NULL ? 0 : journal_epoch(c->journal));
+        message_put_int(ret_request, WIRE_EPOCH, epoch_of(c));
         put_launch(c, action->instance, ret_request);
-        running->content = action->group == WORLD_NONE ? 0 : c->world.groups[action->group].content;
+        running->content = action->group == WORLD_NONE || builder_is(c, action->instance)
+                               ? 0
+                               : c->world.groups[action->group].content;
         return 0;
     }
     case ACTION_GREET:

@@ -106,6 +106,10 @@ static void attach(struct taking *t)
                                        : lifecycle_to_string(it->lifecycle));
         return;
     }
+    if (builder_is(t->c, t->instance)) {
+        refuse(t, "an image is built on %s", it->id);
+        return;
+    }
     const struct spec_group *spec = &t->c->spec->groups[it->group];
     struct world_group *g = &t->c->world.groups[it->group];
     size_t members = 0;
@@ -182,9 +186,7 @@ static void retry_instance(struct taking *t)
 {
     struct world_instance *it = &t->c->world.instances[t->instance];
     struct record_instance *r = &t->c->members[t->instance].record;
-    if (it->failure == WORLD_FAILURE_PERMANENT && !it->greeted) {
-        origin_forget_machine(r);
-    }
+    origin_accept(r);
     it->failure = WORLD_FAILURE_NONE;
     it->failures = 0;
     it->rung = WORLD_RUNG_NONE;
@@ -241,6 +243,64 @@ static void end_hook(struct taking *t, bool abandon)
     it->hook_abandon = abandon;
 }
 
+/* Builders. */
+
+static void build(struct taking *t)
+{
+    struct err e = ERR_NULL;
+    size_t index;
+    if (group_of(t) == NULL) {
+        return;
+    }
+    if (t->request->word == NULL ||
+        builder_add(t->c, t->group, t->request->word, &index, &e) != 0) {
+        refuse(t, "%s", t->request->word == NULL ? "for nobody" : e.text);
+    }
+}
+
+static void end_build(struct taking *t)
+{
+    size_t index = t->request->subject == NULL ? WORLD_NONE
+                                               : controller_find_builder(t->c, t->request->subject);
+    if (index == WORLD_NONE) {
+        refuse(t, "there is no builder %s", t->request->subject == NULL ? "" : t->request->subject);
+        return;
+    }
+    builder_end(t->c, index, t->request->value != 0, "its command is done with it");
+    /* What is to be written of it is. */
+    t->instance = WORLD_NONE;
+    t->group = WORLD_NONE;
+}
+
+/* Captures. */
+
+static void want_capture(struct taking *t)
+{
+    const struct world_instance *it = instance_of(t);
+    struct err e = ERR_NULL;
+    if (it == NULL) {
+        return;
+    }
+    if (it->lifecycle != LIFECYCLE_IN_SERVICE) {
+        refuse(t, "%s is %s", it->id, lifecycle_to_string(it->lifecycle));
+    } else if (t->request->word == NULL ||
+               capture_want(t->c, t->instance, t->request->word, &e) != 0) {
+        refuse(t, "%s", t->request->word == NULL ? "for nobody" : e.text);
+    }
+}
+
+static void end_capture(struct taking *t)
+{
+    if (instance_of(t) == NULL) {
+        return;
+    }
+    if (t->c->members[t->instance].record.capturer == NULL) {
+        refuse(t, "no image is taken of %s", t->request->subject);
+        return;
+    }
+    capture_end(t->c, t->instance, t->request->word == NULL ? "done" : t->request->word);
+}
+
 /* Refreshes. */
 
 static void refresh(struct taking *t)
@@ -285,6 +345,10 @@ static void take(struct taking *t)
     case RECORD_REQUEST_RETRY: retry(t); return;
     case RECORD_REQUEST_HOOK_CONTINUE: end_hook(t, false); return;
     case RECORD_REQUEST_HOOK_ABANDON: end_hook(t, true); return;
+    case RECORD_REQUEST_CAPTURE: want_capture(t); return;
+    case RECORD_REQUEST_CAPTURE_END: end_capture(t); return;
+    case RECORD_REQUEST_BUILD: build(t); return;
+    case RECORD_REQUEST_BUILD_END: end_build(t); return;
     case RECORD_REQUEST_REFRESH:
     case RECORD_REQUEST_REFRESH_CONTINUE:
     case RECORD_REQUEST_REFRESH_CANCEL:
@@ -353,7 +417,10 @@ int requests_take(struct controller *c, struct err *e)
         return -1;
     }
     for (size_t i = 0; i < count; i++) {
-        take_one(c, &requests[i]);
+        /* S21: an address is free when the providers have told what they have. */
+        if (requests[i].kind != RECORD_REQUEST_BUILD || c->all_listed) {
+            take_one(c, &requests[i]);
+        }
     }
     record_request_list_free(requests, count);
     return journal_commit(c->journal, e);

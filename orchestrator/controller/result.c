@@ -527,7 +527,7 @@ static void end_list(struct controller *c, struct running *running, enum work_ou
             continue;
         }
         if (outcome == WORK_DONE && c->world.instances[i].lifecycle == LIFECYCLE_DETACHED &&
-            c->journal != NULL) {
+            c->journal != NULL && !builder_is(c, i)) {
             forget_detached(c, i);
         } else if (outcome == WORK_DONE || c->list_failures >= LIST_FAILURES_MAX) {
             set_power(c, i, outcome == WORK_DONE ? WORLD_POWER_ABSENT : WORLD_POWER_UNKNOWN);

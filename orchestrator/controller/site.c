@@ -67,7 +67,6 @@ static void check_settings(struct site *site, const struct spec_setting_list *se
 
 /* A value is a template; the user's script is none, so its delimiters become something unheard of.
  */
-#define USER_DATA_ROLE     "user-data"
 #define USER_DATA_VERBATIM "{{=<!lamplighter lamplighter!>=}}"
 
 void site_roles(const struct site *site, size_t template, const char ***ret_names,
@@ -80,7 +79,7 @@ void site_roles(const struct site *site, size_t template, const char ***ret_name
         names[count++] = t->roles.items[i];
     }
     if (t->user_data != NULL) {
-        names[count++] = USER_DATA_ROLE;
+        names[count++] = SITE_USER_DATA_ROLE;
     }
     *ret_names = names;
     *ret_count = count;
@@ -311,7 +310,7 @@ void site_settings(const struct site *site, size_t group, struct role_setting **
     }
     const struct spec_template *t = &site->spec->templates[g->template];
     if (t->user_data != NULL) {
-        settings[count++] = (struct role_setting){.role = USER_DATA_ROLE,
+        settings[count++] = (struct role_setting){.role = SITE_USER_DATA_ROLE,
                                                   .variable = "script",
                                                   .value = site->user_data[g->template],
                                                   .file = t->place.file,

@@ -12,6 +12,9 @@
 struct err;
 struct problem_list;
 
+/* The role that runs a template's user-data, once in a host's life. */
+#define SITE_USER_DATA_ROLE "user-data"
+
 struct site {
     char *path;                   /* Owned; the cluster file as the user named it. */
     struct spec *spec;            /* Owned. */

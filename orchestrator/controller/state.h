@@ -41,6 +41,7 @@ struct member {
     unsigned repeats;           /* How often in a row it was of that kind. */
     char *probe_text;
     char *frontend_text;
+    char *image; /* Owned; a builder's: what it is made from instead of its template's. */
 };
 
 #define MARKS_MAX 8
@@ -107,6 +108,7 @@ struct controller {
     int64_t started_ms;  /* `run`: when it began. */
     int64_t turned_ms;   /* When the loop last turned. */
     int64_t requests_ms; /* When requests were last looked for. */
+    int64_t swept_ms;    /* When builders were last looked through. */
     bool unclean;        /* The controller before us did not end in order. */
     bool looking_only;   /* plan, status: only looks are dispatched. */
     bool no_inspect;     /* status: hosts are not compared. */
@@ -180,6 +182,27 @@ void machines_note_placed(struct controller *c, const char *name);
 /* An operator says that it is well. False when there is no page of it. */
 bool machines_retry(struct controller *c, const char *name);
 
+/* captures.c */
+/* For who acts: an image is wanted of it, by WHO (a request's word). */
+int capture_want(struct controller *c, size_t index, const char *who, struct err *e);
+/* decide() has granted it. */
+void capture_granted(struct controller *c, size_t index);
+void capture_end(struct controller *c, size_t index, const char *outcome);
+/* Those whose command is gone give their turn back. */
+void captures_sweep(struct controller *c);
+
+/* builder.c */
+/* A command builds on it, or has, and it is to be removed. */
+bool builder_is(const struct controller *c, size_t index);
+/* For who acts: queues the record of a new one of GROUP for the process OWNER. */
+int builder_add(struct controller *c, size_t group, const char *owner, size_t *ret_index,
+                struct err *e);
+/* For who acts: it is to be removed from now on, or (KEEP) becomes a detached one like any other.
+ */
+void builder_end(struct controller *c, size_t index, bool keep, const char *why);
+/* Once a turn: those whose command is gone are to go; those that are to go, go. */
+int builders_step(struct controller *c, size_t *ret_begun, struct err *e);
+
 /* requests.c */
 /* Takes in what operators asked for, and commits it. */
 int requests_take(struct controller *c, struct err *e);
@@ -199,6 +222,12 @@ int settle_intents(struct controller *c, struct err *e);
  * the core, the prober's first word.
  */
 int loop_turn(struct controller *c, int64_t limit_ms, const volatile bool *stop, struct err *e);
+/* Begins one step by itself: its intent first, as always. What cannot be begun has failed, and was
+   told. */
+int loop_begin(struct controller *c, const struct action *action, const char *reason,
+               struct err *e);
+/* Workers' answers come to this controller from now on. */
+void loop_take_crew(struct controller *c);
 /* Judges the world as it is now, and decides. */
 void loop_decide(struct controller *c);
 /* How it stands, by the last decision. */
@@ -215,6 +244,9 @@ int members_load(struct controller *c, struct err *e);
 void members_free(struct controller *c);
 void members_reserve(struct controller *c, size_t instances);
 size_t member_add(struct controller *c, const struct action *action, struct err *e);
+/* A place for RECORD, of GROUP, where instances are made: zone, provider, address. */
+int member_place_made(const struct controller *c, size_t group, struct record_instance *record,
+                      struct err *e);
 /* An instance that was found; RECORD's strings are taken over. */
 size_t member_take(struct controller *c, const struct record_instance *record);
 /* There is, or was since this controller began, an instance of this id. */

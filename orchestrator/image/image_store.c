@@ -24,6 +24,7 @@
 #define GENERATION_MAX 999999
 #define WORK_NAME      ".new"
 #define GONE_NAME      ".gone"
+#define UNTRIED        "not tried yet: its bake is under way, or was cut off"
 
 int image_ref_parse(const char *text, struct image_ref *ret_ref, struct err *e)
 {
@@ -461,6 +462,48 @@ static int remove_left_overs(const char *place, struct err *e)
     return result;
 }
 
+char *image_store_reason(const char *path)
+{
+    struct str text = STR_NULL;
+    struct str clean = STR_NULL;
+    (void)read_text(path, "deprecated", SMALL_MAX, &text, NULL);
+    str_trim(&text);
+    str_add_printable(&clean, str_text(&text), text.length, false);
+    bool any = clean.length > 0;
+    str_deinit(&text);
+    if (!any) {
+        str_deinit(&clean);
+    }
+    return any ? str_take(&clean) : NULL;
+}
+
+/* Its maker had PLACE's lock, and was cut off. */
+static int remove_untried(const char *place, struct err *e)
+{
+    DIR *stream = opendir(place);
+    const struct dirent *entry;
+    int result = 0;
+    while (result == 0 && stream != NULL && (entry = readdir(stream)) != NULL) {
+        if (generation_of(entry->d_name) == 0) {
+            continue;
+        }
+        char *path = xasprintf("%s/%s", place, entry->d_name);
+        char *gone = xasprintf("%s/" GONE_NAME, place);
+        char *reason = image_store_reason(path);
+        if (text_equal(reason, UNTRIED)) {
+            result =
+                rename(path, gone) < 0 ? err_errno(e, errno, "%s", path) : remove_flat(gone, e);
+        }
+        free(reason);
+        free(path);
+        free(gone);
+    }
+    if (stream != NULL) {
+        closedir(stream);
+    }
+    return result;
+}
+
 void image_draft_deinit(struct image_draft *draft)
 {
     if (draft->work != NULL && draft->lock >= 0) {
@@ -495,7 +538,8 @@ int image_draft_begin(const char *dir, const char *name, struct image_draft *ret
     }
     draft.place = xasprintf("%s/%s", dir, name);
     if (make_place(dir, draft.place, e) < 0 || take_lock(draft.place, &draft.lock, e) < 0 ||
-        remove_left_overs(draft.place, e) < 0 || last_of(draft.place, &last, e) < 0) {
+        remove_left_overs(draft.place, e) < 0 || last_of(draft.place, &last, e) < 0 ||
+        remove_untried(draft.place, e) < 0) {
         image_draft_deinit(&draft);
         return err_wrap(e, "image %s", name);
     }
@@ -528,7 +572,8 @@ static int turn_current(const char *place, unsigned generation, struct err *e)
 }
 
 int image_draft_publish(struct image_draft *draft, const struct manifest *manifest,
-                        const char *tree, const char *private_key, bool make_current, struct err *e)
+                        const char *tree, const char *private_key,
+                        const struct image_publishing *how, struct err *e)
 {
     struct str signature = STR_NULL;
     char *text = manifest_render(manifest);
@@ -541,6 +586,7 @@ int image_draft_publish(struct image_draft *draft, const struct manifest *manife
         (write_file(draft->work, IMAGE_TREE, tree, 0600, e) < 0 ||
          write_file(draft->work, IMAGE_MANIFEST, text, 0644, e) < 0 ||
          write_file(draft->work, IMAGE_SIGNATURE, str_text(&signature), 0644, e) < 0 ||
+         (how->is_untried && write_file(draft->work, "deprecated", UNTRIED "\n", 0644, e) < 0) ||
          sync_directory(draft->work, e) < 0 ||
          write_file(draft->place, "last", number, 0644, e) < 0)) {
         result = -1;
@@ -553,12 +599,29 @@ int image_draft_publish(struct image_draft *draft, const struct manifest *manife
         draft->work = NULL;
         result = sync_directory(draft->place, e);
     }
-    if (result == 0 && make_current) {
+    if (result == 0 && how->make_current) {
         result = turn_current(draft->place, draft->ref.generation, e);
     }
     str_deinit(&signature);
     free(text);
     free(path);
+    return result;
+}
+
+int image_draft_settle(struct image_draft *draft, const char *problem, struct err *e)
+{
+    char *path = xasprintf("%s/%u", draft->place, draft->ref.generation);
+    char *line = xasprintf("%s\n", problem == NULL ? "" : problem);
+    int result;
+    if (problem == NULL) {
+        result = image_store_flag(path, IMAGE_DEPRECATED, false, e) < 0
+                     ? -1
+                     : turn_current(draft->place, draft->ref.generation, e);
+    } else {
+        result = write_file(path, "deprecated", line, 0644, e) < 0 ? -1 : sync_directory(path, e);
+    }
+    free(path);
+    free(line);
     return result;
 }
 

@@ -4,7 +4,8 @@
  *   NAME/root/                 a plain directory (images/base/make): a base, neither signed nor
  *                              counted
  *   NAME/GENERATION/           an image: root.squashfs, manifest.json, manifest.sig, tree
- *                  deprecated  it is not to become current again; what is there lives on
+ *                  deprecated  it is not to become current again, for what is in it; what is there
+ *                              lives on
  *                  protected   it is not to be deleted
  *   NAME/current               a link to the generation that new instances get
  *   NAME/last                  the highest number given so far; none is given twice
@@ -81,16 +82,27 @@ struct image_draft {
 /* Takes NAME's lock, removes what an interrupted one left. Faults when another makes one now. */
 int image_draft_begin(const char *dir, const char *name, struct image_draft *ret_draft,
                       struct err *e);
+/* How it appears. */
+struct image_publishing {
+    bool make_current; /* New instances get it from now on. */
+    /* It was not tried yet: deprecated, until image_draft_settle(). One whose maker is cut off
+       before that is removed by the next draft of its name. */
+    bool is_untried;
+};
 /* Adds the manifest, signed with PRIVATE_KEY (a path), and the tree to what is in WORK, and lets it
-   appear. MAKE_CURRENT: for new instances from now on. */
+   appear. */
 int image_draft_publish(struct image_draft *draft, const struct manifest *manifest,
-                        const char *tree, const char *private_key, bool make_current,
-                        struct err *e);
+                        const char *tree, const char *private_key,
+                        const struct image_publishing *how, struct err *e);
+/* An untried one was tried. PROBLEM NULL: it is current now; else it stays deprecated for that. */
+int image_draft_settle(struct image_draft *draft, const char *problem, struct err *e);
 /* Removes what was not published; idempotent. */
 void image_draft_deinit(struct image_draft *draft);
 
 enum image_flag { IMAGE_DEPRECATED, IMAGE_PROTECTED };
 int image_store_flag(const char *path, enum image_flag flag, bool on, struct err *e);
+/* Why PATH is deprecated, one line, the caller's; NULL: it is not, or nobody said. */
+char *image_store_reason(const char *path);
 /* New instances get REF from now on. */
 int image_store_use(const char *dir, const struct image_ref *ref, struct err *e);
 /* Removes one that is not current, unless it is the last of its name. Whether it is used is the

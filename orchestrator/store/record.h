@@ -62,6 +62,11 @@ struct record_instance {
     char *content;    /* Hex digest of what its root was made of: an image's file tree. */
     char *machine_id; /* Of its first boot; another one is another system. */
     int capture;      /* enum world_capture: an image is taken of it. */
+    bool ungreeted;   /* It came up again since it told its facts, and was not greeted yet. */
+    /* A command builds an image on it: record_owner_self() of that, or what is nobody's when it is
+       to be removed. NULL for all others. */
+    char *builder;
+    char *capturer;   /* Who takes an image of it, or waits to: as in its request. NULL: nobody. */
     int64_t revision; /* Of the store entry it was read from; not stored in the value. */
 };
 void record_instance_deinit(struct record_instance *record);
@@ -239,6 +244,11 @@ enum record_request_kind {
     RECORD_REQUEST_REFRESH_CONTINUE = 19,
     RECORD_REQUEST_REFRESH_CANCEL = 20,
     RECORD_REQUEST_REFRESH_ROLLBACK = 21,
+    RECORD_REQUEST_BUILD = 22,     /* subject: a group; word: who (record_owner_self()). */
+    RECORD_REQUEST_BUILD_END = 23, /* subject: a builder; value 1: it is kept, detached. */
+    RECORD_REQUEST_CAPTURE = 24, /* subject: an instance; word: who (record_owner_self()), behind it
+                                    what of ("web@4"). */
+    RECORD_REQUEST_CAPTURE_END = 25, /* word: "done", or how it failed. */
 };
 /* "scale" */
 const char *record_request_kind_to_string(enum record_request_kind kind);
@@ -357,6 +367,12 @@ void journal_add_event(struct journal *journal, const char *subject, const char 
 int journal_commit(struct journal *journal, struct err *e);
 
 /* Who acts now, for status; *ret_found false when nobody does, or its process is gone. */
+/* The epoch that effects have now (S18), whether somebody acts or not; 0: nobody ever did. */
+int record_epoch_read(struct store *store, int64_t *ret_epoch, struct err *e);
+/* This process, exactly, in one line: for what belongs to it as long as it lives; the caller's. */
+int record_owner_self(char **ret_owner, struct err *e);
+/* Whether the process that OWNER names still runs on this machine. */
+bool record_owner_is_alive(const char *owner);
 int record_lock_read(struct store *store, bool *ret_found, struct record_lock *ret_lock,
                      struct err *e);
 

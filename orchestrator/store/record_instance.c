@@ -50,6 +50,9 @@ enum instance_tag {
     INSTANCE_CONTENT = 31,
     INSTANCE_MACHINE_ID = 32,
     INSTANCE_CAPTURE = 33,
+    INSTANCE_UNGREETED = 34,
+    INSTANCE_BUILDER = 35,
+    INSTANCE_CAPTURER = 36,
 };
 
 static const struct record_text texts[] = {
@@ -70,6 +73,8 @@ static const struct record_text texts[] = {
     {INSTANCE_BUILD, offsetof(struct record_instance, build)},
     {INSTANCE_CONTENT, offsetof(struct record_instance, content)},
     {INSTANCE_MACHINE_ID, offsetof(struct record_instance, machine_id)},
+    {INSTANCE_BUILDER, offsetof(struct record_instance, builder)},
+    {INSTANCE_CAPTURER, offsetof(struct record_instance, capturer)},
 };
 #define TEXT_COUNT (sizeof(texts) / sizeof(texts[0]))
 
@@ -144,6 +149,7 @@ void record_instance_encode(const struct record_instance *record, struct message
     message_put_int(ret_value, INSTANCE_IN_SERVICE, record->in_service_ms);
     message_put_int(ret_value, INSTANCE_HOOK, record->hook_ms);
     message_put_int(ret_value, INSTANCE_CAPTURE, record->capture);
+    message_put_int(ret_value, INSTANCE_UNGREETED, record->ungreeted);
 }
 
 /* What is wrong with the numbers of VALUE, or NULL; *RECORD gets them. */
@@ -182,6 +188,7 @@ static const char *decode_numbers(struct record_instance *record, const struct m
     record->ready_ms = message_int(value, INSTANCE_READY, 0);
     record->in_service_ms = message_int(value, INSTANCE_IN_SERVICE, 0);
     record->hook_ms = message_int(value, INSTANCE_HOOK, 0);
+    record->ungreeted = message_int(value, INSTANCE_UNGREETED, 0) != 0;
     record->lifecycle = (enum lifecycle)lifecycle;
     record->port = (unsigned)port;
     record->failures = (int)failures;

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
@@ -161,6 +162,51 @@ bool record_lock_is_alive(const struct record_lock *lock, const struct record_lo
     }
     bool ended = state == 'Z' || state == 'X';
     return !ended && start == lock->pid_start;
+}
+
+int record_epoch_read(struct store *store, int64_t *ret_epoch, struct err *e)
+{
+    bool found;
+    struct store_entry entry = {.key = NULL};
+    struct record_lock lock = {.epoch = 0};
+    if (store_get(store, RECORD_LOCK_KEY, &found, &entry, e) != 0) {
+        return -1;
+    }
+    int result = found ? record_lock_decode(&entry, &lock, e) : 0;
+    store_entry_deinit(&entry);
+    if (result == 0) {
+        *ret_epoch = lock.epoch;
+        record_lock_deinit(&lock);
+    }
+    return result;
+}
+
+int record_owner_self(char **ret_owner, struct err *e)
+{
+    struct record_lock self;
+    if (record_lock_self("", &self, e) != 0) {
+        return -1;
+    }
+    *ret_owner = xasprintf("%" PRId64 " %" PRId64 " %s", self.pid, self.pid_start, self.boot_id);
+    record_lock_deinit(&self);
+    return 0;
+}
+
+bool record_owner_is_alive(const char *owner)
+{
+    char boot_id[80];
+    struct record_lock lock = {.owner = (char *)"", .boot_id = boot_id};
+    struct record_lock self;
+    if (sscanf(owner, "%" SCNd64 " %" SCNd64 " %79s", &lock.pid, &lock.pid_start, boot_id) != 3) {
+        return false;
+    }
+    /* When in doubt, it does. */
+    if (record_lock_self("", &self, NULL) != 0) {
+        return true;
+    }
+    bool alive = record_lock_is_alive(&lock, &self);
+    record_lock_deinit(&self);
+    return alive;
 }
 
 int record_lock_read(struct store *store, bool *ret_found, struct record_lock *ret_lock,

@@ -56,6 +56,10 @@ const char *record_request_kind_to_string(enum record_request_kind kind)
     case RECORD_REQUEST_REFRESH: return "refresh";
     case RECORD_REQUEST_REFRESH_CONTINUE: return "refresh continue";
     case RECORD_REQUEST_REFRESH_CANCEL: return "refresh cancel";
+    case RECORD_REQUEST_BUILD: return "build";
+    case RECORD_REQUEST_BUILD_END: return "build end";
+    case RECORD_REQUEST_CAPTURE: return "capture";
+    case RECORD_REQUEST_CAPTURE_END: return "capture end";
     case RECORD_REQUEST_REFRESH_ROLLBACK: return "refresh rollback";
     }
     return "unknown";

@@ -2,73 +2,16 @@
 # tests/lab/image_test.sh: golden images on real hosts: taken from a host that serves, sealed, signed,
 # cloned, altered, killed half-way, deleted. One case a line, the counts last. Needs root.
 set -euo pipefail
-
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-top=$(cd "$here/../.." && pwd)
-lab=$top/vagrant/lab
-program=${LAMPLIGHTER:-$top/build/lamplighter}
-name=image-$$
-export LAB_NAME=$name
-home=/var/lib/lamplighter/labs/$name
-shop=$home/shop
-file=$shop/cluster.ini
+test_name=image
+# shellcheck source=tests/lab/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 images=$home/images
 instances=$home/instances
-site=http://10.77.0.10
-work=$(mktemp -d)
-number=0 passed=0 failed=0
 
-finish() {
-    touch "$work/stop"
-    if [[ -n ${LAMP_KEEP:-} ]]; then
-        printf '# kept: LAB_NAME=%s vagrant/lab down\n' "$name"
-        return
-    fi
-    "$lab" down >/dev/null 2>&1 || true
-    rm -rf -- "$work"
-}
-trap finish EXIT
-
-ok() { number=$((number + 1)) && passed=$((passed + 1)) && printf 'ok %d - %s\n' "$number" "$1"; }
-not_ok() { number=$((number + 1)) && failed=$((failed + 1)) && printf 'not ok %d - %s\n' "$number" "$1"; }
-
-# check TEXT CMD...: the case passes when CMD succeeds; what CMD says is shown when it does not.
-check() {
-    local text=$1 status=0
-    shift
-    set +e
-    (
-        set -e
-        "$@"
-    ) >"$work/out" 2>&1
-    status=$?
-    set -e
-    if [[ $status -eq 0 ]]; then ok "$text"; else
-        not_ok "$text"
-        tail -n 30 "$work/out" | sed 's/^/#   /'
-    fi
-    # What was measured is told in any case.
-    sed -n 's/^measured: /# /p' "$work/out"
-}
-
-inside() { "$lab" run -- "$@"; }
-lamplighter() { inside "$program" -c "$file" "$@"; }
-# with STATUS CMD...: CMD must end with STATUS.
-with() {
-    local wanted=$1 got=0
-    shift
-    "$@" || got=$?
-    [[ $got -eq $wanted ]] || {
-        echo "exit status $got, wanted $wanted"
-        return 1
-    }
-}
-says() { grep -q -e "$1" "$work/said" || { cat "$work/said" && echo "does not say: $1" && return 1; }; }
-set_key() { sed -i "/^\[$1\]/,/^\[/ s|^$2 = .*|$2 = $3|" "$file"; }
 on() { lamplighter exec "$1" -- sh -c "$2"; }
-# field JSON-KEY: its values, one a line, of a JSON text on standard input.
-field() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",}]*\)\"\{0,1\}.*/\1/p"; }
 now_ms() { date +%s%3N; }
+# The balancer's line of one.
+servers_of() { lamplighter exec lb-1 -- "echo 'show stat' | socat - UNIX-CONNECT:/run/haproxy/admin.sock" | grep ",$1," || true; }
 # Loop devices of this lab's web images, on the machine.
 loops() { grep -lsF "$images/web/" /sys/block/loop*/loop/backing_file | wc -l; }
 # What is mounted for them inside.
@@ -76,13 +19,10 @@ mounts() { inside grep -c " $instances/.images/web-" /proc/self/mountinfo || tru
 generations() { find "$images/web" -mindepth 1 -maxdepth 1 -name '[1-9]*' -printf '%f\n' | sort -n | tr '\n' ' '; }
 current() { readlink "$images/web/current"; }
 
-put_shop() {
-    mkdir -p "$home/state" "$images"
+put_images() {
+    mkdir -p "$images"
     ln -s "/var/cache/lamplighter/images/debian-$VERSION_ID" "$images/debian-$VERSION_ID"
-    cp -r "$top/vagrant/shop" "$shop"
-    sed -i "s|labs/lab/|labs/$name/|; s|^roles = ../../roles|roles = $top/roles|; s|^images = .*|images = $images|
-        s|^image = debian-12|image = debian-$VERSION_ID|" "$file"
-    set_key 'pool web' check 'GET /healthz/php expect 200 every 1s fall 2 rise 1 timeout 1s'
+    sed -i "s|^images = .*|images = $images|; s|^image = debian-12|image = debian-$VERSION_ID|" "$file"
     set_key 'pool web' drain 2s
     set_key 'pool web' slow-start 0s
     set_key 'group web' min 1
@@ -99,31 +39,10 @@ first_host() {
 
 # --- taking one ----------------------------------------------------------------------------------
 
-# One request after the other until told to stop; counts what failed.
-load() {
-    cat >"$work/load.sh" <<'LOAD'
-good=0 bad=0
-while [ ! -e "$1/stop" ] && [ $((good + bad)) -lt 20000 ]; do
-    if curl -sf -m 5 -o /dev/null "$2"; then good=$((good + 1)); else bad=$((bad + 1)); fi
-done
-echo "$good $bad" >"$1/load"
-LOAD
-    rm -f "$work/stop" "$work/load"
-    inside sh "$work/load.sh" "$work" "$site/" &
-    load_pid=$!
-}
-end_load() {
-    local good bad
-    touch "$work/stop"
-    wait "$load_pid"
-    read -r good bad <"$work/load"
-    echo "measured: $good requests meanwhile, $bad failed"
-    [[ $good -gt 20 && $bad -eq 0 ]]
-}
 capture_under_load() {
-    load
+    load 1
     lamplighter image capture web --from web-1 --json >"$work/capture.json" || { touch "$work/stop" && return 1; }
-    end_load
+    end_load 20
     [[ $(field generation <"$work/capture.json") == 1 && $(current) == 1 ]]
     [[ $(stat -c %a "$home/state/keys/image") == 600 ]]
     [[ $(field parent <"$work/capture.json") == "debian-$VERSION_ID-"* ]]
@@ -188,12 +107,6 @@ left_out_on_demand() {
 
 # --- killed --------------------------------------------------------------------------------------
 
-# The processes of a tree, the topmost first: one that sees its children go would clean up after them.
-tree_of() {
-    local child
-    printf '%s\n' "$1"
-    for child in $(pgrep -P "$1" || true); do tree_of "$child"; done
-}
 killed_captures() {
     local after pid before half=0
     before=$(generations)
@@ -201,8 +114,7 @@ killed_captures() {
         "$lab" run -- "$program" -c "$file" image capture web --from web-1 >"$work/killed" 2>&1 &
         pid=$!
         sleep "$after"
-        # shellcheck disable=SC2046
-        kill -9 $(tree_of "$pid") 2>/dev/null || true
+        kill_tree "$pid"
         wait "$pid" 2>/dev/null || true
         # Either there is nothing new, or (the last ones) a whole one.
         if [[ -e $images/web/.new ]]; then half=$((half + 1)); fi
@@ -240,6 +152,47 @@ clones_differ() {
         [[ $(sort -u "$work/all" | wc -l) -eq $(wc -l <"$work/all") && $(wc -l <"$work/all") -ge 3 ]] ||
             { echo "$command" && cat "$work/all" && return 1; }
     done
+}
+# Each says which image it runs, as the manifest does, and has the machine-id that was recorded for it.
+clones_say_who_they_are() {
+    local n build id
+    build=$(sed -n 's/^ *"build": "\(.*\)",$/\1/p' "$images/web/$(current)/manifest.json")
+    [[ ${#build} -eq 32 ]]
+    for n in 2 3; do
+        on "web-$n" 'cat /usr/lib/lamplighter/image' >"$work/said"
+        says "web@$(current) $build\$"
+        id=$(inside virsh -q -c lxc:/// domuuid "shop.web-$n" | tr -d '-')
+        on "web-$n" 'cat /etc/machine-id' >"$work/said"
+        says "$id"
+    done
+}
+# web-3's next start is into a system that says it is another build: it is not let in, and told.
+another_system() {
+    local line
+    line=$(inside cat "$instances/web-3/root/usr/lib/lamplighter/image")
+    on web-3 'echo "web@1 00000000000000000000000000000000" >/usr/lib/lamplighter/image'
+    inside virsh -q -c lxc:/// destroy shop.web-3
+    with 1 lamplighter apply >"$work/said" 2>&1
+    says "web-3 runs image web@1 (build 000000000000), expected ${line%% *} "
+    says 'it came up in another system; it gets no traffic'
+    lamplighter events -n 30 >"$work/said"
+    says 'web-3 .*greet.*another system'
+    servers_of web-3 >"$work/said"
+    if grep -q UP "$work/said"; then cat "$work/said" && return 1; fi
+    on web-3 "echo '$line' >/usr/lib/lamplighter/image"
+    # Another machine-id is another system too, until an operator says that it is right.
+    on web-3 'tr 0-9 1-90 </etc/machine-id >/root/id && cat /root/id >/etc/machine-id'
+    lamplighter group retry web-3 --no-wait
+    inside virsh -q -c lxc:/// destroy shop.web-3
+    lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    on web-3 'tr 0-9 1-90 </etc/machine-id >/root/id && cat /root/id >/etc/machine-id'
+    inside virsh -q -c lxc:/// destroy shop.web-3
+    with 1 lamplighter apply >"$work/said" 2>&1
+    says 'web-3 has machine-id .*, expected .*group retry web-3'
+    lamplighter group retry web-3 --no-wait
+    lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    servers_of web-3 >"$work/said"
+    says UP
 }
 nothing_to_change() {
     lamplighter plan >"$work/said"
@@ -421,23 +374,16 @@ many_generations() {
     [[ $(grep -c 'NOT TRUSTED' "$work/said") -eq 20 ]]
     rm -rf "$images"/web/1[012][0-9]
 }
-down_leaves_nothing() {
-    "$lab" down
-    [[ ! -e $home ]]
+images_leave_nothing() {
+    down_leaves_nothing
     for _ in $(seq 1 50); do grep -qsF "$images/" /sys/block/loop*/loop/backing_file || break && sleep 0.1; done
-    if grep -sF "$images/" /sys/block/loop*/loop/backing_file; then return 1; fi
-    ! grep -q "labs/$name" /proc/self/mountinfo
+    ! grep -sF "$images/" /sys/block/loop*/loop/backing_file
 }
 
 # shellcheck disable=SC1091
 . /etc/os-release
-if ! "$lab" up >"$work/up" 2>&1; then
-    cat "$work/up"
-    echo 'not ok 1 - a lab'
-    echo '0 passed, 1 failed, 0 skipped'
-    exit 1
-fi
-put_shop
+make_lab
+put_images
 check 'a host to take an image of' first_host
 check 'capture: from a host that serves, no failed request' capture_under_load
 check 'capture: beside a bare tar into mksquashfs' capture_measured
@@ -449,6 +395,8 @@ check '--without: left out, and told' left_out_on_demand
 check 'capture killed with -9 at six moments: nothing half is seen' killed_captures
 check 'two clones: one mount, nothing copied' launch_clones
 check 'clones differ where they must' clones_differ
+check 'a clone says which image it runs' clones_say_who_they_are
+check 'a clone that comes up in another system: no traffic' another_system
 check 'a clone is configured like the host it came from' nothing_to_change
 check 'launch to the first answer' first_answer
 check 'a clone of a database host: no data' database_clone
@@ -462,6 +410,5 @@ check 'delete: refused while used, protected or current' delete_in_use
 check 'delete: refused for what a used one came from' parent_of_used
 check 'unmounted with the last instance, mounted with the first' unmounted_with_the_last
 check 'list' many_generations
-check 'lab down: no mount, no loop device' down_leaves_nothing
-printf '%d passed, %d failed, 0 skipped\n' "$passed" "$failed"
-[[ $failed -eq 0 ]]
+check 'lab down: no mount, no loop device' images_leave_nothing
+counts

@@ -44,6 +44,8 @@ check() {
         not_ok "$text"
         tail -n 30 "$work/out" | sed 's/^/#   /'
     fi
+    # What was measured is told in any case.
+    sed -n 's/^measured: /# /p' "$work/out"
 }
 
 inside() { "$lab" run -- "$@"; }
@@ -93,7 +95,7 @@ end_load() {
     touch "$work/stop"
     wait "$load_pid"
     read -r _ pages bad uploads lost < <(grep '^total' "$work/load")
-    echo "$pages pages, $bad failed; $uploads uploads, $lost failed"
+    echo "measured: $pages pages, $bad failed; $uploads uploads, $lost failed"
     grep '^failed' "$work/load" | head -n 20 || true
     [[ $pages -ge $1 && $bad -eq 0 && ($lost -eq 0 || ${2:-} == lost) ]]
 }

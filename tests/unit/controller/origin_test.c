@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -100,7 +101,13 @@ static void test_first_machine_id_holds(void **state)
     assert_int_equal(origin_check(&record, &second, &e), -1);
     origin_greeted(&record, &second);
     assert_string_equal(record.machine_id, MACHINE);
-    origin_forget_machine(&record);
+    /* Only what it failed for is accepted. */
+    record.reason = xstrdup("apt: no space left on device");
+    origin_accept(&record);
+    assert_string_equal(record.machine_id, MACHINE);
+    free(record.reason);
+    record.reason = xstrdup(e.text);
+    origin_accept(&record);
     assert_int_equal(origin_check(&record, &second, &e), 0);
     origin_greeted(&record, &second);
     assert_string_equal(record.machine_id, STRANGE);

@@ -122,7 +122,8 @@ static inline void refresh_stage_publish(const struct refresh_stage *s, const ch
                                 .left_out = json_array()};
     digest_text(what, strlen(what), manifest.tree);
     assert_int_equal(image_blocks_of(path, &manifest.blocks, &e), 0);
-    if (image_draft_publish(&draft, &manifest, what, s->key, true, &e) < 0) {
+    const struct image_publishing how = {.make_current = true};
+    if (image_draft_publish(&draft, &manifest, what, s->key, &how, &e) < 0) {
         fail_msg("%s", e.text);
     }
     manifest_deinit(&manifest);

@@ -100,7 +100,8 @@ static unsigned publish(const struct stage *stage, const char *name, const char 
                                 .left_out = json_array()};
     digest_text("tree\n", 5, manifest.tree);
     assert_int_equal(image_blocks_of(path, &manifest.blocks, &e), 0);
-    if (image_draft_publish(&draft, &manifest, "tree\n", private_key, true, &e) < 0) {
+    if (image_draft_publish(&draft, &manifest, "tree\n", private_key,
+                            &(struct image_publishing){.make_current = true}, &e) < 0) {
         fail_msg("%s", e.text);
     }
     unsigned generation = manifest.generation;

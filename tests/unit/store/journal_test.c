@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -845,10 +846,57 @@ static void a_child_does_not_give_the_lock_back(void **state)
     scratch_remove(directory);
 }
 
+/* Who a builder or a capture belongs to: this very process, not one that has its number. */
+static void an_owner_lives_as_long_as_its_process(void **state)
+{
+    (void)state;
+    struct err e = ERR_NULL;
+    char *self = NULL;
+    assert_int_equal(record_owner_self(&self, &e), 0);
+    assert_true(record_owner_is_alive(self));
+    char *with_more = xasprintf("%s web@4", self);
+    assert_true(record_owner_is_alive(with_more));
+    long long pid = 0;
+    long long start = 0;
+    char boot[80];
+    assert_int_equal(sscanf(self, "%lld %lld %79s", &pid, &start, boot), 3);
+    char *younger = xasprintf("%lld %lld %s", pid, start + 1, boot);
+    assert_false(record_owner_is_alive(younger));
+    char *before = xasprintf("%lld %lld %s", pid, start, "another-boot");
+    assert_false(record_owner_is_alive(before));
+    static const char *const others[] = {"", "nobody", "0 0 x", "-1 1 x", "x y z"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        assert_false(record_owner_is_alive(others[i]));
+    }
+    int pipes[2];
+    assert_int_equal(pipe(pipes), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        char *mine = NULL;
+        struct err unused = ERR_NULL;
+        bool told = record_owner_self(&mine, &unused) == 0 &&
+                    write(pipes[1], mine, strlen(mine)) == (ssize_t)strlen(mine);
+        _exit(told ? 0 : 1);
+    }
+    char text[200] = "";
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(read(pipes[0], text, sizeof(text) - 1) > 0);
+    assert_false(record_owner_is_alive(text));
+    close(pipes[0]);
+    close(pipes[1]);
+    free(self);
+    free(with_more);
+    free(younger);
+    free(before);
+}
+
 int main(void)
 {
 #define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
+        CASE(an_owner_lives_as_long_as_its_process),
         CASE(all_of_a_step_is_one_transaction),
         CASE(what_the_store_has_is_not_written_again),
         CASE(the_last_write_to_a_key_counts),
