@@ -34,10 +34,15 @@ bool refresh_text_is_active(const struct record_refresh *record)
     return world_refresh_is_active(state_of(record));
 }
 
+static const char *before_of(const struct record_refresh *r)
+{
+    return r->before_image == NULL ? "?" : r->before_image;
+}
+
 static const char *image_of(const struct record_refresh *r)
 {
-    const char *image = state_of(r) == WORLD_REFRESH_BACK ? r->before_image : r->image;
-    return image == NULL ? "?" : image;
+    const char *image = r->image == NULL ? "?" : r->image;
+    return state_of(r) == WORLD_REFRESH_BACK ? before_of(r) : image;
 }
 
 static void add_span(struct str *text, int64_t span_ms)
@@ -109,7 +114,12 @@ static void add_over(const struct record_refresh *r, int64_t wall_ms, struct str
     str_addf(text, "last refresh, to %s: %s, ", image_of(r), world_refresh_to_string(state_of(r)));
     add_span(text, wall_ms - r->since_ms);
     const char *why = refresh_text_cause(r) != NULL ? r->cause : r->reason;
-    str_addf(text, " ago: %s; %u replaced, ", why == NULL ? "?" : why, r->replaced);
+    str_addf(text, " ago: %s; ", why == NULL ? "?" : why);
+    if (state_of(r) == WORLD_REFRESH_ROLLED_BACK) {
+        str_addf(text, "%u run %s again, ", r->replaced, before_of(r));
+    } else {
+        str_addf(text, "%u replaced, ", r->replaced);
+    }
     add_span(text, r->since_ms - r->began_ms);
     str_addf(text, " after it began; asked for by %s", r->who == NULL ? "?" : r->who);
 }

@@ -352,8 +352,14 @@ static void add_newer(const struct refresh_known *known, const char *newer, cons
     const char *image = known->spec->templates[group->template].image;
     size_t length = strcspn(newer, "@");
     bool other = strncmp(newer, image, length) != 0 || strcspn(image, "@") != length;
-    str_addf(text, "newer image %s is current, it runs %s; `group refresh %s%s%.*s` rolls it out",
-             newer, runs, group->name, other ? " --image " : "", other ? (int)length : 0, newer);
+    str_addf(text, "newer image %s is current, it runs %s", newer, runs);
+    if (refresh_text_cause(known->last) != NULL && text_equal(known->last->image, newer)) {
+        str_addf(text, "; its refresh to it was %s",
+                 world_refresh_to_string((enum world_refresh_state)known->last->state));
+    } else {
+        str_addf(text, "; `group refresh %s%s%.*s` rolls it out", group->name,
+                 other ? " --image " : "", other ? (int)length : 0, newer);
+    }
 }
 
 void standing_add_newer(const struct standing *s, size_t group, struct str *text)

@@ -204,7 +204,9 @@ static const struct record_instance *failed_one(const struct controller *c, size
 static void add_cause(char *text, size_t size, const char *cause)
 {
     struct str clean = STR_NULL;
-    str_add_printable(&clean, cause, strcspn(cause, "\n"), false);
+    size_t first = strcspn(cause, "\n"); /* Its first line, without a colon before what follows. */
+    first -= first > 0 && cause[first - 1] == ':' ? 1 : 0;
+    str_add_printable(&clean, cause, first, false);
     size_t length = strlen(text);
     snprintf(text + length, size - length, ": %s", str_text(&clean));
     str_deinit(&clean);

@@ -255,7 +255,7 @@ static void test_refresh_status(void **state)
     journal_close(journal);
     put_refresh(stage, WORLD_REFRESH_ROLLED_BACK);
     journal = stage_journal(&store, "run on host7, pid 4711");
-    stage_expect(stage, "group refresh web --status", CLI_DONE, "ago: too many errors; 1 replaced");
+    stage_expect(stage, "group refresh web --status", CLI_DONE, "ago: too many errors; 1 run web@3 again, ");
     stage_expect(stage, "group refresh web --status --json", CLI_DONE,
                  "\"state\": \"rolled back\"");
     stage_expect(stage, "status --json", CLI_DONE, "\"cause\": \"too many errors\"");

@@ -257,7 +257,7 @@ static void a_failed_one_says_why(void **state)
     f->instances[2].content = content_of("two");
     f->instances[2].made_ms = f->c.world.now_ms;
     f->instances[2].in_service_ms = 0;
-    f->members[2].record.reason = "apt: no space left on device\nand more";
+    f->members[2].record.reason = "apt: no space left on device:\nand more";
     char text[60] = "it failed";
     refresh_add_cause(&f->c, 0, REASON_REFRESH_FAILED, text, sizeof(text));
     assert_string_equal(text, "it failed: web-3: apt: no space left on device");
