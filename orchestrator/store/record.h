@@ -245,7 +245,8 @@ enum record_request_kind {
     RECORD_REQUEST_REFRESH_CANCEL = 20,
     RECORD_REQUEST_REFRESH_ROLLBACK = 21,
     RECORD_REQUEST_BUILD = 22,     /* subject: a group; word: who (record_owner_self()). */
-    RECORD_REQUEST_BUILD_END = 23, /* subject: a builder; value 1: it is kept, detached. */
+    RECORD_REQUEST_BUILD_END = 23, /* subject: a builder; value 1: it is kept, detached, and word
+                                      is its host key. */
     RECORD_REQUEST_CAPTURE = 24, /* subject: an instance; word: who (record_owner_self()), behind it
                                     what of ("web@4"). */
     RECORD_REQUEST_CAPTURE_END = 25, /* word: "done", or how it failed. */
