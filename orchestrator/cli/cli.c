@@ -141,6 +141,22 @@ enum {
     OPTION_LOSE,
     OPTION_DURING,
     OPTION_SEEDS,
+    OPTION_IMAGE,
+    OPTION_WARM_UP,
+    OPTION_BAKE,
+    OPTION_CHECKPOINTS,
+    OPTION_CHECKPOINT_DELAY,
+    OPTION_ALARM,
+    OPTION_ALARM_EVERY,
+    OPTION_PROTECTED,
+    OPTION_STANDBY,
+    OPTION_ALL,
+    OPTION_NO_ROLLBACK,
+    OPTION_WAIT,
+    OPTION_CONTINUE,
+    OPTION_CANCEL,
+    OPTION_ROLLBACK,
+    OPTION_STATUS,
 };
 
 static const struct option options[] = {
@@ -160,6 +176,22 @@ static const struct option options[] = {
     {"lose", required_argument, NULL, OPTION_LOSE},
     {"during", required_argument, NULL, OPTION_DURING},
     {"seeds", required_argument, NULL, OPTION_SEEDS},
+    {"image", required_argument, NULL, OPTION_IMAGE},
+    {"warm-up", required_argument, NULL, OPTION_WARM_UP},
+    {"bake", required_argument, NULL, OPTION_BAKE},
+    {"checkpoints", required_argument, NULL, OPTION_CHECKPOINTS},
+    {"checkpoint-delay", required_argument, NULL, OPTION_CHECKPOINT_DELAY},
+    {"alarm", required_argument, NULL, OPTION_ALARM},
+    {"alarm-every", required_argument, NULL, OPTION_ALARM_EVERY},
+    {"protected", required_argument, NULL, OPTION_PROTECTED},
+    {"standby", required_argument, NULL, OPTION_STANDBY},
+    {"all", no_argument, NULL, OPTION_ALL},
+    {"no-rollback", no_argument, NULL, OPTION_NO_ROLLBACK},
+    {"wait", no_argument, NULL, OPTION_WAIT},
+    {"continue", no_argument, NULL, OPTION_CONTINUE},
+    {"cancel", no_argument, NULL, OPTION_CANCEL},
+    {"rollback", no_argument, NULL, OPTION_ROLLBACK},
+    {"status", no_argument, NULL, OPTION_STATUS},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -201,10 +233,37 @@ static int bad_option(int option, const char *written)
                      nearest == NULL ? "" : "'?");
 }
 
+/* Those of `group refresh`; false: it is none of them. */
+static bool take_refresh(struct cli_refresh *refresh, int option)
+{
+    switch (option) {
+    case OPTION_IMAGE: refresh->image = optarg; return true;
+    case OPTION_WARM_UP: refresh->warm_up = optarg; return true;
+    case OPTION_BAKE: refresh->bake = optarg; return true;
+    case OPTION_CHECKPOINTS: refresh->checkpoints = optarg; return true;
+    case OPTION_CHECKPOINT_DELAY: refresh->checkpoint_delay = optarg; return true;
+    case OPTION_ALARM: refresh->alarm = optarg; return true;
+    case OPTION_ALARM_EVERY: refresh->alarm_every = optarg; return true;
+    case OPTION_PROTECTED: refresh->protected_ones = optarg; return true;
+    case OPTION_STANDBY: refresh->standby_ones = optarg; return true;
+    case OPTION_ALL: refresh->all = true; return true;
+    case OPTION_NO_ROLLBACK: refresh->no_rollback = true; return true;
+    case OPTION_WAIT: refresh->wait = true; return true;
+    case OPTION_CONTINUE: refresh->go_on = true; return true;
+    case OPTION_CANCEL: refresh->cancel = true; return true;
+    case OPTION_ROLLBACK: refresh->back = true; return true;
+    case OPTION_STATUS: refresh->status = true; return true;
+    default: return false;
+    }
+}
+
 /* 0 to go on, else the exit status + 1. */
 static int take_option(struct cli *cli, int option, const char *written, const char **command)
 {
     int64_t number;
+    if (take_refresh(&cli->refresh, option)) {
+        return 0;
+    }
     switch (option) {
     case 'c': cli->file = optarg; return 0;
     case 'j': cli->json = true; return 0;

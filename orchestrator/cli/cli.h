@@ -27,10 +27,17 @@ struct cli {
     const char *without[16]; /* image capture --without, as often as given. */
     size_t without_count;
     bool allow_downgrade; /* image use */
-    const char *lose;     /* rehearse --lose; NULL: its default. */
-    const char *during;   /* rehearse --during; likewise. */
-    unsigned seeds;       /* rehearse --seeds; 0: its default. */
-    int argc;             /* Words after the command's name. */
+    /* group refresh: as they were written; NULL: not given. */
+    struct cli_refresh {
+        const char *image, *warm_up, *bake, *checkpoints, *checkpoint_delay, *alarm, *alarm_every;
+        const char *protected_ones, *standby_ones;
+        bool all, no_rollback, wait;
+        bool go_on, cancel, back, status; /* --continue, --cancel, --rollback, --status. */
+    } refresh;
+    const char *lose;   /* rehearse --lose; NULL: its default. */
+    const char *during; /* rehearse --during; likewise. */
+    unsigned seeds;     /* rehearse --seeds; 0: its default. */
+    int argc;           /* Words after the command's name. */
     char **argv;
 };
 

@@ -141,6 +141,7 @@ static void print_manifest(const struct image_item *item)
     char when[32];
     time_text(m->created_s, when, sizeof(when));
     printf("made       %s from %s of cluster %s\n", when, m->instance, m->cluster);
+    printf("build      %s\n", m->build[0] == '\0' ? "not told by the system in it" : m->build);
     printf("parent     %s\n", m->parent == NULL ? "not known" : m->parent);
     printf("system     %s, %s, %zu packages\n", m->release == NULL ? "?" : m->release,
            m->architecture == NULL ? "?" : m->architecture, json_object_size(m->packages));

@@ -73,6 +73,7 @@ static void name_parent(const struct image_place *place, const char *id, struct 
 static struct manifest make_manifest(const struct session *s, const struct image_place *place,
                                      const struct record_instance *record,
                                      const struct image_draft *draft,
+                                     const struct identity *identity,
                                      const struct image_report *report)
 {
     const struct message *r = &report->result;
@@ -96,6 +97,7 @@ static struct manifest make_manifest(const struct session *s, const struct image
     text_copy(manifest.tree, sizeof(manifest.tree), message_text(r, WIRE_TREE_DIGEST, ""));
     text_copy(manifest.blocks.sha256, sizeof(manifest.blocks.sha256),
               message_text(r, WIRE_BLOCKS, ""));
+    text_copy(manifest.build, sizeof(manifest.build), identity->build);
     name_parent(place, record->id, &manifest);
     return manifest;
 }
@@ -138,6 +140,23 @@ static int make_keys(const struct image_place *place, struct err *e)
     return result;
 }
 
+/* DRAFT's file, of all that MEMBER has, and what it will say of itself. */
+static int read_host(const struct session *s, size_t member, const struct image_draft *draft,
+                     struct identity *ret_identity, struct image_report *ret_report, struct err *e)
+{
+    char line[IDENTITY_LINE_SIZE];
+    if (identity_make_build(ret_identity->build, e) < 0) {
+        return -1;
+    }
+    snprintf(ret_identity->image, sizeof(ret_identity->image), "%s@%u", draft->ref.name,
+             draft->ref.generation);
+    identity_render(ret_identity, line);
+    char *file = xasprintf("%s/" IMAGE_FILE, draft->work);
+    int result = image_job_read_host(s, member, file, line, ret_report, e);
+    free(file);
+    return result;
+}
+
 static int capture(const struct session *s, size_t member, const char *name, struct err *e)
 {
     const struct record_instance *record = controller_member_at(s->controller, member).record;
@@ -146,15 +165,14 @@ static int capture(const struct session *s, size_t member, const char *name, str
     struct image_place place = IMAGE_PLACE_NULL;
     struct image_draft draft = IMAGE_DRAFT_NULL;
     struct image_report report = IMAGE_REPORT_NULL;
+    struct identity identity = {.image = ""};
     if (image_place_open(&place, &s->site, provider, e) < 0) {
         return -1;
     }
     int result =
         make_keys(&place, e) < 0 || image_draft_begin(place.dir, name, &draft, e) < 0 ? -1 : 0;
     if (result == 0) {
-        char *file = xasprintf("%s/" IMAGE_FILE, draft.work);
-        result = image_job_read_host(s, member, file, &report, e);
-        free(file);
+        result = read_host(s, member, &draft, &identity, &report, e);
     }
     if (result == 0 && report.finding_count > 0) {
         image_report_print_findings(&report);
@@ -164,7 +182,7 @@ static int capture(const struct session *s, size_t member, const char *name, str
                          record->id);
     }
     if (result == 0) {
-        struct manifest manifest = make_manifest(s, &place, record, &draft, &report);
+        struct manifest manifest = make_manifest(s, &place, record, &draft, &identity, &report);
         size_t length;
         const char *tree = message_bytes(&report.result, WIRE_TREE, &length);
         char *text = xstrndup(tree == NULL ? "" : tree, length);

@@ -237,7 +237,7 @@ static int diff(const struct session *s, size_t member, struct err *e)
     struct image_report report = IMAGE_REPORT_NULL;
     int result = find_origin(s, record, &origin, e);
     if (result == 0) {
-        result = image_job_read_host(s, member, NULL, &report, e);
+        result = image_job_read_host(s, member, NULL, NULL, &report, e);
     }
     if (result == 0) {
         image_report_print_findings(&report);

@@ -11,10 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Steps that change something; looks and marks are how we get there, not what happens. */
+/* Steps that change something, and how far a refresh is; looks and marks are how we get there, not
+   what happens. */
 static bool is_shown(const struct controller_step *step)
 {
-    return action_kind_has_effect(step->action.kind);
+    return action_kind_has_effect(step->action.kind) || step->action.kind == ACTION_REFRESH;
 }
 
 /* Why the instance is made at all stands with its ADD; the launch itself only says "not made". */
@@ -111,6 +112,9 @@ static void print_plan(const struct cli *cli, const struct session *s,
         if (steps[i].action.kind == ACTION_LAUNCH) {
             printf("%-10s %-10s in %s: %s\n", steps[i].subject, "launch", zone_of(s, &steps[i]),
                    reason);
+        } else if (steps[i].action.kind == ACTION_REFRESH) {
+            printf("%-10s %-10s %s: %s\n", steps[i].subject, "refresh",
+                   world_refresh_to_string(steps[i].action.refresh), reason);
         } else {
             printf("%-10s %-10s %s\n", steps[i].subject,
                    action_kind_to_string(steps[i].action.kind), reason);

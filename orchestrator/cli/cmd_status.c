@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/live.h"
+#include "cli/refresh_text.h"
 #include "cli/standing.h"
 #include "core/world.h"
 
@@ -181,13 +182,17 @@ static void add_lines(const struct standing *s, struct str *out)
     for (size_t g = 0; g < s->site.spec->group_count; g++) {
         const struct record_view *view = standing_of_group(s, g);
         const struct group_known known = standing_known(s);
-        char text[120];
-        snprintf(text, sizeof(text), "%zu of %u instances, %lld serving%s%s%s",
+        const struct record_refresh *r =
+            record_refresh_find(s->refreshes, s->refresh_count, s->site.spec->groups[g].name);
+        char refresh[200];
+        char text[400];
+        refresh_text_short(r, view, refresh, sizeof(refresh));
+        snprintf(text, sizeof(text), "%zu of %u instances, %lld serving%s%s%s%s",
                  standing_members(s, g), group_desired(&known, g),
                  view == NULL ? 0 : (long long)view->serving_count,
                  view != NULL && view->breaker ? "; breaker open" : "",
                  view != NULL && view->paused ? "; paused" : "",
-                 view != NULL && view->suspended != 0 ? "; processes suspended" : "");
+                 view != NULL && view->suspended != 0 ? "; processes suspended" : "", refresh);
         add_line(s->site.spec->groups[g].name, "group", text, out);
     }
     for (size_t i = 0; i < s->instance_count; i++) {

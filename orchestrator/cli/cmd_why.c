@@ -140,6 +140,12 @@ static void print(const struct standing *s, const struct asked *asked)
         printf("The last failure: %s\n", asked->instance->reason);
     }
     if (asked->group != SPEC_NONE) {
+        struct str newer = STR_NULL;
+        standing_add_newer(s, asked->group, &newer);
+        if (newer.length > 0) {
+            printf("Its %s.\n", str_text(&newer));
+        }
+        str_deinit(&newer);
         print_members(s, asked->group);
     }
     print_source(s, asked->view);

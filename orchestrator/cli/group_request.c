@@ -38,6 +38,8 @@ static const struct verb {
     {"unpause", RECORD_REQUEST_UNPAUSE, SUBJECT_EITHER_OR_CLUSTER, EXTRA_NONE,
      "unpause [GROUP|ID]"},
     {"retry", RECORD_REQUEST_RETRY, SUBJECT_EITHER, EXTRA_NONE, "retry GROUP|ID|MACHINE"},
+    {"refresh", RECORD_REQUEST_REFRESH, SUBJECT_GROUP, EXTRA_NONE,
+     "refresh GROUP [--image NAME[@N]] [OPTION...]"},
     {"hook continue", RECORD_REQUEST_HOOK_CONTINUE, SUBJECT_INSTANCE, EXTRA_NONE,
      "hook continue ID"},
     {"hook abandon", RECORD_REQUEST_HOOK_ABANDON, SUBJECT_INSTANCE, EXTRA_NONE, "hook abandon ID"},
@@ -284,18 +286,23 @@ static enum group_answer find_subject(const struct group_known *known, const str
 
 /* What can be said against it. */
 
+const struct record_group *group_record(const struct group_known *known, size_t group)
+{
+    for (size_t i = 0; i < known->group_count; i++) {
+        if (text_equal(known->groups[i].name, known->spec->groups[group].name)) {
+            return &known->groups[i];
+        }
+    }
+    return NULL;
+}
+
 unsigned group_desired(const struct group_known *known, size_t group)
 {
     const struct spec_group *spec = &known->spec->groups[group];
-    for (size_t i = 0; i < known->group_count; i++) {
-        const struct record_group *r = &known->groups[i];
-        if (text_equal(r->name, spec->name) && r->desired >= 0 &&
-            r->file_desired == spec->desired && r->desired >= spec->min &&
-            r->desired <= spec->max) {
-            return (unsigned)r->desired;
-        }
-    }
-    return spec->desired;
+    const struct record_group *r = group_record(known, group);
+    bool by_hand = r != NULL && r->desired >= 0 && r->file_desired == spec->desired &&
+                   r->desired >= spec->min && r->desired <= spec->max;
+    return by_hand ? (unsigned)r->desired : spec->desired;
 }
 
 static enum group_answer check_size(const struct group_known *known, size_t group, int64_t size,
@@ -394,6 +401,10 @@ static enum group_answer check_found(const struct group_known *known,
     case RECORD_REQUEST_HOOK_CONTINUE:
     case RECORD_REQUEST_HOOK_ABANDON:
     case RECORD_REQUEST_HOOK_HEARTBEAT: return check_hook(found->instance, e);
+    case RECORD_REQUEST_REFRESH: /* Those four: cli/cmd_group_refresh.c. */
+    case RECORD_REQUEST_REFRESH_CONTINUE:
+    case RECORD_REQUEST_REFRESH_CANCEL:
+    case RECORD_REQUEST_REFRESH_ROLLBACK:
     case RECORD_REQUEST_PROTECT:
     case RECORD_REQUEST_UNPROTECT:
     case RECORD_REQUEST_SUSPEND:
@@ -405,8 +416,13 @@ static enum group_answer check_found(const struct group_known *known,
     return GROUP_OK;
 }
 
+/* What is ordered of a refresh is an option of the one verb. */
 static const struct verb *verb_of(enum record_request_kind kind)
 {
+    if (kind == RECORD_REQUEST_REFRESH_CONTINUE || kind == RECORD_REQUEST_REFRESH_CANCEL ||
+        kind == RECORD_REQUEST_REFRESH_ROLLBACK) {
+        kind = RECORD_REQUEST_REFRESH;
+    }
     for (size_t i = 0; i < VERB_COUNT; i++) {
         if (verbs[i].kind == kind) {
             return &verbs[i];

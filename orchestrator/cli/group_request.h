@@ -18,6 +18,8 @@ struct group_known {
     size_t instance_count;
     const struct record_group *groups;
     size_t group_count;
+    const struct record_refresh *refreshes;
+    size_t refresh_count;
 };
 
 enum group_answer {
@@ -39,5 +41,7 @@ enum group_answer group_request_check(const struct group_known *known,
 
 /* How many instances group GROUP of the spec wants: the file's number, or one set by hand since. */
 unsigned group_desired(const struct group_known *known, size_t group);
+/* Its record; NULL: it has none yet. */
+const struct record_group *group_record(const struct group_known *known, size_t group);
 
 #endif

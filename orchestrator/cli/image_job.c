@@ -158,7 +158,8 @@ static int await(const struct session *s, struct run *run, int64_t begun_ms, str
 
 /* Both ends go to the workers; ours are closed, so that the end of one is seen by the other. */
 static int start_pipeline(const struct session *s, size_t member, const char *path,
-                          struct side sides[2], int64_t deadline_ms, struct err *e)
+                          const char *identity, struct side sides[2], int64_t deadline_ms,
+                          struct err *e)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0) {
@@ -174,6 +175,7 @@ static int start_pipeline(const struct session *s, size_t member, const char *pa
     struct str command = STR_NULL;
     seal_add_tar_command(&command, "/");
     put_sieve(s, path == NULL ? WIRE_IMAGE_SCAN : WIRE_IMAGE_BUILD, path, deadline_ms, &sift);
+    message_put_text(&sift, WIRE_IDENTITY, identity);
     message_init(&stream, WIRE_IMAGE_STREAM);
     message_put_int(&stream, WIRE_DEADLINE, deadline_ms);
     message_put_text(&stream, WIRE_COMMAND, str_text(&command));
@@ -203,7 +205,7 @@ static int finish(struct run *run, int result, struct image_report *ret_report)
 }
 
 int image_job_read_host(const struct session *s, size_t member, const char *path,
-                        struct image_report *ret_report, struct err *e)
+                        const char *identity, struct image_report *ret_report, struct err *e)
 {
     const char *id = controller_member_at(s->controller, member).record->id;
     struct run run = {.report = IMAGE_REPORT_NULL, .is_loud = s->cli->verbose};
@@ -213,8 +215,8 @@ int image_job_read_host(const struct session *s, size_t member, const char *path
         .on_message = on_message, .on_end = on_end, .context = &run};
     int64_t begun_ms = clock_now_ms();
     crew_set_callbacks(s->crew, &callbacks);
-    int result =
-        start_pipeline(s, member, path, sides, begun_ms + s->site.spec->login.total_timeout_ms, e);
+    int result = start_pipeline(s, member, path, identity, sides,
+                                begun_ms + s->site.spec->login.total_timeout_ms, e);
     if (result == 0) {
         result = await(s, &run, begun_ms, e);
     }

@@ -29,9 +29,10 @@ json_t *image_report_json(const struct image_report *report, enum wire_tag tag);
 json_t *image_job_roles(const struct session *session, const struct record_instance *record);
 void image_report_print_findings(const struct image_report *report);
 
-/* All of MEMBER's files. PATH: the image file to make of them; NULL: they are only looked at. */
+/* All of MEMBER's files. PATH: the image file to make of them, and IDENTITY its line
+   (image/identity.h); NULL, both: they are only looked at. */
 int image_job_read_host(const struct session *session, size_t member, const char *path,
-                        struct image_report *ret_report, struct err *e);
+                        const char *identity, struct image_report *ret_report, struct err *e);
 /* PATH, an image's file or a directory. STRICT: it is sealed already. */
 int image_job_look(const struct session *session, const char *path, bool strict,
                    struct image_report *ret_report, struct err *e);

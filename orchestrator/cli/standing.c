@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/refresh_text.h"
 #include "cli/session.h"
+#include "controller/refresh_goal.h"
 #include "core/world.h"
 #include "store/sqlite.h"
 
@@ -25,6 +27,7 @@ static int read_records(struct standing *s, struct store *store, struct err *e)
     struct record_request *requests;
     if (record_instance_list(store, &s->instances, &s->instance_count, e) != 0 ||
         record_group_list(store, &s->groups, &s->group_count, e) != 0 ||
+        record_refresh_list(store, &s->refreshes, &s->refresh_count, e) != 0 ||
         record_action_list(store, &s->actions, &s->action_count, e) != 0 ||
         record_request_list(store, &requests, &s->waiting, e) != 0) {
         return -1;
@@ -124,6 +127,7 @@ void standing_deinit(struct standing *s)
 {
     record_instance_list_free(s->instances, s->instance_count);
     record_group_list_free(s->groups, s->group_count);
+    record_refresh_list_free(s->refreshes, s->refresh_count);
     record_action_list_free(s->actions, s->action_count);
     record_view_list_free(s->views, s->view_count);
     free(s->owner);
@@ -157,7 +161,9 @@ struct group_known standing_known(const struct standing *s)
                                 .instances = s->instances,
                                 .instance_count = s->instance_count,
                                 .groups = s->groups,
-                                .group_count = s->group_count};
+                                .group_count = s->group_count,
+                                .refreshes = s->refreshes,
+                                .refresh_count = s->refresh_count};
 }
 
 size_t standing_group(const struct standing *s, const struct record_instance *instance)
@@ -324,7 +330,68 @@ void standing_group_remark(const struct standing *s, size_t group, struct str *t
             }
         }
     }
+    const struct record_refresh *r =
+        record_refresh_find(s->refreshes, s->refresh_count, s->site.spec->groups[group].name);
+    if (refresh_text_is_active(r)) {
+        add_part(text, "");
+        refresh_text_add(r, view, s->wall_ms, text);
+    }
     add_hold(s, view, text);
+    struct str newer = STR_NULL;
+    standing_add_newer(s, group, &newer);
+    if (newer.length > 0) {
+        add_part(text, str_text(&newer));
+    }
+    str_deinit(&newer);
+}
+
+/* What most of those in service run, for a group without a pin. */
+static const char *runs_now(const struct standing *s, size_t group, const char *plain)
+{
+    const char *best = NULL;
+    size_t most = 0;
+    for (size_t i = 0; i < s->instance_count; i++) {
+        const struct record_instance *r = &s->instances[i];
+        size_t same = 0;
+        if (standing_group(s, r) != group || r->lifecycle != LIFECYCLE_IN_SERVICE ||
+            r->content == NULL) {
+            continue;
+        }
+        for (size_t j = 0; j < s->instance_count; j++) {
+            same += standing_group(s, &s->instances[j]) == group &&
+                            text_equal(s->instances[j].content, r->content)
+                        ? 1
+                        : 0;
+        }
+        if (same > most) {
+            most = same;
+            best = r->image == NULL ? plain : r->image;
+        }
+    }
+    return best;
+}
+
+void standing_add_newer(const struct standing *s, size_t group, struct str *text)
+{
+    const struct spec *spec = s->site.spec;
+    const char *name = spec->groups[group].name;
+    const char *image = spec->templates[spec->groups[group].template].image;
+    if (image == NULL ||
+        refresh_text_is_active(record_refresh_find(s->refreshes, s->refresh_count, name))) {
+        return;
+    }
+    const struct group_known known = standing_known(s);
+    uint64_t content;
+    char *plain = xasprintf("%.*s@0", (int)strcspn(image, "@"), image);
+    const char *pinned = refresh_pin(spec, group, group_record(&known, group), &content);
+    const char *runs = pinned != NULL ? pinned : runs_now(s, group, plain);
+    char *newer = refresh_newer(spec, group, runs);
+    if (newer != NULL) {
+        str_addf(text, "newer image %s is current, it runs %s; `group refresh %s` rolls it out",
+                 newer, runs, name);
+    }
+    free(newer);
+    free(plain);
 }
 
 void standing_source(const struct standing *s, struct str *text)
@@ -349,7 +416,10 @@ json_t *standing_group_to_json(const struct standing *s, size_t g)
             json_array_append_new(suspended, json_string(world_process_names[i]));
         }
     }
-    return json_pack(
+    const struct record_refresh *refresh =
+        record_refresh_find(s->refreshes, s->refresh_count, spec->name);
+    uint64_t content;
+    json_t *object = json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:b, s:b, s:s?, s:s?}", "name",
         spec->name, "desired", (json_int_t)group_desired(&known, g), "file_desired",
         (json_int_t)spec->desired, "min", (json_int_t)spec->min, "max", (json_int_t)spec->max,
@@ -357,4 +427,10 @@ json_t *standing_group_to_json(const struct standing *s, size_t g)
         "serving", (json_int_t)view->serving_count, "counted", (json_int_t)view->counted, "minimum",
         (json_int_t)view->minimum, "suspended", suspended, "paused", view->paused ? 1 : 0,
         "breaker", view->breaker ? 1 : 0, "hold", view->hold, "hold_reason", view->reason);
+    const char *pinned = refresh_pin(s->site.spec, g, group_record(&known, g), &content);
+    json_object_set_new(object, "image", pinned == NULL ? json_null() : json_string(pinned));
+    json_object_set_new(object, "refresh",
+                        refresh == NULL ? json_null()
+                                        : refresh_text_json(refresh, view, s->wall_ms));
+    return object;
 }

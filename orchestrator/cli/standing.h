@@ -28,6 +28,8 @@ struct standing {
     size_t instance_count;
     struct record_group *groups;
     size_t group_count;
+    struct record_refresh *refreshes;
+    size_t refresh_count;
     struct record_action *actions; /* Under way, when a controller runs. */
     size_t action_count;
     struct record_view *views;
@@ -55,6 +57,8 @@ void standing_remark(const struct standing *s, const struct record_instance *ins
                      struct str *text);
 /* "; breaker open; paused; suspended: launch", and the hold; nothing when there is nothing. */
 void standing_group_remark(const struct standing *s, size_t group, struct str *text);
+/* "newer image web@5 is current; ..." where the group runs an older one; else nothing is added. */
+void standing_add_newer(const struct standing *s, size_t group, struct str *text);
 /* All of a group's numbers and switches. */
 json_t *standing_group_to_json(const struct standing *s, size_t group);
 /* "as run on host7, pid 4711, sees it" */

@@ -45,14 +45,24 @@ static enum ssh_outcome open_patiently(struct worker *worker, const struct messa
     return outcome;
 }
 
+static const char *text_or_null(const char *text)
+{
+    return text[0] == '\0' ? NULL : text;
+}
+
 /* FACTS and BOOT may be NULL. */
-static void send_facts(struct worker *worker, const char *facts, const char *boot)
+static void send_facts(struct worker *worker, const char *facts, const struct boot *boot)
 {
     struct message result = MESSAGE_NULL;
     message_init(&result, WIRE_RESULT);
     message_put_int(&result, WIRE_OUTCOME, WORK_DONE);
     message_put_text(&result, WIRE_FACTS, facts);
-    message_put_text(&result, WIRE_BOOT_ID, boot);
+    if (boot != NULL) {
+        message_put_text(&result, WIRE_BOOT_ID, text_or_null(boot->id));
+        message_put_text(&result, WIRE_MACHINE_ID, text_or_null(boot->machine_id));
+        message_put_text(&result, WIRE_IMAGE, text_or_null(boot->identity.image));
+        message_put_text(&result, WIRE_BUILD, text_or_null(boot->identity.build));
+    }
     for (const struct ssh_link *at = worker->link; at != NULL; at = ssh_link_bastion(at)) {
         message_put_text(&result, WIRE_HOST_KEY, ssh_link_host_key(at));
     }
@@ -76,17 +86,18 @@ static void refuse_answer(struct worker *worker, int status, struct str *said)
     str_deinit(&clean);
 }
 
-/* The facts are known. Without the boot's id only a reboot by somebody else goes unnoticed. */
+/* The facts are known. Without the boot's id only a reboot by somebody else goes unnoticed; whether
+   the rest is missed is for the controller to say. */
 static void read_boot(struct worker *worker, const struct message *request, const char *facts)
 {
     struct err e = ERR_NULL;
-    char boot[BOOT_ID_SIZE];
+    struct boot boot;
     enum ssh_outcome outcome =
-        boot_read(worker->link, message_int(request, WIRE_DEADLINE, 0), boot, &e);
+        boot_read(worker->link, message_int(request, WIRE_DEADLINE, 0), &boot, &e);
     if (outcome != SSH_OK) {
         worker_result(worker, worker_ssh_outcome(outcome), e.text);
     } else {
-        send_facts(worker, facts, boot[0] == '\0' ? NULL : boot);
+        send_facts(worker, facts, &boot);
     }
 }
 

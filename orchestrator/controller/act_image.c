@@ -190,6 +190,7 @@ static void sift(struct worker *worker, const struct message *request)
     struct sieve_config config = {
         .input = worker_file(worker, "stream"),
         .output = -1,
+        .identity = message_text(request, WIRE_IDENTITY, NULL),
         .strict = message_int(request, WIRE_STRICT, 0) != 0,
         .deadline_ms = message_int(request, WIRE_DEADLINE, 0),
     };

@@ -17,6 +17,10 @@ static void put_view(struct message *message, const struct provider_view *view)
     message_put_text(message, WIRE_ADDRESS, view->address);
     message_put_int(message, WIRE_POWER, view->power);
     message_put_text(message, WIRE_HOST_KEY, view->host_key);
+    message_put_text(message, WIRE_IMAGE, view->image);
+    message_put_text(message, WIRE_BUILD, view->build);
+    message_put_text(message, WIRE_CONTENT, view->content);
+    message_put_text(message, WIRE_MACHINE_ID, view->machine_id);
 }
 
 static void list(struct worker *worker, const struct provider_ops *ops, void *provider)

@@ -31,20 +31,20 @@ struct reboot {
     struct worker *worker;
     struct ssh_target target; /* The worker's, less patient. */
     int64_t deadline_ms;
-    char before[BOOT_ID_SIZE];
-    char after[BOOT_ID_SIZE]; /* Empty until it has come back. */
-    bool refused;             /* Another key: it is not the host that we know. */
-    bool left;                /* It has been out of reach since it was asked, */
-    bool back;                /* and was reached again, whatever it said. */
-    struct err seen;          /* The last thing that was in the way. */
+    struct boot before;
+    struct boot after; /* Its id is empty until it has come back. */
+    bool refused;      /* Another key: it is not the host that we know. */
+    bool left;         /* It has been out of reach since it was asked, */
+    bool back;         /* and was reached again, whatever it said. */
+    struct err seen;   /* The last thing that was in the way. */
 };
 
 /* Asks it to. True when it was asked; else the result was sent. */
 static bool ask(struct reboot *r, struct ssh_link *link)
 {
     struct err e = ERR_NULL;
-    enum ssh_outcome outcome = boot_read(link, r->deadline_ms, r->before, &e);
-    if (outcome == SSH_OK && r->before[0] == '\0') {
+    enum ssh_outcome outcome = boot_read(link, r->deadline_ms, &r->before, &e);
+    if (outcome == SSH_OK && r->before.id[0] == '\0') {
         worker_result(r->worker, WORK_TRANSIENT, e.text);
         return false;
     }
@@ -74,12 +74,12 @@ static bool ask(struct reboot *r, struct ssh_link *link)
 /* One look. True when there is nothing more to wait for. */
 static bool look(struct reboot *r)
 {
-    char now[BOOT_ID_SIZE] = "";
+    struct boot now = {.id = ""};
     worker_drop_link(r->worker);
     enum ssh_outcome outcome =
         ssh_link_open(&r->worker->link, &r->target, r->deadline_ms, &r->seen);
     if (outcome == SSH_OK) {
-        outcome = boot_read(r->worker->link, r->deadline_ms, now, &r->seen);
+        outcome = boot_read(r->worker->link, r->deadline_ms, &now, &r->seen);
     } else {
         r->worker->link = NULL;
     }
@@ -96,10 +96,10 @@ static bool look(struct reboot *r)
             worker_progress(r->worker, "down; waiting until it is back");
         }
         r->left = true;
-    } else if (now[0] != '\0' && !text_equal(now, r->before)) {
-        text_copy(r->after, sizeof(r->after), now);
+    } else if (now.id[0] != '\0' && !text_equal(now.id, r->before.id)) {
+        r->after = now;
     }
-    return r->refused || r->after[0] != '\0';
+    return r->refused || r->after.id[0] != '\0';
 }
 
 static void tell(const struct reboot *r, int64_t asked_ms)
@@ -110,10 +110,10 @@ static void tell(const struct reboot *r, int64_t asked_ms)
     clock_format_span(clock_now_ms() - asked_ms, span, sizeof(span));
     if (r->refused) {
         worker_result(r->worker, WORK_PERMANENT, r->seen.text);
-    } else if (r->after[0] != '\0') {
+    } else if (r->after.id[0] != '\0') {
         message_init(&result, WIRE_RESULT);
         message_put_int(&result, WIRE_OUTCOME, WORK_DONE);
-        message_put_text(&result, WIRE_BOOT_ID, r->after);
+        message_put_text(&result, WIRE_BOOT_ID, r->after.id);
         worker_send(r->worker, &result);
         message_deinit(&result);
     } else if (r->left && r->back) {

@@ -48,6 +48,7 @@ int controller_new(struct controller **ret_controller, struct site *site, struct
     c->options = *options;
     c->context_version = 1;
     c->world.now_ms = clock_now_ms();
+    c->wall_offset_ms = clock_wall_ms() - c->world.now_ms;
     const struct crew_callbacks callbacks = {
         .on_message = result_message, .on_end = result_end, .context = c};
     crew_set_callbacks(crew, &callbacks);
@@ -199,6 +200,10 @@ static void do_mark(struct controller *c, const struct action *action, const cha
         snprintf(change, sizeof(change), "%s -> %s", lifecycle_to_string(it->lifecycle),
                  lifecycle_to_string(action->lifecycle));
     }
+    if (action->wish == WORLD_WISH_REFRESH && it->wish != WORLD_WISH_REFRESH &&
+        it->in_service_ms != 0) {
+        refresh_note_mark(c, action->group);
+    }
     world_end(c->spec, &c->world, action, OUTCOME_DONE);
     member_to_record(c, action->instance);
     journal_put_instance(c->journal, &m->record);
@@ -210,14 +215,20 @@ static void do_mark(struct controller *c, const struct action *action, const cha
 static void do_refresh(struct controller *c, const struct action *action, const char *reason)
 {
     const char *name = c->spec->groups[action->group].name;
-    char change[80];
-    snprintf(change, sizeof(change), "%s -> %s",
+    const struct record_refresh *r = &c->notes[action->group].refresh;
+    char why[500];
+    char change[160];
+    char span[32];
+    text_copy(why, sizeof(why), reason);
+    refresh_add_cause(c, action->group, action->reason.code, why, sizeof(why));
+    clock_format_span(clock_wall_ms() - r->began_ms, span, sizeof(span));
+    snprintf(change, sizeof(change), "%s -> %s; %u replaced, %s after it began",
              world_refresh_to_string(c->world.groups[action->group].refresh.state),
-             world_refresh_to_string(action->refresh));
+             world_refresh_to_string(action->refresh), r->replaced, span);
     world_end(c->spec, &c->world, action, OUTCOME_DONE);
-    groups_put(c, action->group);
-    journal_add_event(c->journal, name, "refresh", reason, change);
-    tell_begin(c, action, name, reason);
+    refresh_note_state(c, action->group, why);
+    journal_add_event(c->journal, name, "refresh", why, change);
+    tell_begin(c, action, name, why);
 }
 
 static void record_intent(struct controller *c, struct running *running)
@@ -465,6 +476,7 @@ static int turn(struct controller *c, bool stopping, size_t *ret_begun, int64_t 
         return -1;
     }
     step_core(c);
+    refresh_watch(c);
     view_update(c);
     if (c->all_listed && !stopping && carry_out(c, ret_begun, e) != 0) {
         return -1;

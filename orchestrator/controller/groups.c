@@ -1,4 +1,5 @@
 /* Groups and the cluster as records: what was set by hand, and what must outlive a controller. */
+#include "controller/refresh_goal.h"
 #include "controller/state.h"
 
 #include "base/clock.h"
@@ -33,6 +34,11 @@ static void take_record(struct controller *c, size_t group, const struct record_
     g->failed_launches = (unsigned)r->failed_launches;
     g->size_changed_ms = from_wall(c, r->size_changed_ms);
     g->disrupted_ms = from_wall(c, r->disrupted_ms);
+    const char *pinned = refresh_pin(c->spec, group, r, &g->content);
+    if (pinned != NULL) {
+        c->notes[group].image = xstrdup(pinned);
+        c->notes[group].image_of = xstrdup(r->image_of);
+    }
 }
 
 int groups_load(struct controller *c, struct err *e)
@@ -53,6 +59,9 @@ int groups_load(struct controller *c, struct err *e)
         }
     }
     record_group_list_free(records, count);
+    if (refresh_load(c, e) != 0) {
+        return -1;
+    }
     struct record_cluster cluster;
     bool found;
     if (record_cluster_read(c->store, &found, &cluster, e) != 0) {
@@ -76,8 +85,14 @@ void groups_put(struct controller *c, size_t group)
                                         .next_number = g->next_number,
                                         .failed_launches = (int)g->failed_launches,
                                         .size_changed_ms = to_wall(c, g->size_changed_ms),
-                                        .disrupted_ms = to_wall(c, g->disrupted_ms)};
+                                        .disrupted_ms = to_wall(c, g->disrupted_ms),
+                                        .image = c->notes[group].image,
+                                        .image_of = c->notes[group].image_of,
+                                        .content = g->content};
     journal_put_group(c->journal, &record);
+    if (world_refresh_is_active(g->refresh.state)) {
+        refresh_put(c, group);
+    }
 }
 
 void groups_put_cluster(struct controller *c, bool clean)

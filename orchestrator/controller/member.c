@@ -1,4 +1,5 @@
 /* Members: the store's records beside the core's view of them. */
+#include "controller/refresh_goal.h"
 #include "controller/state.h"
 
 #include "base/clock.h"
@@ -6,6 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +45,7 @@ void members_free(struct controller *c)
     free(c->answered);
     free(c->told);
     machines_free(c);
+    refresh_free(c);
     free(c->world.groups);
     free(c->world.zones);
     free(c->decision.actions);
@@ -128,7 +131,7 @@ static int64_t from_wall(const struct controller *c, int64_t wall_ms, int64_t ne
     if (wall_ms == 0) {
         return never_ms;
     }
-    int64_t ms = c->world.now_ms - (clock_wall_ms() - wall_ms);
+    int64_t ms = wall_ms - c->wall_offset_ms; /* Which came first is kept, to the millisecond. */
     return ms == 0 ? 1 : ms;
 }
 
@@ -160,6 +163,8 @@ static void world_from_record(struct controller *c, size_t index)
                                   .rung = (enum world_rung)r->rung,
                                   .rung_ms = from_wall(c, r->rung_ms, 0),
                                   .hook_ms = from_wall(c, r->hook_ms, 0),
+                                  .content = refresh_content(r->content),
+                                  .capture = (enum world_capture)r->capture,
                                   .power_ms = c->world.now_ms,
                                   .verdict_ms = c->world.now_ms};
     if (r->ready_ms == 0 && it->in_service_ms != 0) {
@@ -186,6 +191,7 @@ void member_to_record(struct controller *c, size_t index)
     r->ready_ms = to_wall(c, it->ready_ms);
     r->in_service_ms = to_wall(c, it->in_service_ms);
     r->hook_ms = to_wall(c, it->hook_ms);
+    r->capture = (int)it->capture;
 }
 
 int members_load(struct controller *c, struct err *e)
@@ -197,6 +203,7 @@ int members_load(struct controller *c, struct err *e)
     }
     c->world.groups = xcalloc(c->spec->group_count + 1, sizeof(*c->world.groups));
     c->world.zones = xcalloc(c->spec->zone_count + 1, sizeof(*c->world.zones));
+    c->notes = xcalloc(c->spec->group_count + 1, sizeof(*c->notes));
     if (groups_load(c, e) != 0 || machines_load(c, e) != 0) {
         record_instance_list_free(records, count);
         return -1;
@@ -430,6 +437,15 @@ bool member_was_here(const struct controller *c, const char *id)
     return false;
 }
 
+/* What it is to be made from, until the provider tells what it was made from: a controller that is
+   ended in between must not take it for an old one. */
+static void pin(const struct controller *c, size_t group, struct record_instance *record)
+{
+    if (c->notes[group].image != NULL) {
+        record->content = xasprintf("%016" PRIx64, c->world.groups[group].content);
+    }
+}
+
 size_t member_add(struct controller *c, const struct action *action, struct err *e)
 {
     const struct spec_group *g = &c->spec->groups[action->group];
@@ -441,6 +457,7 @@ size_t member_add(struct controller *c, const struct action *action, struct err 
                                      .template = xstrdup(c->spec->templates[g->template].name),
                                      .lifecycle = LIFECYCLE_PENDING,
                                      .created_ms = clock_wall_ms()};
+    pin(c, action->group, &record);
     if (place(c, action, &record, e) != 0) {
         record_instance_deinit(&record);
         return WORLD_NONE;

@@ -21,7 +21,9 @@ static void add_step(struct controller *c, const struct action *action,
     size_t i = xgrow((void **)steps, count, capacity, sizeof(**steps));
     struct controller_step *step = &(*steps)[i];
     *step = (struct controller_step){.action = *action};
-    if (action->instance == WORLD_NONE) {
+    if (action->kind == ACTION_REFRESH) {
+        text_copy(step->subject, sizeof(step->subject), c->spec->groups[action->group].name);
+    } else if (action->instance == WORLD_NONE) {
         instance_id(step->subject, c->spec->groups[action->group].name, action->number);
     } else {
         text_copy(step->subject, sizeof(step->subject), c->world.instances[action->instance].id);

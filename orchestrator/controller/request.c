@@ -184,7 +184,8 @@ static void put_launch(const struct controller *c, size_t index, struct message 
     }
     const struct spec_zone *z = &c->spec->zones[it->zone];
     message_put_text(request, WIRE_GROUP, r->group);
-    message_put_text(request, WIRE_IMAGE, t->image);
+    const char *pinned = c->notes[it->group].image;
+    message_put_text(request, WIRE_IMAGE, pinned == NULL ? t->image : pinned);
     if (t->size != SPEC_NONE) {
         message_put_int(request, WIRE_CPUS, c->spec->sizes[t->size].cpus);
         message_put_int(request, WIRE_MEMORY, c->spec->sizes[t->size].memory_bytes);
@@ -446,6 +447,7 @@ int request_build(struct controller *c, const struct action *action, struct runn
         message_put_int(ret_request, WIRE_EPOCH,
                         c->journal == NULL ? 0 : journal_epoch(c->journal));
         put_launch(c, action->instance, ret_request);
+        running->content = action->group == WORLD_NONE ? 0 : c->world.groups[action->group].content;
         return 0;
     }
     case ACTION_GREET:

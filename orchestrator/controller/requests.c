@@ -9,12 +9,13 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "controller/origin.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define REFUSAL_SIZE 240
+#define REFUSAL_SIZE 400
 
 /* One request as it is taken in; REFUSED is empty when it was taken. */
 struct taking {
@@ -23,6 +24,7 @@ struct taking {
     size_t instance; /* Of its subject, or WORLD_NONE. */
     size_t group;    /* Of its subject, or of that instance. */
     char refused[REFUSAL_SIZE];
+    char said[REFUSAL_SIZE]; /* When it was taken: what there is to say of it. */
 };
 
 static void refuse(struct taking *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -180,6 +182,9 @@ static void retry_instance(struct taking *t)
 {
     struct world_instance *it = &t->c->world.instances[t->instance];
     struct record_instance *r = &t->c->members[t->instance].record;
+    if (it->failure == WORLD_FAILURE_PERMANENT && !it->greeted) {
+        origin_forget_machine(r);
+    }
     it->failure = WORLD_FAILURE_NONE;
     it->failures = 0;
     it->rung = WORLD_RUNG_NONE;
@@ -236,6 +241,21 @@ static void end_hook(struct taking *t, bool abandon)
     it->hook_abandon = abandon;
 }
 
+/* Refreshes. */
+
+static void refresh(struct taking *t)
+{
+    struct err e = ERR_NULL;
+    if (group_of(t) == NULL) {
+        return;
+    }
+    const char *who = t->request->who == NULL ? "?" : t->request->who;
+    bool taken = t->request->kind == RECORD_REQUEST_REFRESH
+                     ? refresh_take_begin(t->c, t->group, t->request->word, who, &e)
+                     : refresh_take_order(t->c, t->group, t->request->kind, who, &e);
+    text_copy(taken ? t->said : t->refused, REFUSAL_SIZE, e.text);
+}
+
 static void take(struct taking *t)
 {
     switch (t->request->kind) {
@@ -265,6 +285,10 @@ static void take(struct taking *t)
     case RECORD_REQUEST_RETRY: retry(t); return;
     case RECORD_REQUEST_HOOK_CONTINUE: end_hook(t, false); return;
     case RECORD_REQUEST_HOOK_ABANDON: end_hook(t, true); return;
+    case RECORD_REQUEST_REFRESH:
+    case RECORD_REQUEST_REFRESH_CONTINUE:
+    case RECORD_REQUEST_REFRESH_CANCEL:
+    case RECORD_REQUEST_REFRESH_ROLLBACK: refresh(t); return;
     case RECORD_REQUEST_HOOK_HEARTBEAT: {
         struct world_instance *it = instance_of(t);
         if (it != NULL && it->hook_ms != 0) {
@@ -301,8 +325,11 @@ static void take_one(struct controller *c, const struct record_request *request)
     char why[160];
     snprintf(why, sizeof(why), "asked for by %s", request->who == NULL ? "?" : request->who);
     char outcome[REFUSAL_SIZE + 16];
-    snprintf(outcome, sizeof(outcome), "%s%s",
-             t.refused[0] == '\0' ? "taken" : "refused: ", t.refused);
+    if (t.refused[0] != '\0') {
+        snprintf(outcome, sizeof(outcome), "refused: %s", t.refused);
+    } else {
+        snprintf(outcome, sizeof(outcome), "taken%s%s", t.said[0] == '\0' ? "" : ": ", t.said);
+    }
     if (t.refused[0] == '\0') {
         put(&t);
     }

@@ -5,6 +5,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "controller/origin.h"
+#include "controller/refresh_goal.h"
 #include "provider/provider.h"
 
 #include <stdio.h>
@@ -128,6 +130,7 @@ static void hear_found(struct controller *c, const struct spec_provider *provide
                                      .host_key = key == NULL ? NULL : xstrdup(key),
                                      .lifecycle = LIFECYCLE_DETACHED,
                                      .created_ms = clock_wall_ms()};
+    origin_take(&record, message);
     size_t index = member_take(c, &record);
     c->members[index].listed = true;
     c->world.instances[index].power = power_of(message_int(message, WIRE_POWER, 0));
@@ -214,7 +217,7 @@ void result_message(void *context, struct job *job, const struct message *messag
                                          c->world.instances[running->action.instance].id,
                                          message_text(message, WIRE_TEXT, ""));
         }
-    } else if (message_kind(message) == WIRE_ITEM) {
+    } else if (message_kind(message) == WIRE_ITEM && running->kind != RUNNING_ALARM) {
         if (running->kind == RUNNING_LIST) {
             hear_view(c, running, message);
         } else if (running->action.balancer != WORLD_NONE) {
@@ -254,9 +257,11 @@ static void done_launch(struct controller *c, size_t index, const struct message
             c->world.instances[index].configured = false;
             m->record.configured_ms = 0;
             replace_text(&m->record.facts, NULL);
+            origin_take(&m->record, result);
         }
         replace_text(&m->record.host_key, key);
     }
+    c->world.instances[index].content = refresh_content(m->record.content);
 }
 
 static void take_facts(struct controller *c, size_t index, const struct message *result)
@@ -360,6 +365,38 @@ static void done_balancer(struct controller *c, const struct action *action,
     }
 }
 
+/*
+ * Is the host that was greeted the system that was made (origin.h)? One that serves already leaves
+ * its pool as soon as its group can spare it, and waits there for a human.
+ */
+static int check_origin(struct controller *c, size_t index, const struct message *greeting,
+                        struct err *e)
+{
+    struct world_instance *it = &c->world.instances[index];
+    if (origin_check(&c->members[index].record, greeting, e) == 0) {
+        return 0;
+    }
+    if (it->lifecycle == LIFECYCLE_IN_SERVICE && it->wish == WORLD_WISH_NONE) {
+        it->wish = WORLD_WISH_STANDBY;
+    }
+    return -1;
+}
+
+/* A root made anew of something else than was asked for would be replaced, over and over. */
+static int check_content(const struct controller *c, const struct running *running,
+                         const struct message *answer, struct err *e)
+{
+    const struct record_instance *r = &c->members[running->action.instance].record;
+    const char *key = message_text(answer, WIRE_HOST_KEY, NULL);
+    uint64_t content = refresh_content(message_text(answer, WIRE_CONTENT, NULL));
+    if (running->content == 0 || content == 0 || content == running->content ||
+        text_equal(key, r->host_key)) {
+        return 0;
+    }
+    return err_set(e, "%s was made of %s, which is not what its group is to be made from", r->id,
+                   message_text(answer, WIRE_IMAGE, "a plain directory"));
+}
+
 static void apply_result(struct controller *c, const struct running *running,
                          const struct message *result)
 {
@@ -374,6 +411,7 @@ static void apply_result(struct controller *c, const struct running *running,
     case ACTION_GREET:
         take_facts(c, index, result);
         take_boot(c, index, result);
+        origin_greeted(&c->members[index].record, result);
         break;
     case ACTION_INSPECT: done_inspect(c, index, running, result); break;
     case ACTION_CONFIGURE:
@@ -531,12 +569,23 @@ static void end_action(struct controller *c, struct running *running, int64_t to
 {
     const struct action *action = &running->action;
     char detail[160] = "";
+    struct err e = ERR_NULL;
     note_repeat(c, action);
     c->members[action->instance].acted_ms = c->world.now_ms;
     if (outcome == WORK_DONE && action_kind_has_effect(action->kind) &&
         c->members[action->instance].repeats > REPEATS_MAX) {
         outcome = WORK_PERMANENT;
         text = "the same step ended well many times in a row and is still wanted; please report it";
+    }
+    if (outcome == WORK_DONE && action->kind == ACTION_GREET &&
+        check_origin(c, action->instance, result, &e) < 0) {
+        outcome = WORK_PERMANENT;
+        text = e.text;
+    }
+    if (outcome == WORK_DONE && action->kind == ACTION_LAUNCH &&
+        check_content(c, running, result, &e) < 0) {
+        outcome = WORK_PERMANENT;
+        text = e.text;
     }
     if (outcome == WORK_DONE) {
         describe(running, result, detail, sizeof(detail));
@@ -568,7 +617,9 @@ void result_end(void *context, struct job *job, enum work_outcome outcome,
     struct controller *c = context;
     struct running *running = job_data(job);
     c->world.now_ms = clock_now_ms();
-    if (running->kind == RUNNING_LIST) {
+    if (running->kind == RUNNING_ALARM) {
+        refresh_alarm_end(c, running, outcome, result, text);
+    } else if (running->kind == RUNNING_LIST) {
         end_list(c, running, outcome, text);
     } else if (running->kind == RUNNING_LOOK) {
         end_look(c, running, outcome);

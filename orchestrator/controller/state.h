@@ -43,18 +43,34 @@ struct member {
     char *frontend_text;
 };
 
+#define MARKS_MAX 8
+
+/* Beside world.groups[i]: what the core need not know. */
+struct group_note {
+    char *image;    /* Owned; what world.groups[i].content is: its pin. NULL: none. */
+    char *image_of; /* Owned; the template's image when that was pinned. */
+    struct record_refresh refresh; /* Owned; texts and wall-clock times; the rest is the world's. */
+    bool outdated;                 /* The records differ from it: to be written. */
+    int64_t marks_ms[MARKS_MAX]; /* When those that are being replaced were marked, oldest first. */
+    size_t mark_count;
+    int64_t alarm_ms; /* When its alarm command was last begun; 0: never. */
+    bool alarm_runs;
+};
+
 /* A job under way: the action, what it is recorded as. */
 struct running {
     struct action action;
     char *action_id; /* NULL for looks: they are not recorded. */
     enum running_kind {
         RUNNING_ACTION,
-        RUNNING_LIST, /* Of `provider`. */
-        RUNNING_LOOK, /* At action.balancer. */
+        RUNNING_LIST,  /* Of `provider`. */
+        RUNNING_LOOK,  /* At action.balancer. */
+        RUNNING_ALARM, /* Of the refresh of action.group. */
     } kind;
     size_t provider;
     int64_t asked_ms; /* LIST: what happened since then it may not know of. */
     char *reason;     /* As text. */
+    uint64_t content; /* LAUNCH: what it is to be made from; 0: as the file says. */
     /* INSPECT, CONFIGURE: the script that runs. Kept to the end: the worker reads its blobs from
        files that live as long as it does. */
     struct role_script script;
@@ -69,6 +85,8 @@ struct controller {
     struct controller_options options;
     struct world world; /* Arrays owned. */
     struct member *members;
+    struct group_note *notes;        /* Owned. */
+    int64_t wall_offset_ms;          /* The wall clock less the monotonic one, at the start. */
     struct decision decision;        /* Arrays owned. */
     int64_t judge_again_ms;          /* The core's other deadline; INT64_MAX for none. */
     struct prober *prober;           /* NULL until something is to be probed. */
@@ -117,6 +135,38 @@ int groups_load(struct controller *c, struct err *e);
 void groups_put(struct controller *c, size_t group);
 /* CLEAN: this controller ends in order. */
 void groups_put_cluster(struct controller *c, bool clean);
+
+/* refresh.c */
+int refresh_load(struct controller *c, struct err *e);
+void refresh_free(struct controller *c);
+void refresh_put(struct controller *c, size_t group);
+/* As it is now; its texts are borrowed. */
+struct record_refresh refresh_record(const struct controller *c, size_t group);
+/* The world's state of it has changed, for REASON: into the records, the pin included. */
+void refresh_note_state(struct controller *c, size_t group, const char *reason);
+/* An instance was marked to be replaced by it. */
+void refresh_note_mark(struct controller *c, size_t group);
+/* What REASON cannot know: what the alarm said, why the new one failed. TEXT has SIZE. */
+void refresh_add_cause(const struct controller *c, size_t group, enum reason_code code, char *text,
+                       size_t size);
+/*
+ * What watches the refresh of GROUP says: TEXT, one line, is why the new is bad; NULL: it is well.
+ * A bad word stands until the refresh has come into another state.
+ */
+void refresh_alarm_set(struct controller *c, size_t group, const char *text);
+/* Once a turn, after the decision: counts what was replaced, runs alarm commands that are due. */
+void refresh_watch(struct controller *c);
+void refresh_alarm_end(struct controller *c, const struct running *running,
+                       enum work_outcome outcome, const struct message *result, const char *text);
+/* How long it will take, by what was measured; -1: not known. */
+int64_t refresh_remaining(const struct controller *c, size_t group);
+
+/* refresh_request.c */
+/* What operators ask of it. False: refused, as E says; else E says what is to be told. */
+bool refresh_take_begin(struct controller *c, size_t group, const char *word, const char *who,
+                        struct err *e);
+bool refresh_take_order(struct controller *c, size_t group, enum record_request_kind kind,
+                        const char *who, struct err *e);
 
 /* machines.c */
 int machines_load(struct controller *c, struct err *e);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "core/refresh.h"
 #include "core/why.h"
 
 #include <stdio.h>
@@ -127,9 +128,12 @@ static uint64_t digest_group(const struct controller *c, size_t g)
 {
     const struct world_group *w = &c->world.groups[g];
     const struct survey_group *s = &c->decision.survey.groups[g];
+    const struct refresh_count r = refresh_count(&c->decision.survey, g);
     const int64_t told[] = {w->desired,          w->suspended,        w->paused,
                             w->failed_launches,  w->breaker.open.on,  (int64_t)s->standing,
-                            (int64_t)s->serving, (int64_t)s->counted, (int64_t)s->change};
+                            (int64_t)s->serving, (int64_t)s->counted, (int64_t)s->change,
+                            w->refresh.state,    (int64_t)r.replaced, (int64_t)r.all,
+                            (int64_t)r.moving,   (int64_t)r.left,     c->notes[g].refresh.leads};
     uint64_t digest = DIGEST_START;
     for (size_t n = 0; n < sizeof(told) / sizeof(told[0]); n++) {
         digest = mix(digest, told[n]);
@@ -215,6 +219,11 @@ static void view_group(const struct controller *c, size_t g, struct record_view 
     view->suspended = w->suspended;
     view->paused = w->paused;
     view->breaker = w->breaker.open.on;
+    const struct refresh_count r = refresh_count(&c->decision.survey, g);
+    view->refresh_replaced = (int64_t)r.replaced;
+    view->refresh_all = (int64_t)r.all;
+    view->refresh_moving = (int64_t)r.moving;
+    view->refresh_left_ms = refresh_remaining(c, g);
     take_decision(c, WORLD_NONE, g, view);
     why_group(c->spec, &c->world, &c->decision, g, &why);
     take_lines(view, &why);

@@ -71,7 +71,7 @@ enum wire_tag {
     WIRE_INSTANCE_DIR,
     WIRE_PROVIDER_TYPE,
     WIRE_GROUP,
-    WIRE_IMAGE,
+    WIRE_IMAGE, /* Also in answers: "web@3". */
     WIRE_CPUS,
     WIRE_MEMORY,
     WIRE_PREFIX,
@@ -118,6 +118,10 @@ enum wire_tag {
     WIRE_LEFT_OUT,
     WIRE_BLOCKS, /* IMAGE_BUILD: the file's SHA-256 and its size. */
     WIRE_BLOCKS_SIZE,
+    WIRE_IDENTITY,   /* IMAGE_BUILD: what the image is to say of itself (image/identity.h). */
+    WIRE_BUILD,      /* With WIRE_IMAGE: what a root was made of; GREET: what the host says. */
+    WIRE_CONTENT,    /* Digest of what a root was made of. */
+    WIRE_MACHINE_ID, /* GREET: the host's; provider answers: what it is to be. */
 };
 
 /* How a request ended. */

@@ -6,6 +6,7 @@
 #define IMAGE_MANIFEST_H
 
 #include "image/build.h"
+#include "image/identity.h"
 
 #include <jansson.h>
 #include <stdint.h>
@@ -15,6 +16,9 @@ struct err;
 struct manifest {
     char *name; /* All owned. */
     unsigned generation;
+    /* What the system in it says of itself (identity.h); "" in images from before there was that.
+     */
+    char build[IDENTITY_BUILD_SIZE];
     int64_t created_s;   /* Wall clock. */
     char *parent;        /* "web@2", or a base image's directory; NULL when not known. */
     char *parent_digest; /* SHA-256 of the parent's manifest (or the base's recipe); or NULL. */

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "image/identity.h"
 #include "image/seal.h"
 #include "image/tar.h"
 #include "image/tree.h"
@@ -30,6 +31,7 @@ struct sieve {
     struct str output; /* What is to be written next. */
     struct str kept;   /* DPKG_STATUS or OS_RELEASE while it passes. */
     bool has_machine_id;
+    bool has_identity_place; /* IDENTITY_DIRECTORY. */
 };
 
 void sieve_result_deinit(struct sieve_result *result)
@@ -309,8 +311,26 @@ static int take_other(struct sieve *s, const struct tar_entry *entry, struct err
     return pass_on(s, entry->raw.text, entry->raw.length, e);
 }
 
+/* The image's own word replaces what the host says, which is of the image it came from. */
+static int take_identity(struct sieve *s, const struct tar_entry *entry, bool *ret_taken,
+                         struct err *e)
+{
+    *ret_taken = s->config->identity != NULL && text_equal(entry->path, IDENTITY_PATH);
+    if (text_equal(entry->path, IDENTITY_DIRECTORY)) {
+        if (entry->type != TAR_DIRECTORY && s->config->identity != NULL) {
+            return err_set(e, "/" IDENTITY_DIRECTORY " is not a directory: remove it");
+        }
+        s->has_identity_place = true;
+    }
+    return 0;
+}
+
 static int take_entry(struct sieve *s, const struct tar_entry *entry, struct err *e)
 {
+    bool taken = false;
+    if (take_identity(s, entry, &taken, e) < 0 || taken) {
+        return taken ? 0 : -1;
+    }
     const struct seal_rule *rule = seal_rule_of(entry);
     if (rule != NULL && rule->action == SEAL_BLANK && s->config->strict && entry->size_bytes == 0 &&
         entry->type == TAR_FILE) {
@@ -335,19 +355,47 @@ static int take_entry(struct sieve *s, const struct tar_entry *entry, struct err
                                                    : take_large(s, entry, e);
 }
 
-/* What every image has, empty. */
-static int add_machine_id(struct sieve *s, struct err *e)
+static int add_file(struct sieve *s, char *path, unsigned mode, const char *text, struct err *e)
+{
+    struct str file = STR_NULL;
+    char digest[DIGEST_TEXT_SIZE];
+    const struct tar_entry entry = {
+        .path = path, .type = TAR_FILE, .mode = mode, .size_bytes = (int64_t)strlen(text)};
+    digest_text(text, strlen(text), digest);
+    tar_add_file(&file, path, mode, text);
+    (void)tree_add(&s->tree, &entry, digest);
+    int result = pass_on(s, file.text, file.length, e);
+    str_deinit(&file);
+    return result;
+}
+
+static int add_directory(struct sieve *s, char *path, struct err *e)
 {
     struct str header = STR_NULL;
-    char path[] = SEAL_MACHINE_ID;
-    const struct tar_entry entry = {.path = path, .type = TAR_FILE, .mode = 0444};
-    char digest[DIGEST_TEXT_SIZE];
-    digest_text("", 0, digest);
-    tar_add_empty_file(&header, path, entry.mode);
-    (void)tree_add(&s->tree, &entry, digest);
+    const struct tar_entry entry = {.path = path, .type = TAR_DIRECTORY, .mode = 0755};
+    tar_add_directory(&header, path, entry.mode);
+    (void)tree_add(&s->tree, &entry, NULL);
     int result = pass_on(s, header.text, header.length, e);
     str_deinit(&header);
     return result;
+}
+
+/* What every image has: an empty machine-id, and which image it is. */
+static int add_own_files(struct sieve *s, struct err *e)
+{
+    char machine_id[] = SEAL_MACHINE_ID;
+    char directory[] = IDENTITY_DIRECTORY;
+    char identity[] = IDENTITY_PATH;
+    if (add_file(s, machine_id, 0444, "", e) < 0) {
+        return -1;
+    }
+    if (s->config->identity == NULL) {
+        return 0;
+    }
+    if (!s->has_identity_place && add_directory(s, directory, e) < 0) {
+        return -1;
+    }
+    return add_file(s, identity, 0644, s->config->identity, e);
 }
 
 static int take_all(struct sieve *s, struct err *e)
@@ -372,7 +420,7 @@ static int finish(struct sieve *s, struct err *e)
     static const char end[2 * TAR_BLOCK];
     if (s->config->strict && !s->has_machine_id) {
         find(s, SEAL_MACHINE_ID, "it must be there, empty");
-    } else if (!s->config->strict && add_machine_id(s, e) < 0) {
+    } else if (!s->config->strict && add_own_files(s, e) < 0) {
         return -1;
     }
     if (pass_on(s, end, sizeof(end), e) < 0 || flush(s, e) < 0) {

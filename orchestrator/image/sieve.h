@@ -30,7 +30,8 @@ struct sieve_config { /* All borrowed. */
     size_t secret_count;
     const char *const *without; /* Paths the operator wants left out ("root/.bash_history"). */
     size_t without_count;
-    bool strict; /* The tree is sealed already: whatever would be dropped is a finding. */
+    const char *identity; /* identity.h's line that the image gets; NULL: what is there stays. */
+    bool strict;          /* The tree is sealed already: whatever would be dropped is a finding. */
     int64_t deadline_ms;
 };
 

@@ -511,18 +511,32 @@ int tar_reader_drain(struct tar_reader *r, struct err *e)
     return 0;
 }
 
-void tar_add_empty_file(struct str *s, const char *path, unsigned mode)
+static void add_header(struct str *s, const char *path, char type, unsigned mode, size_t size)
 {
     char block[TAR_BLOCK] = {0};
     text_copy(block + AT_NAME, 100, path);
     snprintf(block + AT_MODE, 8, "%07o", mode & 07777);
     snprintf(block + AT_UID, 8, "%07o", 0u);
     snprintf(block + AT_GID, 8, "%07o", 0u);
-    snprintf(block + AT_SIZE, 12, "%011o", 0u);
+    snprintf(block + AT_SIZE, 12, "%011o", (unsigned)size);
     snprintf(block + AT_SIZE + 12, 12, "%011o", 0u); /* Its time. */
-    block[AT_TYPE] = '0';
+    block[AT_TYPE] = type;
     memcpy(block + AT_MAGIC, "ustar\00000", 8);
     snprintf(block + AT_SUM, 8, "%06o", sum_of((unsigned char *)block));
     block[AT_SUM + 7] = ' ';
     str_add_bytes(s, block, sizeof(block));
+}
+
+void tar_add_file(struct str *s, const char *path, unsigned mode, const char *text)
+{
+    static const char zeros[TAR_BLOCK];
+    size_t length = strlen(text);
+    add_header(s, path, '0', mode, length);
+    str_add_bytes(s, text, length);
+    str_add_bytes(s, zeros, (TAR_BLOCK - length % TAR_BLOCK) % TAR_BLOCK);
+}
+
+void tar_add_directory(struct str *s, const char *path, unsigned mode)
+{
+    add_header(s, path, '5', mode, 0);
 }

@@ -62,7 +62,9 @@ int tar_reader_content(struct tar_reader *reader, size_t max, const void **ret_b
 /* Reads on until the stream's own end, so that who writes it is not cut off. */
 int tar_reader_drain(struct tar_reader *reader, struct err *e);
 
-/* Adds one header block for an empty regular file PATH (at most 99 bytes) of mode MODE, root's. */
-void tar_add_empty_file(struct str *s, const char *path, unsigned mode);
+/* Adds the regular file PATH (at most 99 bytes) of mode MODE, root's, with TEXT, padded. */
+void tar_add_file(struct str *s, const char *path, unsigned mode, const char *text);
+/* The same for a directory. */
+void tar_add_directory(struct str *s, const char *path, unsigned mode);
 
 #endif

@@ -18,6 +18,7 @@
 
 #define MOUNTS_NAME ".images" /* No instance's: a name has no dot. */
 #define BASE_NAME   "base"
+#define PLAIN       "@0" /* The plain directory, also where there are generations. */
 #define KEYS_MAX    65536
 #define PLACE_MARK  16 /* Hex digits of a base's digest: two image-dirs may have the same name. */
 
@@ -47,6 +48,19 @@ static int find_directory(const struct image_source *source, const char *name, c
     return 0;
 }
 
+/* "web@0" */
+static int find_plain(const struct image_source *source, const char *image, char **ret_base,
+                      struct err *e)
+{
+    struct image_ref ref;
+    char *name = xstrndup(image, strlen(image) - strlen(PLAIN));
+    int result = strchr(name, '@') != NULL || image_ref_parse(name, &ref, e) < 0
+                     ? err_set(e, "image '%s' is not a NAME or NAME@NUMBER", image)
+                     : find_directory(source, ref.name, ret_base, e);
+    free(name);
+    return result;
+}
+
 int image_base_find(const struct image_source *source, const char *image, char **ret_base,
                     struct err *e)
 {
@@ -54,6 +68,9 @@ int image_base_find(const struct image_source *source, const char *image, char *
     if (source->image_dir == NULL || source->image_dir[0] != '/') {
         return err_set(e, "image-dir '%s' is not an absolute path",
                        source->image_dir == NULL ? "" : source->image_dir);
+    }
+    if (image != NULL && text_ends(image, PLAIN)) {
+        return find_plain(source, image, ret_base, e);
     }
     if (image_ref_parse(image == NULL ? "" : image, &ref, e) < 0) {
         return -1;
@@ -106,19 +123,30 @@ static char *place_name(const char *base, const struct image_ref *ref)
     return xasprintf("%s-%u-%.*s", ref->name, ref->generation, PLACE_MARK, digest);
 }
 
+/* The trusted keys, the caller's; NULL when there are none. */
+static int read_keys(const struct image_source *source, char **ret_keys, struct err *e)
+{
+    struct str keys = STR_NULL;
+    *ret_keys = NULL;
+    if (source->public_keys == NULL || access(source->public_keys, F_OK) < 0) {
+        return 0;
+    }
+    if (str_read_file(&keys, source->public_keys, KEYS_MAX, e) < 0) {
+        return -1;
+    }
+    *ret_keys = str_take(&keys);
+    return 0;
+}
+
 static int check(const struct image_source *source, const char *path, const struct image_ref *ref,
                  const char *memory, struct err *e)
 {
-    struct str keys = STR_NULL;
-    bool has_keys = source->public_keys != NULL && access(source->public_keys, F_OK) == 0;
-    int result = 0;
-    if (has_keys) {
-        result = str_read_file(&keys, source->public_keys, KEYS_MAX, e);
+    char *keys = NULL;
+    if (read_keys(source, &keys, e) < 0) {
+        return -1;
     }
-    if (result == 0) {
-        result = image_store_check_once(path, ref, has_keys ? str_text(&keys) : NULL, memory, e);
-    }
-    str_deinit(&keys);
+    int result = image_store_check_once(path, ref, keys, memory, e);
+    free(keys);
     return result;
 }
 
@@ -176,6 +204,40 @@ int image_base_mount(const struct image_source *source, const char *base, int64_
     }
     free(path);
     return result;
+}
+
+static int describe_image(const struct image_source *source, const char *path,
+                          const struct image_ref *ref, char **ret_text, struct err *e)
+{
+    struct manifest manifest = MANIFEST_NULL;
+    char *keys = NULL;
+    if (read_keys(source, &keys, e) < 0) {
+        return -1;
+    }
+    int result = image_store_check(path, ref, keys, &manifest, e);
+    if (result == 0) {
+        *ret_text = xasprintf("%s@%u %s %s", ref->name, ref->generation,
+                              manifest.build[0] == '\0' ? "-" : manifest.build, manifest.tree);
+    }
+    manifest_deinit(&manifest);
+    free(keys);
+    return result;
+}
+
+int image_base_describe(const struct image_source *source, const char *base, char **ret_text,
+                        struct err *e)
+{
+    struct image_ref ref;
+    char *path = NULL;
+    if (image_base_parse(base, &path, &ref)) {
+        int result = describe_image(source, path, &ref, ret_text, e);
+        free(path);
+        return result;
+    }
+    char digest[DIGEST_TEXT_SIZE];
+    digest_text(base, strlen(base), digest);
+    *ret_text = xasprintf("- - %s", digest);
+    return 0;
 }
 
 /* --- unmounting --------------------------------------------------------------------------------

@@ -22,9 +22,10 @@ struct image_source { /* All borrowed. */
 };
 
 /*
- * IMAGE ("web", "web@3") as the line that `base` will be: IMAGE_DIR/NAME/GENERATION/root.squashfs,
- * or the directory IMAGE_DIR/NAME/root, links resolved; the caller's. Faults, saying what to do,
- * when there is none. Mounts nothing, checks nothing.
+ * IMAGE ("web", "web@3"; "web@0" is the plain directory also where there are generations, of which
+ * "web" is the current one) as the line that `base` will be:
+ * IMAGE_DIR/NAME/GENERATION/root.squashfs, or the directory IMAGE_DIR/NAME/root, links resolved;
+ * the caller's. Faults, saying what to do, when there is none. Mounts nothing, checks nothing.
  */
 int image_base_find(const struct image_source *source, const char *image, char **ret_base,
                     struct err *e);
@@ -41,6 +42,14 @@ int image_base_mount(const struct image_source *source, const char *base, int64_
  * false for a plain directory.
  */
 bool image_base_parse(const char *base, char **ret_path, struct image_ref *ret_ref);
+
+/*
+ * What BASE is, for records, the caller's: "IMAGE BUILD CONTENT", a dash for what it has not.
+ * CONTENT is the signed digest of an image's files, or that of a plain directory's name: it is
+ * never changed under its name (images/README.md).
+ */
+int image_base_describe(const struct image_source *source, const char *base, char **ret_text,
+                        struct err *e);
 
 /* Who stands on what: every instance below INSTANCE_DIR that has a base, whatever state it is in.
  */

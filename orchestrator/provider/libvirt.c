@@ -166,11 +166,43 @@ static int work_begin(struct work *work, struct context *context, const char *id
     return instance_dir_open(context->base, context->cluster, id, &work->dir, e);
 }
 
-static int make_view(const struct mark *mark, const struct instance_dir *dir,
+/* A word of a description; NULL for a dash. Takes it off TEXT. */
+static char *take_word(const char **text)
+{
+    size_t length = strcspn(*text, " ");
+    char *word = length == 0 || (*text)[0] == '-' ? NULL : xstrndup(*text, length);
+    *text += length;
+    *text += strspn(*text, " ");
+    return word;
+}
+
+/* What the root in DIR was made of. One from before that was written down has nothing to say. */
+static int describe_root(const struct instance_dir *dir, struct provider_view *view, struct err *e)
+{
+    char *text = NULL;
+    if (dir->fd < 0) {
+        return 0;
+    }
+    if (libvirt_root_description(dir, &text, e) < 0) {
+        return -1;
+    }
+    const char *at = text == NULL ? "" : text;
+    view->image = take_word(&at);
+    view->build = take_word(&at);
+    view->content = take_word(&at);
+    free(text);
+    return 0;
+}
+
+/* DOMAIN may be NULL. */
+static int make_view(const struct mark *mark, const struct instance_dir *dir, virDomainPtr domain,
                      enum provider_power power, struct provider_view *ret_view, struct err *e)
 {
     char *key = NULL;
-    if (dir->fd >= 0 && libvirt_root_host_key(dir, &key, e) < 0) {
+    char machine_id[33] = "";
+    if ((dir->fd >= 0 && libvirt_root_host_key(dir, &key, e) < 0) ||
+        (domain != NULL && libvirt_domain_machine_id(domain, machine_id, e) < 0)) {
+        free(key);
         return -1;
     }
     *ret_view = (struct provider_view){
@@ -181,7 +213,12 @@ static int make_view(const struct mark *mark, const struct instance_dir *dir,
         .address = mark->address == NULL ? NULL : xstrdup(mark->address),
         .power = key == NULL ? PROVIDER_BROKEN : power,
         .host_key = key,
+        .machine_id = machine_id[0] == '\0' ? NULL : xstrdup(machine_id),
     };
+    if (describe_root(dir, ret_view, e) < 0) {
+        provider_view_deinit(ret_view);
+        return -1;
+    }
     return 0;
 }
 
@@ -229,9 +266,9 @@ static int list_domain(struct context *context, virDomainPtr domain, struct view
         const struct instance_dir none = INSTANCE_DIR_NULL;
         enum provider_power power = state == LIBVIRT_RUNNING ? PROVIDER_RUNNING : PROVIDER_OFF;
         (void)instance_dir_open(context->base, mark.cluster, mark.id, &dir, NULL);
-        result = make_view(&mark, &dir, power, &view, NULL) == 0
+        result = make_view(&mark, &dir, domain, power, &view, NULL) == 0
                      ? 0
-                     : make_view(&mark, &none, power, &view, e);
+                     : make_view(&mark, &none, NULL, power, &view, e);
     }
     if (result == 0 && state != LIBVIRT_GONE) {
         add_view(list, &view);
@@ -273,7 +310,7 @@ static int list_directories(struct context *context, struct view_list *list, str
     for (size_t i = 0; i < count; i++) {
         struct provider_view view;
         if (!is_listed(list, marks[i].id) &&
-            make_view(&marks[i], &none, PROVIDER_BROKEN, &view, NULL) == 0) {
+            make_view(&marks[i], &none, NULL, PROVIDER_BROKEN, &view, NULL) == 0) {
             add_view(list, &view);
         }
         mark_deinit(&marks[i]);
@@ -540,7 +577,7 @@ static int libvirt_ensure(void *opaque, const struct provider_instance_config *c
             result = ensure_steps(&work, config, e);
         }
         if (result == 0) {
-            result = make_view(&work.mark, &work.dir, PROVIDER_RUNNING, ret_view, e);
+            result = make_view(&work.mark, &work.dir, work.domain, PROVIDER_RUNNING, ret_view, e);
         }
         work_end(&work);
     }

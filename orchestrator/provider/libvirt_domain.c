@@ -179,6 +179,18 @@ static int end(virDomainPtr domain, struct err *e)
     return ended ? 0 : err_set(e, "%s", refusal.text);
 }
 
+int libvirt_domain_machine_id(virDomainPtr domain, char ret_id[33], struct err *e)
+{
+    unsigned char uuid[VIR_UUID_BUFLEN];
+    if (virDomainGetUUID(domain, uuid) < 0) {
+        return libvirt_fault(e, "ask for the domain's UUID");
+    }
+    for (size_t i = 0; i < sizeof(uuid); i++) {
+        snprintf(ret_id + 2 * i, 3, "%02x", uuid[i]);
+    }
+    return 0;
+}
+
 /* What libvirt says after the deed counts, not that it has done it (S14). */
 int libvirt_domain_stop(virDomainPtr domain, struct err *e)
 {

@@ -30,6 +30,10 @@ int libvirt_domain_state(virDomainPtr domain, enum libvirt_state *ret_state, str
 int libvirt_domain_find(virConnectPtr connection, const char *name, const struct mark *wanted,
                         virDomainPtr *ret_domain, struct mark *ret_mark, struct err *e);
 
+/* What a system in it has as its machine-id after its first boot: the domain's UUID without dashes.
+ */
+int libvirt_domain_machine_id(virDomainPtr domain, char ret_id[33], struct err *e);
+
 /* It runs when this returns 0. */
 int libvirt_domain_start(virDomainPtr domain, struct err *e);
 

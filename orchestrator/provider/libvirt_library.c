@@ -29,6 +29,7 @@
     DO(int, virDomainGetState,                                                                     \
        (virDomainPtr domain, int *ret_state, int *ret_reason, unsigned flags),                     \
        (domain, ret_state, ret_reason, flags))                                                     \
+    DO(int, virDomainGetUUID, (virDomainPtr domain, unsigned char *ret_uuid), (domain, ret_uuid))  \
     DO(virDomainPtr, virDomainLookupByName, (virConnectPtr connection, const char *name),          \
        (connection, name))                                                                         \
     DO(int, virDomainResume, (virDomainPtr domain), (domain))                                      \

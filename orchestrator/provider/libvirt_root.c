@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define BASE_NAME  "base"
+#define IMAGE_NAME "image"
 #define KEY_NAME   "host_key.pub"
 #define READY_NAME "ready"
 #define INIT       "/usr/lib/lamplighter/container-init"
@@ -29,6 +30,11 @@ const char *libvirt_root_init(const char *lower)
 int libvirt_root_base(const struct instance_dir *dir, char **ret_base, struct err *e)
 {
     return instance_dir_read(dir, BASE_NAME, ret_base, e);
+}
+
+int libvirt_root_description(const struct instance_dir *dir, char **ret_text, struct err *e)
+{
+    return instance_dir_read(dir, IMAGE_NAME, ret_text, e);
 }
 
 int libvirt_root_ready(const struct instance_dir *dir, bool *ret_ready, struct err *e)
@@ -94,6 +100,18 @@ static int choose_base(const struct instance_dir *dir, const char *wanted, struc
     return result;
 }
 
+/* Written down, because an instance lives on when its image's manifest is gone or altered. */
+static int describe_base(const struct instance_dir *dir, const struct image_source *source,
+                         const char *base, struct err *e)
+{
+    char *text = NULL;
+    int result = image_base_describe(source, base, &text, e) < 0
+                     ? -1
+                     : instance_dir_write(dir, IMAGE_NAME, text, e);
+    free(text);
+    return result;
+}
+
 static int make_places(const struct instance_dir *dir, struct err *e)
 {
     static const char *const names[] = {"upper", "work", "root"};
@@ -111,7 +129,8 @@ int libvirt_root_make(const struct instance_dir *dir, const struct image_source 
                       const char *base, const struct root_files *files, struct err *e)
 {
     if (choose_base(dir, base, e) < 0 || make_places(dir, e) < 0 ||
-        libvirt_root_mount(dir, source, files->deadline_ms, e) < 0) {
+        libvirt_root_mount(dir, source, files->deadline_ms, e) < 0 ||
+        describe_base(dir, source, base, e) < 0) {
         return -1;
     }
     char *earlier = NULL;

@@ -18,6 +18,11 @@ struct err;
 /* What the root stands on, as image_base_find() told; the caller's; NULL: not chosen yet. */
 int libvirt_root_base(const struct instance_dir *dir, char **ret_base, struct err *e);
 
+/* What that is, as image_base_describe() told when the root was made; the caller's; NULL: not
+ * known.
+ */
+int libvirt_root_description(const struct instance_dir *dir, char **ret_text, struct err *e);
+
 /* Has the root been mounted and given its files once? Then it may hold a guest's work. */
 int libvirt_root_ready(const struct instance_dir *dir, bool *ret_ready, struct err *e);
 

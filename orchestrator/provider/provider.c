@@ -10,6 +10,10 @@ void provider_view_deinit(struct provider_view *view)
     free(view->zone);
     free(view->address);
     free(view->host_key);
+    free(view->image);
+    free(view->build);
+    free(view->content);
+    free(view->machine_id);
     *view = (struct provider_view){.id = NULL};
 }
 

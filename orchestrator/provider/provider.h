@@ -64,13 +64,19 @@ enum provider_power {
                         again, ends it; when the parts can only be removed, ensure() says so. */
 };
 struct provider_view {
-    char *id; /* All owned; never NULL, but for address and host_key. */
+    char *id; /* All owned; never NULL, but from address on. */
     char *cluster;
     char *group;
     char *zone;
     char *address; /* What it was made with, "10.77.1.10". NULL: unknown. */
     enum provider_power power;
     char *host_key; /* "ssh-ed25519 BASE64": made by us before the first boot. NULL: unknown. */
+    /* What its root was made of, and what the system in it is to say of itself when it comes up.
+       NULL: not known, or there is nothing to say. */
+    char *image;      /* "web@3"; of a signed image only, as the next. */
+    char *build;      /* image/identity.h */
+    char *content;    /* Digest of what it was made of: the same exactly when that is. */
+    char *machine_id; /* /etc/machine-id of its first boot, 32 hex digits. */
 };
 /* Frees what VIEW owns; idempotent. */
 void provider_view_deinit(struct provider_view *view);

@@ -423,6 +423,12 @@ void journal_put_group(struct journal *journal, const struct record_group *recor
     record_group_encode(record, &write->value);
 }
 
+void journal_put_refresh(struct journal *journal, const struct record_refresh *record)
+{
+    struct queued *write = queue(journal, xasprintf("refresh/%s", record->group));
+    record_refresh_encode(record, &write->value);
+}
+
 void journal_put_cluster(struct journal *journal, const struct record_cluster *record)
 {
     struct queued *write = queue(journal, xstrdup("cluster/state"));

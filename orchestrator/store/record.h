@@ -5,6 +5,7 @@
  *   lock/actor                struct record_lock, who acts now
  *   cluster/state             struct record_cluster
  *   group/NAME                struct record_group
+ *   refresh/NAME              struct record_refresh, of group NAME: the one under way, or the last
  *   instance/ID               struct record_instance
  *   machine/NAME              struct record_machine
  *   action/ID                 struct record_action, an intent: gone after its effect
@@ -56,6 +57,11 @@ struct record_instance {
     int64_t in_service_ms; /* Wall clock; when it last came into service; 0: never. */
     char *boot_id;         /* Which boot of the host was greeted last. */
     int64_t hook_ms;  /* Wall clock; when the lifecycle hook it waits for began; 0: none has. */
+    char *image;      /* "web@3": what its root stands on; NULL for a plain directory. */
+    char *build;      /* Which build the system in it must say it is (image/identity.h). */
+    char *content;    /* Hex digest of what its root was made of: an image's file tree. */
+    char *machine_id; /* Of its first boot; another one is another system. */
+    int capture;      /* enum world_capture: an image is taken of it. */
     int64_t revision; /* Of the store entry it was read from; not stored in the value. */
 };
 void record_instance_deinit(struct record_instance *record);
@@ -100,6 +106,10 @@ struct record_group {
     int failed_launches;   /* In a row: instances that never came into service (S9). */
     int64_t size_changed_ms; /* Wall clock; 0: never. */
     int64_t disrupted_ms;    /* Wall clock; when the last disruption ended; 0: never. */
+    char *image;    /* Pinned: what new instances are made from, "web@3"; NULL: as the file says. */
+    char *image_of; /* The template's image when it was pinned: when the file names another, the
+                       file wins. */
+    uint64_t content; /* Of that image (world_group.content); 0 with no pin. */
     int64_t revision;
 };
 void record_group_deinit(struct record_group *record);
@@ -110,6 +120,58 @@ int record_group_decode(const struct store_entry *entry, struct record_group *re
 int record_group_list(struct store *store, struct record_group **ret_records, size_t *ret_count,
                       struct err *e);
 void record_group_list_free(struct record_group *records, size_t count);
+
+#define RECORD_CHECKPOINTS_MAX 8
+
+/*
+ * refresh/NAME: the refresh of group NAME that is under way, or how the last one ended. Its terms
+ * are those of struct world_refresh (core/world.h); times are wall clock.
+ */
+struct record_refresh {
+    char *group;
+    int state; /* enum world_refresh_state */
+    int64_t began_ms;
+    int64_t since_ms;   /* In this state. */
+    char *image;        /* "web@4": what every member is to be made from; "web@0" is the plain
+                           directory. */
+    char *before_image; /* What most of them ran when it began; NULL: not known, so there is no way
+                           back. */
+    uint64_t wanted;    /* The contents of the two. */
+    uint64_t before;
+    bool all;
+    bool rollback;
+    int64_t warm_up_ms;
+    int64_t bake_ms;
+    unsigned checkpoints[RECORD_CHECKPOINTS_MAX]; /* Percent, ascending. */
+    size_t checkpoint_count;
+    size_t checkpoints_passed;
+    int64_t checkpoint_delay_ms; /* -1: until an operator says go on. */
+    int protected_ones;          /* enum world_refresh_policy */
+    int standby_ones;
+    unsigned failed;
+    char *alarm_command; /* One line of words; NULL: none. */
+    int64_t alarm_every_ms;
+    int64_t alarm_timeout_ms;
+    char *alarm_text; /* What the alarm said when it went off; NULL: it did not. */
+    char *who;        /* Asked for it. */
+    char *reason;     /* Why it came into this state, one line. */
+    unsigned replaced;
+    unsigned leads;  /* How many of them were timed: from the mark of the old one until the new one
+                        was counted on. */
+    int64_t lead_ms; /* The mean of those times; 0: none yet. */
+    int64_t revision;
+};
+void record_refresh_deinit(struct record_refresh *record);
+void record_refresh_encode(const struct record_refresh *record, struct message *ret_value);
+int record_refresh_decode(const struct store_entry *entry, struct record_refresh *ret_record,
+                          struct err *e);
+/* All of them, by the names of their groups. *ret_records is the caller's. */
+int record_refresh_list(struct store *store, struct record_refresh **ret_records, size_t *ret_count,
+                        struct err *e);
+void record_refresh_list_free(struct record_refresh *records, size_t count);
+/* The one of GROUP, or NULL. */
+const struct record_refresh *record_refresh_find(const struct record_refresh *records, size_t count,
+                                                 const char *group);
 
 /* How many rebuilds the ledger of a machine remembers. */
 #define RECORD_MACHINE_REBUILDS_MAX 16
@@ -172,6 +234,10 @@ enum record_request_kind {
     RECORD_REQUEST_HOOK_CONTINUE = 15,
     RECORD_REQUEST_HOOK_ABANDON = 16,
     RECORD_REQUEST_HOOK_HEARTBEAT = 17,
+    RECORD_REQUEST_REFRESH = 18, /* word: what of it (controller/refresh_options.h). */
+    RECORD_REQUEST_REFRESH_CONTINUE = 19,
+    RECORD_REQUEST_REFRESH_CANCEL = 20,
+    RECORD_REQUEST_REFRESH_ROLLBACK = 21,
 };
 /* "scale" */
 const char *record_request_kind_to_string(enum record_request_kind kind);
@@ -275,6 +341,7 @@ void journal_delete_instance(struct journal *journal, const char *id);
 void journal_put_action(struct journal *journal, const struct record_action *record);
 void journal_delete_action(struct journal *journal, const char *id);
 void journal_put_group(struct journal *journal, const struct record_group *record);
+void journal_put_refresh(struct journal *journal, const struct record_refresh *record);
 void journal_put_cluster(struct journal *journal, const struct record_cluster *record);
 void journal_put_machine(struct journal *journal, const struct record_machine *record);
 void journal_delete_request(struct journal *journal, uint64_t number);
@@ -282,8 +349,9 @@ void journal_delete_request(struct journal *journal, uint64_t number);
 void journal_add_event(struct journal *journal, const char *subject, const char *what,
                        const char *why, const char *outcome);
 /*
- * Makes all that is queued durable; nothing queued, or only instances as the store has them already,
- * is a no-op. Faults when the lock was lost. After a fault all is still queued, for another try.
+ * Makes all that is queued durable; nothing queued, or only instances as the store has them
+ * already, is a no-op. Faults when the lock was lost. After a fault all is still queued, for
+ * another try.
  */
 int journal_commit(struct journal *journal, struct err *e);
 

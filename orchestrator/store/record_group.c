@@ -24,13 +24,20 @@ enum group_tag {
     GROUP_FAILED_LAUNCHES = 7,
     GROUP_SIZE_CHANGED = 8,
     GROUP_DISRUPTED = 9,
+    GROUP_IMAGE = 10,
+    GROUP_IMAGE_OF = 11,
+    GROUP_CONTENT = 12,
 };
 enum cluster_tag {
     CLUSTER_PAUSED = 1,
     CLUSTER_CLEAN = 2,
 };
 
-static const struct record_text texts[] = {{GROUP_NAME, offsetof(struct record_group, name)}};
+static const struct record_text texts[] = {
+    {GROUP_NAME, offsetof(struct record_group, name)},
+    {GROUP_IMAGE, offsetof(struct record_group, image)},
+    {GROUP_IMAGE_OF, offsetof(struct record_group, image_of)},
+};
 #define TEXT_COUNT (sizeof(texts) / sizeof(texts[0]))
 
 void record_group_deinit(struct record_group *record)
@@ -53,6 +60,7 @@ void record_group_encode(const struct record_group *record, struct message *ret_
     message_put_int(ret_value, GROUP_FAILED_LAUNCHES, record->failed_launches);
     message_put_int(ret_value, GROUP_SIZE_CHANGED, record->size_changed_ms);
     message_put_int(ret_value, GROUP_DISRUPTED, record->disrupted_ms);
+    message_put_int(ret_value, GROUP_CONTENT, (int64_t)record->content);
 }
 
 /* The number under TAG when it is one from LEAST to INT_MAX; else *WRONG says so. */
@@ -86,6 +94,7 @@ int record_group_decode(const struct store_entry *entry, struct record_group *re
     record.failed_launches = number_of(&value, GROUP_FAILED_LAUNCHES, 0, 0, &wrong);
     record.size_changed_ms = message_int(&value, GROUP_SIZE_CHANGED, 0);
     record.disrupted_ms = message_int(&value, GROUP_DISRUPTED, 0);
+    record.content = (uint64_t)message_int(&value, GROUP_CONTENT, 0);
     message_deinit(&value);
     if (wrong != NULL) {
         record_group_deinit(&record);

@@ -11,8 +11,9 @@
 
 #define PREFIX "instance/"
 /* The last of enum world_wish and enum world_rung (core/world.h). */
-#define WISH_LAST 3
-#define RUNG_LAST 5
+#define WISH_LAST    4
+#define RUNG_LAST    5
+#define CAPTURE_LAST 2 /* Of enum world_capture. */
 
 /* Stored: append only. */
 enum instance_tag {
@@ -44,6 +45,11 @@ enum instance_tag {
     INSTANCE_IN_SERVICE = 26,
     INSTANCE_BOOT_ID = 27,
     INSTANCE_HOOK = 28,
+    INSTANCE_IMAGE = 29,
+    INSTANCE_BUILD = 30,
+    INSTANCE_CONTENT = 31,
+    INSTANCE_MACHINE_ID = 32,
+    INSTANCE_CAPTURE = 33,
 };
 
 static const struct record_text texts[] = {
@@ -60,6 +66,10 @@ static const struct record_text texts[] = {
     {INSTANCE_FACTS, offsetof(struct record_instance, facts)},
     {INSTANCE_REASON, offsetof(struct record_instance, reason)},
     {INSTANCE_BOOT_ID, offsetof(struct record_instance, boot_id)},
+    {INSTANCE_IMAGE, offsetof(struct record_instance, image)},
+    {INSTANCE_BUILD, offsetof(struct record_instance, build)},
+    {INSTANCE_CONTENT, offsetof(struct record_instance, content)},
+    {INSTANCE_MACHINE_ID, offsetof(struct record_instance, machine_id)},
 };
 #define TEXT_COUNT (sizeof(texts) / sizeof(texts[0]))
 
@@ -133,6 +143,7 @@ void record_instance_encode(const struct record_instance *record, struct message
     message_put_int(ret_value, INSTANCE_READY, record->ready_ms);
     message_put_int(ret_value, INSTANCE_IN_SERVICE, record->in_service_ms);
     message_put_int(ret_value, INSTANCE_HOOK, record->hook_ms);
+    message_put_int(ret_value, INSTANCE_CAPTURE, record->capture);
 }
 
 /* What is wrong with the numbers of VALUE, or NULL; *RECORD gets them. */
@@ -158,6 +169,11 @@ static const char *decode_numbers(struct record_instance *record, const struct m
     if (rung < 0 || rung > RUNG_LAST) {
         return "an unknown rung";
     }
+    int64_t capture = message_int(value, INSTANCE_CAPTURE, 0);
+    if (capture < 0 || capture > CAPTURE_LAST) {
+        return "an unknown state of a capture";
+    }
+    record->capture = (int)capture;
     record->wish = (int)wish;
     record->rung = (int)rung;
     record->protect = message_int(value, INSTANCE_PROTECT, 0) != 0;

@@ -53,6 +53,10 @@ const char *record_request_kind_to_string(enum record_request_kind kind)
     case RECORD_REQUEST_HOOK_CONTINUE: return "hook continue";
     case RECORD_REQUEST_HOOK_ABANDON: return "hook abandon";
     case RECORD_REQUEST_HOOK_HEARTBEAT: return "hook heartbeat";
+    case RECORD_REQUEST_REFRESH: return "refresh";
+    case RECORD_REQUEST_REFRESH_CONTINUE: return "refresh continue";
+    case RECORD_REQUEST_REFRESH_CANCEL: return "refresh cancel";
+    case RECORD_REQUEST_REFRESH_ROLLBACK: return "refresh rollback";
     }
     return "unknown";
 }

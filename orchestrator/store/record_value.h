@@ -23,6 +23,7 @@ enum record_kind {
     RECORD_MACHINE = 8,
     RECORD_EVENT_HEAD = 9,
     RECORD_VIEW = 10,
+    RECORD_REFRESH = 11,
 };
 
 /* A text member of a record: `char *`, owned by it, NULL when not known. */

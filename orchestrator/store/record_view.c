@@ -40,6 +40,10 @@ enum view_tag {
     VIEW_MINIMUM = 24,
     VIEW_SUSPENDED = 25,
     VIEW_LINE = 26, /* One each. */
+    VIEW_REFRESH_ALL = 27,
+    VIEW_REFRESH_REPLACED = 28,
+    VIEW_REFRESH_MOVING = 29,
+    VIEW_REFRESH_LEFT = 30,
 };
 
 static const struct record_text texts[] = {
@@ -85,6 +89,10 @@ void record_view_encode(const struct record_view *view, struct message *ret_valu
     message_put_int(ret_value, VIEW_COUNTED, view->counted);
     message_put_int(ret_value, VIEW_MINIMUM, view->minimum);
     message_put_int(ret_value, VIEW_SUSPENDED, view->suspended);
+    message_put_int(ret_value, VIEW_REFRESH_ALL, view->refresh_all);
+    message_put_int(ret_value, VIEW_REFRESH_REPLACED, view->refresh_replaced);
+    message_put_int(ret_value, VIEW_REFRESH_MOVING, view->refresh_moving);
+    message_put_int(ret_value, VIEW_REFRESH_LEFT, view->refresh_left_ms);
     for (size_t i = 0; i < view->line_count && i < LINES_MAX; i++) {
         message_put_text(ret_value, VIEW_LINE, view->lines[i]);
     }
@@ -123,6 +131,10 @@ int record_view_decode(const struct store_entry *entry, struct record_view *ret_
         .counted = message_int(&value, VIEW_COUNTED, 0),
         .minimum = message_int(&value, VIEW_MINIMUM, 0),
         .suspended = message_int(&value, VIEW_SUSPENDED, 0),
+        .refresh_all = message_int(&value, VIEW_REFRESH_ALL, 0),
+        .refresh_replaced = message_int(&value, VIEW_REFRESH_REPLACED, 0),
+        .refresh_moving = message_int(&value, VIEW_REFRESH_MOVING, 0),
+        .refresh_left_ms = message_int(&value, VIEW_REFRESH_LEFT, 0),
     };
     record_texts_decode(&view, texts, TEXT_COUNT, &value);
     take_lines(&view, &value);

@@ -45,6 +45,10 @@ struct record_view {
     bool frozen;                                                /* Of the cluster. */
     int64_t desired, standing, serving_count, counted, minimum; /* Of a group. */
     int64_t suspended;                                          /* enum world_process bits. */
+    /* Of a group whose refresh is under way: members it is about, those replaced, being replaced.
+     */
+    int64_t refresh_all, refresh_replaced, refresh_moving;
+    int64_t refresh_left_ms; /* How long yet, when it was told; -1: not known. */
 
     char **lines; /* Sentences, the most important first. */
     size_t line_count;

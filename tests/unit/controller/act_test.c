@@ -17,6 +17,9 @@
 /* The host: files in ssh_dir steer it. */
 static pid_t host_pid;
 static unsigned host_port;
+#define MACHINE_ID "0123456789abcdef0123456789abcdef"
+#define BUILD      "00112233445566778899aabbccddeeff"
+
 static unsigned closed_port;
 static struct crew *crew;
 
@@ -27,6 +30,9 @@ struct want {
     int64_t status;
     char text[600];
     char boot[100];
+    char machine_id[100];
+    char image[100];
+    char build[100];
     char facts[1000];
     char progress[2000];
     char items[2000]; /* "POOL/ID STATE SESSIONS WORDS" of each target. */
@@ -65,6 +71,10 @@ static void on_end(void *context, struct job *job, enum work_outcome outcome,
     if (result != NULL) {
         want->count = message_int(result, WIRE_COUNT, -1);
         text_copy(want->boot, sizeof(want->boot), message_text(result, WIRE_BOOT_ID, ""));
+        text_copy(want->machine_id, sizeof(want->machine_id),
+                  message_text(result, WIRE_MACHINE_ID, ""));
+        text_copy(want->image, sizeof(want->image), message_text(result, WIRE_IMAGE, ""));
+        text_copy(want->build, sizeof(want->build), message_text(result, WIRE_BUILD, ""));
         text_copy(want->facts, sizeof(want->facts), message_text(result, WIRE_FACTS, ""));
     }
 }
@@ -98,9 +108,16 @@ static void write_stub(const char *name, const char *body)
     free(path);
 }
 
-/* One boot of the host: sshd is its first program, and all else ends with it. */
+/*
+ * One boot of the host: sshd is its first program, and all else ends with it. Which system it is,
+ * its own files say, laid over the machine's.
+ */
 static void boot_once(const char *config)
 {
+    char *first = xasprintf("mount --bind %s/machine-id /etc/machine-id && "
+                            "mount -t overlay overlay -o lowerdir=%s/lib:/usr/lib /usr/lib && "
+                            "exec " SSH_SERVER_PROGRAM " -D -f %s",
+                            ssh_dir, ssh_dir, config);
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0) {
@@ -108,10 +125,11 @@ static void boot_once(const char *config)
         int null = open("/dev/null", O_RDWR);
         if (getppid() == parent && dup2(null, 0) >= 0 && dup2(null, 1) >= 0 && dup2(null, 2) >= 0) {
             execl("/usr/bin/unshare", "unshare", "--pid", "--fork", "--kill-child=KILL",
-                  "--mount-proc", SSH_SERVER_PROGRAM, "-D", "-f", config, (char *)NULL);
+                  "--mount-proc", "sh", "-c", first, (char *)NULL);
         }
         _exit(127);
     }
+    free(first);
     waitpid(pid, NULL, 0);
 }
 
@@ -147,6 +165,10 @@ static int start(void **state)
     const char *const argv[] = {"/bin/sh", "-c", line, NULL};
     ssh_must_run(argv);
     free(line);
+    mkdir(ssh_path("lib"), 0755);
+    mkdir(ssh_path("lib/lamplighter"), 0755);
+    write_file("machine-id", MACHINE_ID "\n", 0644);
+    write_file("lib/lamplighter/image", "web@3 " BUILD "\n", 0644);
     pid_t parent = getpid();
     host_pid = fork();
     if (host_pid == 0) {
@@ -165,8 +187,10 @@ static int start(void **state)
 static int stop(void **state)
 {
     (void)state;
-    static const char *const names[] = {"stay-down", "other-key", "stay-up", "no-systemd",
-                                        "calls",     "sudos",     NULL};
+    static const char *const names[] = {
+        "stay-down", "other-key", "stay-up",    "no-systemd",
+        "calls",     "sudos",     "machine-id", "lib/lamplighter/image",
+        NULL};
     crew_free(crew);
     kill(host_pid, SIGKILL);
     waitpid(host_pid, NULL, 0);
@@ -174,6 +198,8 @@ static int stop(void **state)
         usleep(10000); /* It dies with its parent, in a moment. */
     }
     remove_files(names);
+    rmdir(ssh_path("lib/lamplighter"));
+    rmdir(ssh_path("lib"));
     return 0;
 }
 
@@ -234,6 +260,25 @@ static struct want greet(void)
     assert_non_null(strstr(want.facts, "\"arch\""));
     assert_true(strlen(want.boot) > 36 && strchr(want.boot, '.') != NULL);
     return want;
+}
+
+static void test_greeting_tells_which_system(void **state)
+{
+    (void)state;
+    struct want want = greet();
+    assert_string_equal(want.machine_id, MACHINE_ID);
+    assert_string_equal(want.image, "web@3");
+    assert_string_equal(want.build, BUILD);
+    /* What it says is data: another line, a longer one, none. */
+    write_file("lib/lamplighter/image", "web@3 $(reboot)\n", 0644);
+    want = greet();
+    assert_string_equal(want.image, "");
+    assert_string_equal(want.build, "");
+    write_file("machine-id", "", 0644);
+    want = greet();
+    assert_string_equal(want.machine_id, "");
+    write_file("machine-id", MACHINE_ID "\n", 0644);
+    write_file("lib/lamplighter/image", "web@3 " BUILD "\n", 0644);
 }
 
 static struct want reboot_host(int64_t within_ms, const char *become)
@@ -665,6 +710,7 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
     const struct CMUnitTest tests[] = {
+        TEST(test_greeting_tells_which_system),
         TEST(test_reboot),
         TEST(test_reboot_by_force),
         TEST(test_reboot_with_sudo),

@@ -96,6 +96,7 @@ static unsigned publish(const struct stage *stage, const char *name, const char 
                                 .instance = xstrdup("web-1"),
                                 .roles = json_pack("[s]", "base"),
                                 .packages = json_object(),
+                                .build = "00112233445566778899aabbccddeeff",
                                 .left_out = json_array()};
     digest_text("tree\n", 5, manifest.tree);
     assert_int_equal(image_blocks_of(path, &manifest.blocks, &e), 0);
@@ -196,6 +197,7 @@ static void test_listing(void **state)
     assert_false(items[12].is_current);
     assert_null(items[13].problem);
     assert_string_equal(items[13].manifest.parent, "debian-12");
+    assert_string_equal(items[13].manifest.build, "00112233445566778899aabbccddeeff");
     assert_int_equal(image_store_flag(items[13].path, IMAGE_PROTECTED, true, &e), 0);
     image_items_free(items, count);
     /* Without a key nothing is trusted, all is listed. */
@@ -218,6 +220,7 @@ static void test_altered(void **state)
         {"echo more >>web/2/root.squashfs", "not what was signed"},
         {": >web/2/root.squashfs", "not what was signed"},
         {"sed -i s/web-1/web-7/ web/2/manifest.json", "not what was signed"},
+        {"sed -i s/001122/221100/ web/2/manifest.json", "not what was signed"},
         {"echo >>web/2/manifest.json", "not what was signed"},
         {"echo x >>web/2/tree; touch web/2/manifest.json", "not what was signed"},
         {": >web/2/manifest.sig", "not what was signed"},

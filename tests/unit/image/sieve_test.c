@@ -269,6 +269,58 @@ static void test_what_is_left_out(void **state)
     secret_deinit(&secret.value);
 }
 
+/* Whatever the host says it is, the image says what it was told; nothing else differs by it. */
+static void test_identity(void **state)
+{
+    (void)state;
+    static const char line[] = "web@4 00112233445566778899aabbccddeeff\n";
+    static const char *const hosts[] = {
+        ":", "mkdir p/usr/lib/lamplighter",
+        "mkdir p/usr/lib/lamplighter; echo web@3 other >p/usr/lib/lamplighter/image",
+        "mkdir p/usr/lib/lamplighter; ln -s /etc/passwd p/usr/lib/lamplighter/image"};
+    char first[DIGEST_TEXT_SIZE] = "";
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+        char *command = xasprintf("rm -rf p u; mkdir -p p/usr/lib u; %s; tar -C p --owner=0 "
+                                  "--group=0 -cf p.tar .; rm -f out.tar; : >out.tar",
+                                  hosts[i]);
+        shell(command);
+        free(command);
+        char *path = xasprintf("%s/out.tar", work);
+        struct sieve_config config = {.output = open(path, O_WRONLY | O_CLOEXEC), .identity = line};
+        struct sieve_result result;
+        must_run("p.tar", &config, &result);
+        close(config.output);
+        free(path);
+        assert_int_equal(result.finding_count, 0);
+        if (i > 0) {
+            assert_string_equal(result.digest, first);
+        }
+        text_copy(first, sizeof(first), result.digest);
+        sieve_result_deinit(&result);
+        shell("tar -C u -xf out.tar; test -f u/usr/lib/lamplighter/image;"
+              "test ! -L u/usr/lib/lamplighter/image; grep -qx 'web@4 "
+              "00112233445566778899aabbccddeeff' u/usr/lib/lamplighter/image;"
+              "test \"$(tar -tf out.tar | grep -c lamplighter/image)\" = 1");
+        /* Looked at again, it is what it was. */
+        struct sieve_config again = {.output = -1, .strict = true};
+        must_run("out.tar", &again, &result);
+        assert_string_equal(result.digest, first);
+        sieve_result_deinit(&result);
+    }
+}
+
+/* A link in the directory's place would take the line elsewhere. */
+static void test_identity_needs_a_directory(void **state)
+{
+    (void)state;
+    struct err e = ERR_NULL;
+    struct sieve_config config = {.output = -1, .identity = "web@4 0\n"};
+    struct sieve_result result;
+    shell("rm -rf p; mkdir -p p/usr/lib; ln -s /tmp p/usr/lib/lamplighter; tar -C p -cf p.tar .");
+    assert_int_equal(run("p.tar", &config, &result, &e), -1);
+    assert_non_null(strstr(e.text, "/usr/lib/lamplighter is not a directory"));
+}
+
 static void test_strict(void **state)
 {
     (void)state;
@@ -401,6 +453,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sealed_and_whole), cmocka_unit_test(test_order_and_time_do_not_count),
         cmocka_unit_test(test_findings),         cmocka_unit_test(test_what_is_left_out),
+        cmocka_unit_test(test_identity),         cmocka_unit_test(test_identity_needs_a_directory),
         cmocka_unit_test(test_strict),           cmocka_unit_test(test_cut_off_anywhere),
         cmocka_unit_test(test_hostile_streams),  cmocka_unit_test(test_random_damage),
     };

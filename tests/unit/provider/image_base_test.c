@@ -106,6 +106,42 @@ static void test_find(void **state)
     free(instances);
 }
 
+/* A plain directory is known by its name, which is never given to another content. */
+static void test_describe_directory(void **state)
+{
+    (void)state;
+    struct err e = ERR_NULL;
+    const struct image_source source = {.image_dir = "/img", .instance_dir = "/run"};
+    char *one = NULL;
+    char *again = NULL;
+    char *other = NULL;
+    assert_int_equal(image_base_describe(&source, "/img/debian-12-abc/root", &one, &e), 0);
+    assert_int_equal(image_base_describe(&source, "/img/debian-12-abc/root", &again, &e), 0);
+    assert_int_equal(image_base_describe(&source, "/img/debian-12-def/root", &other, &e), 0);
+    assert_true(text_starts(one, "- - "));
+    assert_int_equal(strlen(one), 4 + 64);
+    assert_string_equal(one, again);
+    assert_string_not_equal(one, other);
+    free(one);
+    free(again);
+    free(other);
+}
+
+/* What was not signed is not told. */
+static void test_describe_unsigned(void **state)
+{
+    (void)state;
+    struct err e = ERR_NULL;
+    char *text = NULL;
+    char *images = xasprintf("%s/img", work);
+    char *base = xasprintf("%s/web/3/root.squashfs", images);
+    const struct image_source source = {.image_dir = images, .instance_dir = work};
+    assert_int_equal(image_base_describe(&source, base, &text, &e), -1);
+    assert_null(text);
+    free(images);
+    free(base);
+}
+
 static void test_users(void **state)
 {
     (void)state;
@@ -150,6 +186,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse),
         cmocka_unit_test(test_find),
+        cmocka_unit_test(test_describe_directory),
+        cmocka_unit_test(test_describe_unsigned),
         cmocka_unit_test(test_users),
         cmocka_unit_test(test_unsigned_is_not_mounted),
     };

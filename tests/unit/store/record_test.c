@@ -63,6 +63,10 @@ static struct record_instance sample(void)
         .in_service_ms = 6,
         .boot_id = "b",
         .hook_ms = 7,
+        .image = "web@3",
+        .build = "5f0c",
+        .content = "ab12",
+        .machine_id = "0123",
     };
 }
 
@@ -104,6 +108,10 @@ static void assert_same_instance(const struct record_instance *a, const struct r
     assert_int_equal(a->in_service_ms, b->in_service_ms);
     assert_true(text_equal(a->boot_id, b->boot_id));
     assert_int_equal(a->hook_ms, b->hook_ms);
+    assert_true(text_equal(a->image, b->image));
+    assert_true(text_equal(a->build, b->build));
+    assert_true(text_equal(a->content, b->content));
+    assert_true(text_equal(a->machine_id, b->machine_id));
 }
 
 static void an_instance_comes_back(void **state)
@@ -236,8 +244,8 @@ static void the_stored_form_does_not_change(void **state)
     static const char *const wanted[] = {
         "2: 1='web-1' 2='web' 3='rack-a' 4='kvm-a' 5='r1u07' 6='10.77.1.10' 8='admin' "
         "9='ssh-ed25519 AAAA' 10='web' 15='abc' 16='{\"memory_mb\": 512}' "
-        "18='apt: no space left on device' 27='b' 7=2222 11=4 12=1 13=2 14=9223372036854775807 "
-        "17=1 19=3 20=1 21=0 22=2 23=3 24=4 25=5 26=6 28=7",
+        "18='apt: no space left on device' 27='b' 29='web@3' 30='5f0c' 31='ab12' 32='0123' 7=2222 "
+        "11=4 12=1 13=2 14=9223372036854775807 17=1 19=3 20=1 21=0 22=2 23=3 24=4 25=5 26=6 28=7",
         "3: 1='1' 2='launch' 3='web-1' 4='r' 5=2 6=3",
         "4: 1=1 2=2 3='s' 4='w' 5='y' 6='o' 7=[32]",
     };

@@ -1,0 +1,29 @@
+/*
+ * What every command that asks something of the controller does: reads what the store knows, queues
+ * a request in it, and waits until the controller has taken it in.
+ */
+#ifndef CLI_GROUP_ASK_H
+#define CLI_GROUP_ASK_H
+
+#include "cli/cli.h"
+#include "cli/group_request.h"
+#include "store/store.h"
+
+struct err;
+
+/* The store for writing. Faults, saying so, where nothing was ever applied. */
+int group_store_open(const struct spec *spec, struct store *ret_store, struct err *e);
+/* *ret_known is the caller's: group_known_deinit(). SPEC is borrowed. */
+int group_known_read(struct group_known *ret_known, const struct spec *spec, struct store *store,
+                     struct err *e);
+void group_known_deinit(struct group_known *known);
+
+/*
+ * Queues REQUEST (who asks, when and its number are filled in), waits as CLI says, and tells what
+ * became of it: the exit status. *ret_outcome (may be NULL; the caller's) is what the controller
+ * said, NULL when it has not taken it in.
+ */
+int group_ask(const struct cli *cli, const struct spec *spec, struct store *store,
+              struct record_request *request, char **ret_outcome);
+
+#endif
