@@ -140,6 +140,9 @@ static void print(const struct standing *s, const struct asked *asked)
         printf("The last failure: %s\n", asked->instance->reason);
     }
     if (asked->group != SPEC_NONE) {
+        if (asked->view != NULL && asked->view->comparison != NULL) {
+            printf("What balancers count: %s.\n", asked->view->comparison);
+        }
         struct str newer = STR_NULL;
         standing_add_newer(s, asked->group, &newer);
         if (newer.length > 0) {
