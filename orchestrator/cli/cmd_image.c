@@ -57,7 +57,9 @@ static void close_place(struct site *site, struct image_place *place)
 static json_t *item_json(const struct image_place *place, const struct image_item *item)
 {
     struct str users = STR_NULL;
+    struct str pins = STR_NULL;
     image_place_users(place, item->path, &users);
+    image_place_add_pins(place, &item->ref, &pins);
     const struct manifest *m = &item->manifest;
     json_t *object = json_pack("{s:s, s:i, s:b, s:b, s:b, s:b, s:s, s:s?, s:s}", "name",
                                item->ref.name, "generation", (int)item->ref.generation, "base",
@@ -69,7 +71,9 @@ static json_t *item_json(const struct image_place *place, const struct image_ite
         json_object_set_new(object, "manifest", json_loads(text, 0, NULL));
         free(text);
     }
+    json_object_set_new(object, "pinned", json_string(str_text(&pins)));
     str_deinit(&users);
+    str_deinit(&pins);
     return object;
 }
 
@@ -91,7 +95,9 @@ static void print_item(const struct image_place *place, const struct image_item 
         time_text(item->manifest.created_s, when, sizeof(when));
         snprintf(size, sizeof(size), "%lld MiB", (long long)item->manifest.blocks.size_bytes >> 20);
     }
+    struct str pins = STR_NULL;
     image_place_users(place, item->path, &users);
+    image_place_add_pins(place, &item->ref, &pins);
     printf("%-20s %-20s %9s  %-12s%s%s%s%s%s%s%s\n", name, when, size,
            item->manifest.instance == NULL ? "-" : item->manifest.instance,
            item->is_base ? " base" : "", item->is_current && !item->is_base ? " current" : "",
@@ -101,6 +107,10 @@ static void print_item(const struct image_place *place, const struct image_item 
     if (item->problem != NULL) {
         printf("%-20s %s\n", "", item->problem);
     }
+    if (pins.length > 0) {
+        printf("%-20s %s\n", "", str_text(&pins));
+    }
+    str_deinit(&pins);
     free(name);
     str_deinit(&users);
 }

@@ -3,7 +3,9 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "core/world.h"
 #include "image/loop_mount.h"
+#include "store/sqlite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +52,23 @@ static int find_users(struct image_place *place, struct err *e)
     return 0;
 }
 
+static int find_pins(struct image_place *place, struct err *e)
+{
+    const char *path = place->site->spec->state_path;
+    struct store store = STORE_NULL;
+    if (access(path, F_OK) != 0) {
+        return 0;
+    }
+    int result =
+        store_sqlite_open(&store, path, STORE_SQLITE_READ, e) != 0 ||
+                record_group_list(&store, &place->groups, &place->group_count, e) != 0 ||
+                record_refresh_list(&store, &place->refreshes, &place->refresh_count, e) != 0
+            ? -1
+            : 0;
+    store_close(&store);
+    return result;
+}
+
 static const char *dir_of(const struct spec *spec, size_t provider)
 {
     if (provider != SPEC_NONE && spec->providers[provider].image_dir != NULL) {
@@ -79,7 +98,7 @@ int image_place_open(struct image_place *ret_place, const struct site *site, siz
         result = str_read_file(&keys, place.public_key, KEYS_MAX, e);
         place.public_keys = str_take(&keys);
     }
-    if (result < 0 || find_users(&place, e) < 0) {
+    if (result < 0 || find_users(&place, e) < 0 || find_pins(&place, e) < 0) {
         image_place_close(&place);
         return -1;
     }
@@ -93,6 +112,8 @@ void image_place_close(struct image_place *place)
     free(place->public_key);
     free(place->public_keys);
     image_users_free(place->users, place->user_count);
+    record_group_list_free(place->groups, place->group_count);
+    record_refresh_list_free(place->refreshes, place->refresh_count);
     *place = IMAGE_PLACE_NULL;
 }
 
@@ -153,6 +174,39 @@ static bool descends(const struct image_item *items, size_t count, const struct 
     return false;
 }
 
+static bool is_ref(const char *image, const struct image_ref *ref)
+{
+    struct image_ref its;
+    return image != NULL && image_ref_parse(image, &its, NULL) == 0 &&
+           text_equal(its.name, ref->name) && its.generation == ref->generation;
+}
+
+static void add_pin(struct str *text, const char *before, const char *group, const char *after)
+{
+    str_addf(text, "%s%s %s %s", text->length > 0 ? "; " : "", before, group, after);
+}
+
+void image_place_add_pins(const struct image_place *place, const struct image_ref *ref,
+                          struct str *ret_text)
+{
+    for (size_t i = 0; i < place->group_count; i++) {
+        if (is_ref(place->groups[i].image, ref)) {
+            add_pin(ret_text, "group", place->groups[i].name, "is pinned to it");
+        }
+    }
+    for (size_t i = 0; i < place->refresh_count; i++) {
+        const struct record_refresh *r = &place->refreshes[i];
+        if (!world_refresh_is_active((enum world_refresh_state)r->state)) {
+            continue;
+        }
+        if (is_ref(r->image, ref)) {
+            add_pin(ret_text, "the refresh of group", r->group, "leads to it");
+        } else if (is_ref(r->before_image, ref)) {
+            add_pin(ret_text, "the refresh of group", r->group, "may go back to it");
+        }
+    }
+}
+
 int image_place_add_needs(const struct image_place *place, const char *path,
                           const struct image_ref *ref, struct str *ret_text, struct err *e)
 {
@@ -179,6 +233,7 @@ int image_place_add_needs(const struct image_place *place, const char *path,
                      str_text(&ids), strchr(str_text(&ids), ',') ? "" : "s");
         }
     }
+    image_place_add_pins(place, ref, ret_text);
     free(file);
     str_deinit(&ids);
     image_items_free(items, count);

@@ -8,6 +8,7 @@
 #include "controller/site.h"
 #include "image/image_store.h"
 #include "provider/image_base.h"
+#include "store/record.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +23,10 @@ struct image_place {
     char *public_keys; /* Owned; the text in public_key; NULL: no such file yet. */
     struct image_user *users;
     size_t user_count;
+    struct record_group *groups; /* Owned, both; of the store, when there is one. */
+    size_t group_count;
+    struct record_refresh *refreshes;
+    size_t refresh_count;
 };
 #define IMAGE_PLACE_NULL ((struct image_place){.site = NULL})
 
@@ -36,8 +41,13 @@ int image_place_find(const struct image_place *place, struct image_ref *ref, cha
                      struct err *e);
 /* Adds "web-1, web-2" for those that stand on it; the count. */
 size_t image_place_users(const struct image_place *place, const char *path, struct str *ret_ids);
+/* Adds "group web is pinned to it" and the like for what groups and their refreshes are to be made
+   from, whether anybody stands on it yet or not; nothing when nobody wants it. */
+void image_place_add_pins(const struct image_place *place, const struct image_ref *ref,
+                          struct str *ret_text);
 /*
- * Why PATH cannot be deleted: instances on it, or on an image that came from it, one word each.
+ * Why PATH cannot be deleted: instances on it, or on an image that came from it, one word each; and
+ * who is pinned to it.
  * Nothing is added when it can.
  */
 int image_place_add_needs(const struct image_place *place, const char *path,

@@ -86,6 +86,7 @@ static void drop_void(struct controller *c, size_t group)
     c->world.groups[group].content = 0;
     note->refresh.since_ms = clock_wall_ms();
     replace_text(&note->refresh.reason, "the cluster file names another image for its template");
+    replace_text(&note->refresh.cause, note->refresh.reason);
     note->outdated = true;
 }
 
@@ -170,7 +171,13 @@ void refresh_note_state(struct controller *c, size_t group, const char *reason)
     struct group_note *note = &c->notes[group];
     note->refresh.since_ms = clock_wall_ms();
     replace_text(&note->refresh.reason, reason);
-    if (world_of(c, group)->state == WORLD_REFRESH_BACK) {
+    enum world_refresh_state state = world_of(c, group)->state;
+    if (state == WORLD_REFRESH_BACK || state == WORLD_REFRESH_STOPPED ||
+        state == WORLD_REFRESH_CANCELLED) {
+        replace_text(&note->refresh.cause, reason);
+    }
+    if (state == WORLD_REFRESH_BACK) {
+        note->refresh.replaced = 0;
         note->mark_count = 0;
     }
     follow_pin(c, group);
@@ -346,7 +353,8 @@ static void count(struct controller *c, size_t group)
 {
     struct group_note *note = &c->notes[group];
     const struct refresh_count now = refresh_count(&c->decision.survey, group);
-    if (now.replaced == note->refresh.replaced) {
+    /* One that is not counted on for a moment was replaced all the same. */
+    if (now.replaced <= note->refresh.replaced) {
         return;
     }
     for (size_t i = note->refresh.replaced; i < now.replaced; i++) {

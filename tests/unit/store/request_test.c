@@ -235,7 +235,7 @@ static void too_many_are_refused(void **state)
 static void an_unknown_kind_is_handed_on(void **state)
 {
     struct store *store = &((struct fixture *)*state)->store;
-    static const int64_t kinds[] = {18, 0, -1, (1ll << 32) + 1};
+    static const int64_t kinds[] = {1000, 0, -1, (1ll << 32) + 1};
     for (size_t i = 0; i < COUNT(kinds); i++) {
         struct message value = MESSAGE_NULL;
         message_init(&value, KIND_REQUEST);
@@ -255,9 +255,11 @@ static void every_kind_has_its_name_and_number(void **state)
 {
     (void)state;
     static const char *const wanted[] = {
-        "scale",  "standby",   "in-service",    "protect",      "unprotect",     "replace",
-        "detach", "attach",    "suspend",       "resume",       "pause",         "unpause",
-        "retry",  "terminate", "hook continue", "hook abandon", "hook heartbeat"};
+        "scale",           "standby",        "in-service", "protect",          "unprotect",
+        "replace",         "detach",         "attach",     "suspend",          "resume",
+        "pause",           "unpause",        "retry",      "terminate",        "hook continue",
+        "hook abandon",    "hook heartbeat", "refresh",    "refresh continue", "refresh cancel",
+        "refresh rollback"};
     for (size_t i = 0; i < COUNT(wanted); i++) {
         assert_string_equal(record_request_kind_to_string((enum record_request_kind)(i + 1)),
                             wanted[i]);
