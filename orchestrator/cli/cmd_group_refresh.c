@@ -265,31 +265,13 @@ static int follow(const struct cli *cli, const struct spec *spec, size_t group, 
 
 /* Asking. */
 
-static struct refresh_known known_of(const struct group_known *known, size_t group,
-                                     const struct record_instance **instances)
-{
-    struct refresh_known k = {
-        .spec = known->spec,
-        .group = group,
-        .instances = instances,
-        .instance_count = known->instance_count,
-        .last = record_refresh_find(known->refreshes, known->refresh_count,
-                                    known->spec->groups[group].name),
-    };
-    k.pinned = refresh_pin(known->spec, group, group_record(known, group), &k.pinned_content);
-    for (size_t i = 0; i < known->instance_count; i++) {
-        instances[i] = &known->instances[i];
-    }
-    return k;
-}
-
 /* May it begin? Every byte of the image is read here, where nobody waits but who asks. */
 static enum refresh_answer check_begin(const struct group_known *known, size_t group,
                                        const struct refresh_options *options, struct err *e)
 {
     const struct record_instance **instances =
         xcalloc(known->instance_count + 1, sizeof(*instances));
-    const struct refresh_known k = known_of(known, group, instances);
+    const struct refresh_known k = refresh_text_known(known, group, instances);
     struct refresh_goal goal = REFRESH_GOAL_NULL;
     enum refresh_answer answer = refresh_goal_find(&k, options, &goal, e);
     if (answer == REFRESH_BEGINS && refresh_goal_verify(known->spec, group, goal.image, e) != 0) {

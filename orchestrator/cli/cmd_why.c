@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/refresh_text.h"
 #include "cli/standing.h"
 #include "core/world.h"
 
@@ -140,6 +141,11 @@ static void print(const struct standing *s, const struct asked *asked)
         printf("The last failure: %s\n", asked->instance->reason);
     }
     if (asked->group != SPEC_NONE) {
+        const char *cause =
+            refresh_text_cause(record_refresh_find(s->refreshes, s->refresh_count, asked->name));
+        if (cause != NULL) {
+            printf("Its refresh was ended, or is taken back, because: %s.\n", cause);
+        }
         struct str newer = STR_NULL;
         standing_add_newer(s, asked->group, &newer);
         if (newer.length > 0) {

@@ -11,15 +11,38 @@ static enum world_refresh_state state_of(const struct record_refresh *r)
     return r == NULL ? WORLD_REFRESH_NONE : (enum world_refresh_state)r->state;
 }
 
+struct refresh_known refresh_text_known(const struct group_known *known, size_t group,
+                                        const struct record_instance **instances)
+{
+    struct refresh_known k = {
+        .spec = known->spec,
+        .group = group,
+        .instances = instances,
+        .instance_count = known->instance_count,
+        .last = record_refresh_find(known->refreshes, known->refresh_count,
+                                    known->spec->groups[group].name),
+    };
+    k.pinned = refresh_pin(known->spec, group, group_record(known, group), &k.pinned_content);
+    for (size_t i = 0; i < known->instance_count; i++) {
+        instances[i] = &known->instances[i];
+    }
+    return k;
+}
+
 bool refresh_text_is_active(const struct record_refresh *record)
 {
     return world_refresh_is_active(state_of(record));
 }
 
+static const char *before_of(const struct record_refresh *r)
+{
+    return r->before_image == NULL ? "?" : r->before_image;
+}
+
 static const char *image_of(const struct record_refresh *r)
 {
-    const char *image = state_of(r) == WORLD_REFRESH_BACK ? r->before_image : r->image;
-    return image == NULL ? "?" : image;
+    const char *image = r->image == NULL ? "?" : r->image;
+    return state_of(r) == WORLD_REFRESH_BACK ? before_of(r) : image;
 }
 
 static void add_span(struct str *text, int64_t span_ms)
@@ -43,6 +66,14 @@ static int64_t left_ms(const struct record_view *view, int64_t wall_ms)
 static unsigned checkpoint_of(const struct record_refresh *r)
 {
     return r->checkpoints_passed < r->checkpoint_count ? r->checkpoints[r->checkpoints_passed] : 0;
+}
+
+const char *refresh_text_cause(const struct record_refresh *record)
+{
+    enum world_refresh_state state = state_of(record);
+    bool ended = state == WORLD_REFRESH_BACK || state == WORLD_REFRESH_ROLLED_BACK ||
+                 state == WORLD_REFRESH_STOPPED || state == WORLD_REFRESH_CANCELLED;
+    return ended ? record->cause : NULL;
 }
 
 static void add_state(const struct record_refresh *r, struct str *text)
@@ -73,8 +104,8 @@ static void add_active(const struct record_refresh *r, const struct record_view 
         str_addf(text, "; `group refresh %s --continue` goes on", r->group);
     }
     str_addf(text, "; asked for by %s", r->who == NULL ? "?" : r->who);
-    if (state_of(r) == WORLD_REFRESH_BACK) {
-        str_addf(text, "; because %s", r->reason == NULL ? "?" : r->reason);
+    if (refresh_text_cause(r) != NULL) {
+        str_addf(text, "; because: %s", r->cause);
     }
 }
 
@@ -82,7 +113,13 @@ static void add_over(const struct record_refresh *r, int64_t wall_ms, struct str
 {
     str_addf(text, "last refresh, to %s: %s, ", image_of(r), world_refresh_to_string(state_of(r)));
     add_span(text, wall_ms - r->since_ms);
-    str_addf(text, " ago: %s; %u replaced, ", r->reason == NULL ? "?" : r->reason, r->replaced);
+    const char *why = refresh_text_cause(r) != NULL ? r->cause : r->reason;
+    str_addf(text, " ago: %s; ", why == NULL ? "?" : why);
+    if (state_of(r) == WORLD_REFRESH_ROLLED_BACK) {
+        str_addf(text, "%u run %s again, ", r->replaced, before_of(r));
+    } else {
+        str_addf(text, "%u replaced, ", r->replaced);
+    }
     add_span(text, r->since_ms - r->began_ms);
     str_addf(text, " after it began; asked for by %s", r->who == NULL ? "?" : r->who);
 }
@@ -125,7 +162,7 @@ json_t *refresh_text_json(const struct record_refresh *r, const struct record_vi
                   world_refresh_to_string(state_of(r)), "active", active ? 1 : 0, "image", r->image,
                   "before", r->before_image, "rollback", r->rollback ? 1 : 0, "began_ms",
                   (json_int_t)r->began_ms, "since_ms", (json_int_t)r->since_ms, "who", r->who,
-                  "reason", r->reason, "alarm", r->alarm_text);
+                  "reason", r->reason, "cause", refresh_text_cause(r));
     json_t *more =
         json_pack("{s:I, s:I, s:I, s:I, s:I, s:i}", "replaced",
                   active ? (json_int_t)v->refresh_replaced : (json_int_t)r->replaced, "of",

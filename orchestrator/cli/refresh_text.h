@@ -2,6 +2,8 @@
 #ifndef CLI_REFRESH_TEXT_H
 #define CLI_REFRESH_TEXT_H
 
+#include "cli/group_request.h"
+#include "controller/refresh_goal.h"
 #include "store/record.h"
 #include "store/record_view.h"
 
@@ -11,6 +13,10 @@
 
 struct str;
 
+/* What can be known of a refresh of GROUP; it borrows KNOWN, and INSTANCES, which has room for all
+   of KNOWN's. */
+struct refresh_known refresh_text_known(const struct group_known *known, size_t group,
+                                        const struct record_instance **instances);
 /* It is under way. RECORD may be NULL: there was none. */
 bool refresh_text_is_active(const struct record_refresh *record);
 /*
@@ -24,6 +30,8 @@ void refresh_text_add(const struct record_refresh *record, const struct record_v
    is under way. */
 void refresh_text_short(const struct record_refresh *record, const struct record_view *view,
                         char *ret_text, size_t size);
+/* Why it is taken back, or was ended before it was done; NULL: neither. */
+const char *refresh_text_cause(const struct record_refresh *record);
 json_t *refresh_text_json(const struct record_refresh *record, const struct record_view *view,
                           int64_t wall_ms);
 

@@ -7,7 +7,6 @@
 #include "base/str.h"
 #include "cli/refresh_text.h"
 #include "cli/session.h"
-#include "controller/refresh_goal.h"
 #include "core/world.h"
 #include "store/sqlite.h"
 
@@ -345,53 +344,39 @@ void standing_group_remark(const struct standing *s, size_t group, struct str *t
     str_deinit(&newer);
 }
 
-/* What most of those in service run, for a group without a pin. */
-static const char *runs_now(const struct standing *s, size_t group, const char *plain)
+/* `group refresh web` leads to the template's image; to one of another name it must be told. */
+static void add_newer(const struct refresh_known *known, const char *newer, const char *runs,
+                      struct str *text)
 {
-    const char *best = NULL;
-    size_t most = 0;
-    for (size_t i = 0; i < s->instance_count; i++) {
-        const struct record_instance *r = &s->instances[i];
-        size_t same = 0;
-        if (standing_group(s, r) != group || r->lifecycle != LIFECYCLE_IN_SERVICE ||
-            r->content == NULL) {
-            continue;
-        }
-        for (size_t j = 0; j < s->instance_count; j++) {
-            same += standing_group(s, &s->instances[j]) == group &&
-                            text_equal(s->instances[j].content, r->content)
-                        ? 1
-                        : 0;
-        }
-        if (same > most) {
-            most = same;
-            best = r->image == NULL ? plain : r->image;
-        }
+    const struct spec_group *group = &known->spec->groups[known->group];
+    const char *image = known->spec->templates[group->template].image;
+    size_t length = strcspn(newer, "@");
+    bool other = strncmp(newer, image, length) != 0 || strcspn(image, "@") != length;
+    str_addf(text, "newer image %s is current, it runs %s", newer, runs);
+    if (refresh_text_cause(known->last) != NULL && text_equal(known->last->image, newer)) {
+        str_addf(text, "; its refresh to it was %s",
+                 world_refresh_to_string((enum world_refresh_state)known->last->state));
+    } else {
+        str_addf(text, "; `group refresh %s%s%.*s` rolls it out", group->name,
+                 other ? " --image " : "", other ? (int)length : 0, newer);
     }
-    return best;
 }
 
 void standing_add_newer(const struct standing *s, size_t group, struct str *text)
 {
-    const struct spec *spec = s->site.spec;
-    const char *name = spec->groups[group].name;
-    const char *image = spec->templates[spec->groups[group].template].image;
-    if (image == NULL ||
-        refresh_text_is_active(record_refresh_find(s->refreshes, s->refresh_count, name))) {
-        return;
+    const struct group_known all = standing_known(s);
+    const struct record_instance **instances = xcalloc(s->instance_count + 1, sizeof(*instances));
+    const struct refresh_known known = refresh_text_known(&all, group, instances);
+    if (!refresh_text_is_active(known.last)) {
+        char *runs = refresh_runs(&known);
+        char *newer = refresh_newer(&known, runs);
+        if (newer != NULL) {
+            add_newer(&known, newer, runs, text);
+        }
+        free(newer);
+        free(runs);
     }
-    const struct group_known known = standing_known(s);
-    uint64_t content;
-    char *plain = xasprintf("%.*s@0", (int)strcspn(image, "@"), image);
-    const char *pinned = refresh_pin(spec, group, group_record(&known, group), &content);
-    const char *runs = pinned != NULL ? pinned : runs_now(s, group, plain);
-    char *newer = refresh_newer(spec, group, runs);
-    if (newer != NULL) {
-        str_addf(text, "newer image %s is current, it runs %s; `group refresh %s` rolls it out",
-                 newer, runs, name);
-    }
-    free(newer);
-    free(plain);
+    free(instances);
 }
 
 void standing_source(const struct standing *s, struct str *text)

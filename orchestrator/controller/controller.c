@@ -233,12 +233,13 @@ static void do_refresh(struct controller *c, const struct action *action, const 
     char why[500];
     char change[160];
     char span[32];
+    enum world_refresh_state before = c->world.groups[action->group].refresh.state;
     text_copy(why, sizeof(why), reason);
     refresh_add_cause(c, action->group, action->reason.code, why, sizeof(why));
     clock_format_span(clock_wall_ms() - r->began_ms, span, sizeof(span));
-    snprintf(change, sizeof(change), "%s -> %s; %u replaced, %s after it began",
-             world_refresh_to_string(c->world.groups[action->group].refresh.state),
-             world_refresh_to_string(action->refresh), r->replaced, span);
+    snprintf(change, sizeof(change), "%s -> %s; %u %s, %s after it began",
+             world_refresh_to_string(before), world_refresh_to_string(action->refresh), r->replaced,
+             before == WORLD_REFRESH_BACK ? "back" : "replaced", span);
     world_end(c->spec, &c->world, action, OUTCOME_DONE);
     refresh_note_state(c, action->group, why);
     journal_add_event(c->journal, name, "refresh", why, change);
@@ -507,7 +508,7 @@ static int turn(struct controller *c, bool stopping, size_t *ret_begun, int64_t 
         return -1;
     }
     step_core(c);
-    refresh_watch(c);
+    refresh_watch(c, stopping);
     view_update(c);
     if (c->all_listed && !stopping &&
         (carry_out(c, ret_begun, e) != 0 ||

@@ -86,6 +86,7 @@ static void drop_void(struct controller *c, size_t group)
     c->world.groups[group].content = 0;
     note->refresh.since_ms = clock_wall_ms();
     replace_text(&note->refresh.reason, "the cluster file names another image for its template");
+    replace_text(&note->refresh.cause, note->refresh.reason);
     note->outdated = true;
 }
 
@@ -183,7 +184,13 @@ void refresh_note_state(struct controller *c, size_t group, const char *reason)
     struct group_note *note = &c->notes[group];
     note->refresh.since_ms = clock_wall_ms();
     replace_text(&note->refresh.reason, reason);
-    if (world_of(c, group)->state == WORLD_REFRESH_BACK) {
+    enum world_refresh_state state = world_of(c, group)->state;
+    if (state == WORLD_REFRESH_BACK || state == WORLD_REFRESH_STOPPED ||
+        state == WORLD_REFRESH_CANCELLED) {
+        replace_text(&note->refresh.cause, reason);
+    }
+    if (state == WORLD_REFRESH_BACK) {
+        note->refresh.replaced = 0;
         note->mark_count = 0;
     }
     follow_pin(c, group);
@@ -210,7 +217,9 @@ static const struct record_instance *failed_one(const struct controller *c, size
 static void add_cause(char *text, size_t size, const char *cause)
 {
     struct str clean = STR_NULL;
-    str_add_printable(&clean, cause, strcspn(cause, "\n"), false);
+    size_t first = strcspn(cause, "\n"); /* Its first line, without a colon before what follows. */
+    first -= first > 0 && cause[first - 1] == ':' ? 1 : 0;
+    str_add_printable(&clean, cause, first, false);
     size_t length = strlen(text);
     snprintf(text + length, size - length, ": %s", str_text(&clean));
     str_deinit(&clean);
@@ -359,7 +368,8 @@ static void count(struct controller *c, size_t group)
 {
     struct group_note *note = &c->notes[group];
     const struct refresh_count now = refresh_count(&c->decision.survey, group);
-    if (now.replaced == note->refresh.replaced) {
+    /* One that is not counted on for a moment was replaced all the same. */
+    if (now.replaced <= note->refresh.replaced) {
         return;
     }
     for (size_t i = note->refresh.replaced; i < now.replaced; i++) {
@@ -381,14 +391,14 @@ static void write_outdated(struct controller *c, size_t group)
     }
 }
 
-void refresh_watch(struct controller *c)
+void refresh_watch(struct controller *c, bool stopping)
 {
     for (size_t g = 0; c->journal != NULL && !c->looking_only && g < c->spec->group_count; g++) {
         write_outdated(c, g);
         if (world_refresh_is_active(world_of(c, g)->state)) {
             count(c, g);
         }
-        if (is_watched(world_of(c, g)->state)) {
+        if (!stopping && is_watched(world_of(c, g)->state)) {
             run_alarm(c, g);
         }
     }

@@ -62,35 +62,26 @@ static int read_keys(const struct spec *spec, char **ret_keys, struct err *e)
     return result;
 }
 
+/* A plain directory: its name is never given to a signed image. */
 static int find_plain(const char *dir, const char *name, struct found *found, struct err *e)
 {
     const struct image_source source = {.image_dir = dir};
+    char digest[DIGEST_TEXT_SIZE];
     char *base = NULL;
-    char *plain = xasprintf("%s@0", name);
-    int result = image_base_find(&source, plain, &base, e);
-    if (result == 0) {
-        char digest[DIGEST_TEXT_SIZE];
-        digest_text(base, strlen(base), digest);
-        found->content = refresh_content(digest);
-        found->image = plain;
-        plain = NULL;
-        text_copy(found->ref.name, sizeof(found->ref.name), name);
+    if (image_base_find(&source, name, &base, e) < 0) {
+        return -1;
     }
-    free(plain);
+    digest_text(base, strlen(base), digest);
+    found->content = refresh_content(digest);
+    found->image = xstrdup(name);
     free(base);
-    return result;
+    return 0;
 }
 
 /* IMAGE in DIR, its signature checked, its bytes not. */
 static int find_in(const struct spec *spec, const char *dir, const char *image, struct found *found,
                    struct err *e)
 {
-    if (text_ends(image, "@0")) {
-        char *name = xstrndup(image, strlen(image) - 2);
-        int result = find_plain(dir, name, found, e);
-        free(name);
-        return result;
-    }
     if (image_ref_parse(image, &found->ref, e) < 0) {
         return -1;
     }
@@ -242,27 +233,61 @@ static const struct record_instance *most_common(const struct refresh_known *kno
     return best;
 }
 
-/* The plain directory has no name in the records: it is that of the template, or none is known. */
-static void find_before(const struct refresh_known *known, struct found *ret_before)
+/* The plain directory NAME, if that is what CONTENT is of; else NULL. The caller's. */
+static char *plain_of(const struct refresh_known *known, const char *name, uint64_t content)
+{
+    struct found found;
+    char *image = NULL;
+    if (find_image(known->spec, known->group, name, &found, NULL) == 0) {
+        image = found.path == NULL && found.content == content ? xstrdup(name) : NULL;
+        found_deinit(&found);
+    }
+    return image;
+}
+
+/* A plain directory has no name in the records: it is the template's, or another that is there. */
+static char *find_plain_of(const struct refresh_known *known, uint64_t content)
 {
     const struct spec *spec = known->spec;
-    const struct record_instance *r = most_common(known);
-    *ret_before = (struct found){.image = NULL};
-    if (r == NULL || refresh_content(r->content) == 0) {
-        return;
+    struct image_item *items = NULL;
+    size_t count = 0;
+    size_t at = 0;
+    const char *dir = next_dir(spec, known->group, &at);
+    char *image =
+        plain_of(known, spec->templates[spec->groups[known->group].template].image, content);
+    if (image != NULL || dir == NULL || image_store_list(dir, NULL, &items, &count, NULL) < 0) {
+        return image;
     }
-    const char *name = spec->templates[spec->groups[known->group].template].image;
-    char *plain = xasprintf("%.*s@0", (int)strcspn(name, "@"), name);
-    const char *image = r->image == NULL ? plain : r->image;
+    for (size_t i = 0; i < count && image == NULL; i++) {
+        image = items[i].is_base ? plain_of(known, items[i].ref.name, content) : NULL;
+    }
+    image_items_free(items, count);
+    return image;
+}
+
+char *refresh_runs(const struct refresh_known *known)
+{
+    const struct record_instance *r = most_common(known);
+    if (r == NULL || refresh_content(r->content) == 0) {
+        return NULL;
+    }
+    return r->image != NULL ? xstrdup(r->image) : find_plain_of(known, refresh_content(r->content));
+}
+
+/* What most of them ran, if that is still there as it was. */
+static void find_before(const struct refresh_known *known, struct found *ret_before)
+{
     struct found found;
-    if (find_image(spec, known->group, image, &found, NULL) == 0) {
-        if (found.content == refresh_content(r->content)) {
+    char *image = refresh_runs(known);
+    *ret_before = (struct found){.image = NULL};
+    if (image != NULL && find_image(known->spec, known->group, image, &found, NULL) == 0) {
+        if (found.content == refresh_content(most_common(known)->content)) {
             *ret_before = found;
         } else {
             found_deinit(&found);
         }
     }
-    free(plain);
+    free(image);
 }
 
 /* What can be said against it. */
@@ -444,23 +469,28 @@ const char *refresh_pin(const struct spec *spec, size_t group, const struct reco
     return holds ? record->image : NULL;
 }
 
-char *refresh_newer(const struct spec *spec, size_t group, const char *runs)
+char *refresh_newer(const struct refresh_known *known, const char *runs)
 {
+    const struct spec *spec = known->spec;
+    const char *image = known->pinned != NULL
+                            ? known->pinned
+                            : spec->templates[spec->groups[known->group].template].image;
     size_t at = 0;
-    const char *dir = next_dir(spec, group, &at);
-    struct image_ref ref = {.generation = 0};
+    const char *dir = next_dir(spec, known->group, &at);
+    struct image_ref ref;
+    struct image_ref its;
     unsigned current = 0;
-    if (dir == NULL || runs == NULL) {
+    if (dir == NULL || runs == NULL || image_ref_parse(image, &ref, NULL) < 0 ||
+        image_ref_parse(runs, &its, NULL) < 0 ||
+        image_store_current(dir, ref.name, &current, NULL) < 0) {
         return NULL;
     }
-    if (text_ends(runs, "@0")) {
-        text_copy(ref.name, sizeof(ref.name), runs);
-        ref.name[strcspn(ref.name, "@")] = '\0';
-    } else if (image_ref_parse(runs, &ref, NULL) < 0) {
+    if (known->pinned == NULL && ref.generation != 0) {
+        current = ref.generation; /* The file says which. */
+    }
+    bool same = text_equal(ref.name, its.name);
+    if (same ? current <= its.generation : known->pinned != NULL) {
         return NULL;
     }
-    if (image_store_current(dir, ref.name, &current, NULL) < 0 || current <= ref.generation) {
-        return NULL;
-    }
-    return xasprintf("%s@%u", ref.name, current);
+    return current == 0 ? xstrdup(ref.name) : xasprintf("%s@%u", ref.name, current);
 }

@@ -32,7 +32,7 @@ enum refresh_answer {
 };
 
 struct refresh_goal {
-    char *image; /* Owned: "web@4"; "web@0" is the plain directory. */
+    char *image; /* Owned: "web@4"; a name alone is a plain directory. */
     uint64_t wanted;
     char *before_image; /* Owned; NULL: not known, so there is no way back. */
     uint64_t before;    /* 0 then. */
@@ -62,9 +62,11 @@ int refresh_goal_verify(const struct spec *spec, size_t group, const char *image
  */
 const char *refresh_pin(const struct spec *spec, size_t group, const struct record_group *record,
                         uint64_t *ret_content);
-/* "web@5" when that is current of the name that RUNS ("web@4") has, and newer; the caller's. NULL:
-   it is not. */
-char *refresh_newer(const struct spec *spec, size_t group, const char *runs);
+/* What most members in service run, "web@4"; the caller's. NULL: none is, or it is not known. */
+char *refresh_runs(const struct refresh_known *known);
+/* What a refresh would lead to that RUNS (refresh_runs()) is not: "web@5" is current of the name
+   that is pinned, or that the file says; the caller's. NULL: nothing newer. */
+char *refresh_newer(const struct refresh_known *known, const char *runs);
 /* The 64 bits of a record's digest; 0 for NULL. */
 uint64_t refresh_content(const char *digest);
 

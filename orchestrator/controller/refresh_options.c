@@ -83,9 +83,7 @@ static int check_alarm(const struct refresh_options *options, struct err *e)
 int refresh_options_check(const struct refresh_options *options, struct err *e)
 {
     struct image_ref ref;
-    /* "web@0" is the plain directory: provider/image_base.h. */
-    if (options->image != NULL && !text_ends(options->image, "@0") &&
-        image_ref_parse(options->image, &ref, e) < 0) {
+    if (options->image != NULL && image_ref_parse(options->image, &ref, e) < 0) {
         return -1;
     }
     if (options->warm_up_ms < 0 || options->bake_ms < 0 || options->checkpoint_delay_ms < -1) {
@@ -221,11 +219,11 @@ static int take_all(struct refresh_options *options, json_t *object, struct err 
     json_t *value;
     json_object_foreach(object, name, value)
     {
-        if (!take(options, name, value, e)) {
-            return err_set(e,
-                           "option '%s' is not one that this controller knows, or has no such "
-                           "value",
-                           name);
+        struct err why = ERR_NULL;
+        if (!take(options, name, value, &why)) {
+            return err_set(e, "option '%s': %s", name,
+                           why.text[0] == '\0' ? "this controller knows no such option or value"
+                                               : why.text);
         }
     }
     return refresh_options_check(options, e);

@@ -11,6 +11,7 @@ struct err;
 
 #define REFRESH_ALARM_EVERY_MS     10000
 #define REFRESH_ALARM_EVERY_MS_MIN 1000
+#define REFRESH_ALARM_LIMIT_MS     30000
 
 struct refresh_options {
     char *image; /* Owned; "web", "web@4"; NULL: the template's, at its current generation. */
@@ -23,7 +24,7 @@ struct refresh_options {
     size_t checkpoint_count;
     int64_t checkpoint_delay_ms; /* -1: until an operator says go on. */
     char *alarm;                 /* Owned; one line of words (base/words.h); NULL: none. */
-    int64_t alarm_every_ms;      /* It has as long for its answer. */
+    int64_t alarm_every_ms; /* It has as long for its answer, at most REFRESH_ALARM_LIMIT_MS. */
     enum world_refresh_policy protected_ones;
     enum world_refresh_policy standby_ones;
 };

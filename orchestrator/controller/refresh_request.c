@@ -83,7 +83,9 @@ static void begin(struct controller *c, size_t group, const struct refresh_optio
         .began_ms = clock_wall_ms(),
         .alarm_command = options->alarm == NULL ? NULL : xstrdup(options->alarm),
         .alarm_every_ms = options->alarm_every_ms,
-        .alarm_timeout_ms = options->alarm_every_ms,
+        .alarm_timeout_ms = options->alarm_every_ms < REFRESH_ALARM_LIMIT_MS
+                                ? options->alarm_every_ms
+                                : REFRESH_ALARM_LIMIT_MS,
         .who = xstrdup(who),
     };
     goal->image = NULL; /* Taken over, both. */

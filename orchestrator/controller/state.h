@@ -158,8 +158,9 @@ void refresh_add_cause(const struct controller *c, size_t group, enum reason_cod
  * A bad word stands until the refresh has come into another state.
  */
 void refresh_alarm_set(struct controller *c, size_t group, const char *text);
-/* Once a turn, after the decision: counts what was replaced, runs alarm commands that are due. */
-void refresh_watch(struct controller *c);
+/* Once a turn, after the decision: counts what was replaced, runs alarm commands that are due (none
+   when the controller is STOPPING). */
+void refresh_watch(struct controller *c, bool stopping);
 void refresh_alarm_end(struct controller *c, const struct running *running,
                        enum work_outcome outcome, const struct message *result, const char *text);
 /* How long it will take, by what was measured; -1: not known. */

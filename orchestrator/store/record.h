@@ -137,8 +137,8 @@ struct record_refresh {
     int state; /* enum world_refresh_state */
     int64_t began_ms;
     int64_t since_ms;   /* In this state. */
-    char *image;        /* "web@4": what every member is to be made from; "web@0" is the plain
-                           directory. */
+    char *image;        /* "web@4": what every member is to be made from; a name alone is a
+                           plain directory. */
     char *before_image; /* What most of them ran when it began; NULL: not known, so there is no way
                            back. */
     uint64_t wanted;    /* The contents of the two. */
@@ -157,10 +157,11 @@ struct record_refresh {
     char *alarm_command; /* One line of words; NULL: none. */
     int64_t alarm_every_ms;
     int64_t alarm_timeout_ms;
-    char *alarm_text; /* What the alarm said when it went off; NULL: it did not. */
-    char *who;        /* Asked for it. */
-    char *reason;     /* Why it came into this state, one line. */
-    unsigned replaced;
+    char *alarm_text;  /* What the alarm said when it went off; NULL: it did not. */
+    char *who;         /* Asked for it. */
+    char *reason;      /* Why it came into this state, one line. */
+    char *cause;       /* Why it was taken back, stopped or cancelled; NULL: it was not. */
+    unsigned replaced; /* The most that were counted on; taken back: of those that are back. */
     unsigned leads;  /* How many of them were timed: from the mark of the old one until the new one
                         was counted on. */
     int64_t lead_ms; /* The mean of those times; 0: none yet. */

@@ -44,6 +44,7 @@ enum refresh_tag {
     REFRESH_REPLACED = 25,
     REFRESH_LEADS = 26,
     REFRESH_LEAD = 27,
+    REFRESH_CAUSE = 28,
 };
 
 static const struct record_text texts[] = {
@@ -54,6 +55,7 @@ static const struct record_text texts[] = {
     {REFRESH_ALARM_TEXT, offsetof(struct record_refresh, alarm_text)},
     {REFRESH_WHO, offsetof(struct record_refresh, who)},
     {REFRESH_REASON, offsetof(struct record_refresh, reason)},
+    {REFRESH_CAUSE, offsetof(struct record_refresh, cause)},
 };
 #define TEXT_COUNT (sizeof(texts) / sizeof(texts[0]))
 

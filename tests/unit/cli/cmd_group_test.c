@@ -9,6 +9,8 @@
 
 #include "stage.h"
 
+#include "core/world.h"
+
 static size_t waiting(const struct stage *stage)
 {
     struct store store = stage_store(stage);
@@ -150,6 +152,117 @@ static void test_no_wait(void **state)
     assert_int_equal(waiting(stage), 1);
 }
 
+/* The options of a refresh: what makes no sense is told before anything is looked at. */
+static void test_refresh_words(void **state)
+{
+    struct stage *stage = *state;
+    stage_fill(stage);
+    static const struct {
+        const char *line;
+        const char *said;
+    } cases[] = {
+        {"group refresh", "group refresh GROUP"},
+        {"group refresh web --bake soon",
+         "--bake: expected a time like '90s' or '5min', got 'soon'"},
+        {"group refresh web --warm-up -1s", "--warm-up: expected a time"},
+        {"group refresh web --checkpoints 50,20", "--checkpoints: expected percentages"},
+        {"group refresh web --checkpoint-delay 5s", "--checkpoint-delay needs --checkpoints"},
+        {"group refresh web --alarm 'open", "--alarm: "},
+        {"group refresh web --alarm true --alarm-every 1ms", "--alarm-every: at least 1000 ms"},
+        {"group refresh web --alarm-every 5s", "--alarm-every needs --alarm"},
+        {"group refresh web --protected kill", "--protected: expected wait, replace or ignore"},
+        {"group refresh web --standby kill", "--standby: expected wait, replace or ignore"},
+        {"group refresh web --image Web@x", "image 'Web@x'"},
+        {"group refresh web --cancel --rollback", "at a time"},
+        {"group refresh web --continue --bake 5s", "take no other option"},
+        {"group refresh web --wait --no-wait", "exclude each other"},
+        {"group refresh web --template 3", "no such option '--template'"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        stage_expect(stage, cases[i].line, CLI_USAGE, cases[i].said);
+    }
+    assert_int_equal(waiting(stage), 0);
+}
+
+static void put_refresh(const struct stage *stage, enum world_refresh_state refresh_state)
+{
+    struct store store = stage_store(stage);
+    struct journal *journal = stage_journal(&store, "apply");
+    struct err e = ERR_NULL;
+    const struct record_refresh record = {.group = "web",
+                                          .state = (int)refresh_state,
+                                          .began_ms = clock_wall_ms() - 60000,
+                                          .since_ms = clock_wall_ms(),
+                                          .image = "web@4",
+                                          .before_image = "web@3",
+                                          .wanted = 4,
+                                          .before = 3,
+                                          .checkpoints = {50},
+                                          .checkpoint_count = 1,
+                                          .checkpoint_delay_ms = -1,
+                                          .who = "root on host7",
+                                          .reason = "50 % of group web are replaced",
+                                          .cause = "too many errors",
+                                          .replaced = 1};
+    journal_put_refresh(journal, &record);
+    assert_int_equal(journal_commit(journal, &e), 0);
+    journal_close(journal);
+    store_close(&store);
+}
+
+static void test_refresh_refused(void **state)
+{
+    struct stage *stage = *state;
+    stage_expect(stage, "group refresh web", CLI_FAILED, "nothing was applied yet");
+    stage_fill(stage);
+    stage_expect(stage, "group refresh web", CLI_REFUSED,
+                 "group web: its hosts exist already; change them in place with `apply`");
+    stage_expect(stage, "group refresh wbe", CLI_FAILED, "did you mean 'web'?");
+    stage_expect(stage, "group refresh web-1", CLI_FAILED, "web-1 is an instance of group web");
+    stage_expect(stage, "group refresh web --cancel", CLI_REFUSED, "was never refreshed");
+    put_refresh(stage, WORLD_REFRESH_STOPPED);
+    stage_expect(stage, "group refresh web --continue", CLI_REFUSED, "waits at no checkpoint");
+    assert_int_equal(waiting(stage), 0);
+}
+
+static void test_refresh_orders(void **state)
+{
+    struct stage *stage = *state;
+    stage_fill(stage);
+    put_refresh(stage, WORLD_REFRESH_CHECKPOINT);
+    stage_expect(stage, "group refresh web --continue", CLI_DONE, "refresh continue: queued");
+    stage_expect(stage, "group refresh web --cancel", CLI_DONE, "refresh cancel: queued");
+    /* To be waited for by nobody is no success. */
+    stage_expect(stage, "group refresh web --rollback --wait", CLI_FAILED,
+                 "refresh rollback: queued; no controller runs");
+    assert_int_equal(waiting(stage), 3);
+}
+
+static void test_refresh_status(void **state)
+{
+    struct stage *stage = *state;
+    stage_fill(stage);
+    struct store store = stage_store(stage);
+    struct journal *journal = stage_journal(&store, "run on host7, pid 4711");
+    stage_expect(stage, "group refresh web --status", CLI_DONE, "web: was never refreshed");
+    journal_close(journal);
+    put_refresh(stage, WORLD_REFRESH_CHECKPOINT);
+    journal = stage_journal(&store, "run on host7, pid 4711");
+    stage_expect(stage, "group refresh web --status", CLI_DONE,
+                 "web: refresh to web@4 at a checkpoint of 50 %");
+    stage_expect(stage, "group refresh web --status", CLI_DONE,
+                 "`group refresh web --continue` goes on; asked for by root on host7");
+    journal_close(journal);
+    put_refresh(stage, WORLD_REFRESH_ROLLED_BACK);
+    journal = stage_journal(&store, "run on host7, pid 4711");
+    stage_expect(stage, "group refresh web --status", CLI_DONE, "ago: too many errors; 1 run web@3 again, ");
+    stage_expect(stage, "group refresh web --status --json", CLI_DONE,
+                 "\"state\": \"rolled back\"");
+    stage_expect(stage, "status --json", CLI_DONE, "\"cause\": \"too many errors\"");
+    journal_close(journal);
+    store_close(&store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +272,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_taken, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(test_refused, stage_setup, stage_teardown),
         cmocka_unit_test_setup_teardown(test_no_wait, stage_setup, stage_teardown),
+        cmocka_unit_test_setup_teardown(test_refresh_words, stage_setup, stage_teardown),
+        cmocka_unit_test_setup_teardown(test_refresh_refused, stage_setup, stage_teardown),
+        cmocka_unit_test_setup_teardown(test_refresh_orders, stage_setup, stage_teardown),
+        cmocka_unit_test_setup_teardown(test_refresh_status, stage_setup, stage_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,6 +111,9 @@ static void assert_same_group(const struct record_group *a, const struct record_
     assert_int_equal(a->failed_launches, b->failed_launches);
     assert_int_equal(a->size_changed_ms, b->size_changed_ms);
     assert_int_equal(a->disrupted_ms, b->disrupted_ms);
+    assert_true(text_equal(a->image, b->image));
+    assert_true(text_equal(a->image_of, b->image_of));
+    assert_true(a->content == b->content);
 }
 
 /* By name; what was written last counts. */
@@ -132,7 +135,10 @@ static void groups_come_back(void **state)
                                      .next_number = INT_MAX,
                                      .failed_launches = 2,
                                      .size_changed_ms = INT64_MAX,
-                                     .disrupted_ms = 1700000000000};
+                                     .disrupted_ms = 1700000000000,
+                                     .image = "web@3",
+                                     .image_of = "web",
+                                     .content = UINT64_MAX};
     struct record_group db = least_group("db");
     struct journal *journal = open_journal(store);
     journal_put_group(journal, &web);
@@ -265,7 +271,10 @@ static void the_stored_form_does_not_change(void **state)
                                        .next_number = 9,
                                        .failed_launches = 2,
                                        .size_changed_ms = 10,
-                                       .disrupted_ms = 11};
+                                       .disrupted_ms = 11,
+                                       .image = "web@3",
+                                       .image_of = "web",
+                                       .content = UINT64_MAX - 1};
     const struct record_cluster cluster = {.paused = true, .clean_ms = 12};
     const struct record_machine machine = {
         .name = "m", .rebuilds_ms = {1, 2}, .rebuild_count = 2, .reason = "r"};
@@ -273,8 +282,9 @@ static void the_stored_form_does_not_change(void **state)
     record_group_encode(&group, &values[0]);
     record_cluster_encode(&cluster, &values[1]);
     record_machine_encode(&machine, &values[2]);
-    static const char *const wanted[] = {"5: 1='web' 2=7 3=3 4=5 5=1 6=9 7=2 8=10 9=11",
-                                         "7: 1=1 2=12", "8: 1='m' 4='r' 2=1 2=2 3=0"};
+    static const char *const wanted[] = {
+        "5: 1='web' 10='web@3' 11='web' 2=7 3=3 4=5 5=1 6=9 7=2 8=10 9=11 12=-2", "7: 1=1 2=12",
+        "8: 1='m' 4='r' 2=1 2=2 3=0"};
     for (size_t i = 0; i < COUNT(values); i++) {
         struct str text = STR_NULL;
         str_addf(&text, "%u:", message_kind(&values[i]));

@@ -30,6 +30,7 @@ enum {
     TAG_FAILURES = 19,
     TAG_WISH = 22,
     TAG_RUNG = 23,
+    TAG_CAPTURE = 33,
     TAG_UNKNOWN = 900,
 };
 
@@ -63,6 +64,7 @@ static struct record_instance sample(void)
         .in_service_ms = 6,
         .boot_id = "b",
         .hook_ms = 7,
+        .capture = 2,
         .image = "web@3",
         .build = "5f0c",
         .content = "ab12",
@@ -111,6 +113,7 @@ static void assert_same_instance(const struct record_instance *a, const struct r
     assert_int_equal(a->in_service_ms, b->in_service_ms);
     assert_true(text_equal(a->boot_id, b->boot_id));
     assert_int_equal(a->hook_ms, b->hook_ms);
+    assert_int_equal(a->capture, b->capture);
     assert_true(text_equal(a->image, b->image));
     assert_true(text_equal(a->build, b->build));
     assert_true(text_equal(a->content, b->content));
@@ -253,7 +256,7 @@ static void the_stored_form_does_not_change(void **state)
         "18='apt: no space left on device' 27='b' 29='web@3' 30='5f0c' 31='ab12' 32='0123' "
         "35='4711 1 b' 36='4712 1 b web@4' 7=2222 "
         "11=4 12=1 13=2 14=9223372036854775807 17=1 19=3 20=1 21=0 22=2 23=3 24=4 25=5 26=6 28=7 "
-        "33=0 34=1",
+        "33=2 34=1",
         "3: 1='1' 2='launch' 3='web-1' 4='r' 5=2 6=3",
         "4: 1=1 2=2 3='s' 4='w' 5='y' 6='o' 7=[32]",
     };
@@ -334,6 +337,12 @@ static void spoil_rung(struct message *value)
     message_put_int(value, TAG_RUNG, WORLD_RUNG_QUARANTINE + 1);
 }
 
+static void spoil_capture(struct message *value)
+{
+    put_numbers(value, LIFECYCLE_PENDING, 22, 0);
+    message_put_int(value, TAG_CAPTURE, WORLD_CAPTURE_GRANTED + 1);
+}
+
 static void spoil_end(struct message *value)
 {
     struct record_instance record = sample();
@@ -372,6 +381,7 @@ static void what_cannot_be_used_is_told(void **state)
         {"instance/web-1", spoil_failures, "failures"},
         {"instance/web-1", spoil_wish, "an unknown wish"},
         {"instance/web-1", spoil_rung, "an unknown rung"},
+        {"instance/web-1", spoil_capture, "an unknown state of a capture"},
         {"instance/web-1", spoil_end, "instance/web-1"},
         {"instance/web-1", spoil_all, "instance/web-1"},
         {"action/web-1", add_unknown, "not under the key"},
