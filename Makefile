@@ -2,7 +2,7 @@
 CC ?= gcc
 PKG_CONFIG ?= pkg-config
 # libcurl and libvirt are loaded by the processes that need them: orchestrator/base/library.h.
-LINKED = libssh2 sqlite3 jansson libseccomp
+LINKED = libssh2 sqlite3 jansson libseccomp nettle
 LOADED = libcurl libvirt
 VERSION := 0.1.0
 # Tests and the demo call ip, sysctl and haproxy; a plain `su` leaves their directories out.

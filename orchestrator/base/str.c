@@ -245,9 +245,38 @@ bool text_to_int(const char *text, int64_t min, int64_t max, int64_t *ret_number
     return true;
 }
 
+static bool continues(char byte)
+{
+    return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
+/* LENGTH, less the start of a character that goes on behind it. */
+static size_t whole_characters(const char *text, size_t length)
+{
+    size_t start = length;
+    while (start > 0 && length - start < 3 && continues(text[start])) {
+        start--;
+    }
+    size_t width = start < length ? text_utf8_length(text + start, length - start + 3) : 0;
+    return start + width > length ? start : length;
+}
+
+size_t text_fit(const char *text, size_t length, size_t columns)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (!continues(text[i]) && columns-- == 0) {
+            return i;
+        }
+    }
+    return length;
+}
+
 void text_copy(char *ret_text, size_t size, const char *text)
 {
     size_t length = strnlen(text, size - 1);
+    if (text[length] != '\0') {
+        length = whole_characters(text, length);
+    }
     memcpy(ret_text, text, length);
     ret_text[length] = '\0';
 }

@@ -48,6 +48,9 @@ void str_add_printable(struct str *s, const void *bytes, size_t length, bool kee
 /* The length of the valid UTF-8 sequence at BYTES (at most LEFT, not 0) above ASCII; 0 when there
    is none, or when it is a control. */
 size_t text_utf8_length(const void *bytes, size_t left);
+/* As many of the LENGTH bytes of TEXT as fill COLUMNS; a character of UTF-8, never cut, is taken
+   for one column. */
+size_t text_fit(const char *text, size_t length, size_t columns);
 
 /* The whole of a file; faults on more than MAX bytes. */
 struct err;
@@ -60,7 +63,7 @@ bool text_ends(const char *text, const char *suffix);
 bool text_is_name(const char *text);
 /* A whole decimal number in MIN..MAX; false when TEXT is anything else. */
 bool text_to_int(const char *text, int64_t min, int64_t max, int64_t *ret_number);
-/* Copies into a fixed buffer, cut to fit, always NUL-terminated. */
+/* Copies into a fixed buffer, cut to fit between two characters, always NUL-terminated. */
 void text_copy(char *ret_text, size_t size, const char *text);
 
 /*

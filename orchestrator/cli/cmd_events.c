@@ -48,10 +48,11 @@ static int list(struct store *store, const struct cli *cli, struct err *e)
         char when[32];
         clock_format(v->wall_ms, when, sizeof(when));
         if (cli->json) {
-            json_array_append_new(array, json_pack("{s:I, s:s, s:s?, s:s?, s:s?, s:s?}", "number",
-                                                   (json_int_t)v->number, "time", when, "subject",
-                                                   v->subject, "what", v->what, "why", v->why,
-                                                   "outcome", v->outcome));
+            json_array_append_new(array,
+                                  json_pack("{s:I, s:s, s:I, s:s?, s:s?, s:s?, s:s?}", "number",
+                                            (json_int_t)v->number, "time", when, "wall_ms",
+                                            (json_int_t)v->wall_ms, "subject", v->subject, "what",
+                                            v->what, "why", v->why, "outcome", v->outcome));
         } else {
             printf("%s %-10s %-10s %s: %s\n", when, text_or(v->subject), text_or(v->what),
                    text_or(v->outcome), text_or(v->why));

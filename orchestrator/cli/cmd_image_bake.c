@@ -144,7 +144,10 @@ static int await_removal(struct bake *b, bool *ret_there, struct err *e)
 static int end_by_request(struct bake *b, bool keep, bool *ret_done, struct err *e)
 {
     struct record_request request = {
-        .kind = RECORD_REQUEST_BUILD_END, .subject = b->id, .value = keep ? 1 : 0};
+        .kind = RECORD_REQUEST_BUILD_END,
+        .subject = b->id,
+        .value = keep ? 1 : 0,
+        .word = keep ? controller_member_at(b->s->controller, b->member).record->host_key : NULL};
     bool taken = false;
     bool there = false;
     if (ask(b, &request, &taken, e) != 0) {

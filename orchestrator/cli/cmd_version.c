@@ -10,6 +10,7 @@
 #include <libssh2.h>
 #include <libvirt/libvirt.h>
 #include <mbedtls/version.h>
+#include <nettle/version.h>
 #include <seccomp.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -28,6 +29,8 @@ int cmd_version(const struct cli *cli)
     }
     char mbedtls[32];
     mbedtls_version_get_string(mbedtls);
+    char nettle[32];
+    snprintf(nettle, sizeof(nettle), "%d.%d", nettle_version_major(), nettle_version_minor());
     const struct scmp_version *seccomp = seccomp_version();
     char seccomp_text[32];
     snprintf(seccomp_text, sizeof(seccomp_text), "%u.%u.%u", seccomp->major, seccomp->minor,
@@ -39,6 +42,7 @@ int cmd_version(const struct cli *cli)
                              {"libssh2", libssh2_version(0)},
                              {"libcurl", curl},
                              {"mbedTLS", mbedtls},
+                             {"nettle", nettle},
                              {"libvirt", libvirt},
                              {"SQLite", sqlite3_libversion()},
                              {"jansson", jansson_version_str()},

@@ -141,6 +141,9 @@ static void print(const struct standing *s, const struct asked *asked)
         printf("The last failure: %s\n", asked->instance->reason);
     }
     if (asked->group != SPEC_NONE) {
+        if (asked->view != NULL && asked->view->comparison != NULL) {
+            printf("What balancers count: %s.\n", asked->view->comparison);
+        }
         const char *cause =
             refresh_text_cause(record_refresh_find(s->refreshes, s->refresh_count, asked->name));
         if (cause != NULL) {

@@ -105,19 +105,6 @@ bool live_is_screen(const struct live *live)
     return live->screen;
 }
 
-/* As many bytes of LINE as fill WIDTH columns; a character of UTF-8 is taken for one column. */
-static size_t fit(const char *line, size_t length, size_t width)
-{
-    size_t columns = 0;
-    for (size_t i = 0; i < length; i++) {
-        columns += ((unsigned char)line[i] & 0xc0) != 0x80 ? 1 : 0;
-        if (columns > width) {
-            return i;
-        }
-    }
-    return length;
-}
-
 void live_draw(struct live *live, const char *text)
 {
     struct winsize window = {.ws_row = 24, .ws_col = 80};
@@ -129,7 +116,7 @@ void live_draw(struct live *live, const char *text)
     live->cleared = true;
     for (size_t row = 0; row < rows && *text != '\0'; row++) {
         size_t length = strcspn(text, "\n");
-        str_add_bytes(&out, text, fit(text, length, width));
+        str_add_bytes(&out, text, text_fit(text, length, width));
         str_add(&out, CLEAR_LINE "\n");
         text += length + (text[length] == '\n');
     }

@@ -12,7 +12,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define TEXT_MAX 160
+#define TEXT_COLUMNS 160
 
 /* One host that is worked on. */
 struct live {
@@ -44,7 +44,7 @@ static void draw(struct progress *p)
     struct winsize window = {.ws_row = 24, .ws_col = 80};
     ioctl(STDOUT_FILENO, TIOCGWINSZ, &window);
     size_t rows = window.ws_row > 4 ? (size_t)window.ws_row - 3 : 1;
-    int width = window.ws_col > 20 ? window.ws_col - 1 : 79;
+    size_t width = window.ws_col > 20 ? window.ws_col - 1U : 79;
     int64_t now_ms = clock_now_ms();
     for (size_t i = 0; i < p->count && p->drawn < rows; i++) {
         char span[32];
@@ -53,7 +53,7 @@ static void draw(struct progress *p)
         snprintf(span, sizeof(span), "%d:%02d", (int)(seconds / 60), (int)(seconds % 60));
         snprintf(line, sizeof(line), "  %-14s %8s  %s", p->lives[i].subject, span,
                  p->lives[i].text);
-        printf("%.*s\n", width, line);
+        printf("%.*s\n", (int)text_fit(line, strlen(line), width), line);
         p->drawn++;
     }
     fflush(stdout);
@@ -166,10 +166,10 @@ static void say(struct progress *p, const char *subject, const char *what, const
     }
     if (text != NULL) {
         /* The whole of it stands below, with what is left undone. */
-        size_t length = strlen(text);
+        size_t fits = text_fit(text, strlen(text), TEXT_COLUMNS);
         str_add(&line, ": ");
-        str_add_printable(&line, text, length > TEXT_MAX ? TEXT_MAX : length, false);
-        str_add(&line, length > TEXT_MAX ? " ..." : "");
+        str_add_printable(&line, text, fits, false);
+        str_add(&line, text[fits] != '\0' ? " ..." : "");
     }
     if (p->terminal) {
         erase(p);

@@ -94,6 +94,9 @@ static void add_active(const struct record_refresh *r, const struct record_view 
         str_addf(text, ": %lld of %lld replaced, %lld under way", (long long)view->refresh_replaced,
                  (long long)view->refresh_all, (long long)view->refresh_moving);
     }
+    if (view != NULL && view->comparison != NULL) {
+        str_addf(text, " (%s)", view->comparison);
+    }
     str_add(text, ", for ");
     add_span(text, wall_ms - r->began_ms);
     if (left_ms(view, wall_ms) >= 0) {
@@ -163,12 +166,12 @@ json_t *refresh_text_json(const struct record_refresh *r, const struct record_vi
                   "before", r->before_image, "rollback", r->rollback ? 1 : 0, "began_ms",
                   (json_int_t)r->began_ms, "since_ms", (json_int_t)r->since_ms, "who", r->who,
                   "reason", r->reason, "cause", refresh_text_cause(r));
-    json_t *more =
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:i}", "replaced",
-                  active ? (json_int_t)v->refresh_replaced : (json_int_t)r->replaced, "of",
-                  (json_int_t)v->refresh_all, "moving", (json_int_t)v->refresh_moving, "left_ms",
-                  active ? (json_int_t)left_ms(v, wall_ms) : (json_int_t)0, "lead_ms",
-                  (json_int_t)r->lead_ms, "checkpoint", (int)checkpoint_of(r));
+    json_t *more = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:i, s:s?}", "replaced",
+        active ? (json_int_t)v->refresh_replaced : (json_int_t)r->replaced, "of",
+        (json_int_t)v->refresh_all, "moving", (json_int_t)v->refresh_moving, "left_ms",
+        active ? (json_int_t)left_ms(v, wall_ms) : (json_int_t)0, "lead_ms", (json_int_t)r->lead_ms,
+        "checkpoint", (int)checkpoint_of(r), "comparison", active ? v->comparison : NULL);
     json_object_update(object, more);
     json_decref(more);
     return object;

@@ -24,6 +24,9 @@ static int send_targets(struct worker *worker, const struct frontend_balancer *b
         message_put_text(&item, WIRE_TEXT, targets[i].check);
         message_put_int(&item, WIRE_SESSIONS, targets[i].sessions);
         message_put_int(&item, WIRE_TIME, targets[i].since_s * 1000);
+        message_put_int(&item, WIRE_TRIES, targets[i].tries);
+        message_put_int(&item, WIRE_FAILED, targets[i].failed);
+        message_put_int(&item, WIRE_RESPONSE_TIME, targets[i].response_ms);
         worker_send(worker, &item);
         message_deinit(&item);
     }

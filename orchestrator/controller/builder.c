@@ -226,6 +226,15 @@ static int remove_left_overs(struct controller *c, struct err *e)
     return 0;
 }
 
+/* Roles may name instances that were not made yet: as apply would make them. In memory only. */
+static void expect_others(struct controller *c)
+{
+    bool before = c->looking_only;
+    c->looking_only = true;
+    controller_expect_members(c);
+    c->looking_only = before;
+}
+
 int controller_builder_add(struct controller *c, size_t group, const char *owner, size_t *ret_index,
                            struct err *e)
 {
@@ -233,6 +242,7 @@ int controller_builder_add(struct controller *c, size_t group, const char *owner
         builder_add(c, group, owner, ret_index, e) != 0) {
         return -1;
     }
+    expect_others(c);
     return journal_commit(c->journal, e);
 }
 
@@ -263,6 +273,7 @@ int controller_builder_load(struct controller *c, const char *id, size_t *ret_in
     if (result == 0) {
         *ret_index = member_take(c, &record);
         c->world.instances[*ret_index].power = WORLD_POWER_ABSENT;
+        expect_others(c);
     }
     return result;
 }

@@ -54,6 +54,7 @@ int controller_new(struct controller **ret_controller, struct site *site, struct
     c->journal = journal;
     c->options = *options;
     c->context_version = 1;
+    c->created_ms = clock_now_ms();
     c->world.now_ms = clock_now_ms();
     c->wall_offset_ms = clock_wall_ms() - c->world.now_ms;
     loop_take_crew(c);
@@ -73,6 +74,7 @@ void controller_free(struct controller *c)
     prober_free(c->prober);
     json_decref(c->groups);
     free(c->targets_named);
+    canary_watch_free(c);
     free(c->group_views);
     members_free(c);
     free(c);

@@ -416,8 +416,9 @@ size_t member_take(struct controller *c, const struct record_instance *record)
 }
 
 /* Balancers and targets of what is gone go too. MOVED: where each instance is now. */
-static void compact_views(struct world *w, const size_t *moved)
+static void compact_views(struct controller *c, const size_t *moved)
 {
+    struct world *w = &c->world;
     size_t *balancer_moved = xcalloc(w->balancer_count, sizeof(*balancer_moved));
     size_t kept = 0;
     for (size_t b = 0; b < w->balancer_count; b++) {
@@ -434,12 +435,15 @@ static void compact_views(struct world *w, const size_t *moved)
         size_t member = moved[w->targets[t].member];
         size_t balancer = balancer_moved[w->targets[t].balancer];
         if (member != WORLD_NONE && balancer != WORLD_NONE) {
-            w->targets[kept] = (struct world_target){
-                .member = member, .balancer = balancer, .state = w->targets[t].state};
+            w->targets[kept] = w->targets[t];
+            w->targets[kept].member = member;
+            w->targets[kept].balancer = balancer;
+            canary_watch_moved(c, t, kept);
             kept++;
         }
     }
     w->target_count = kept;
+    canary_watch_kept(c, kept);
     free(balancer_moved);
 }
 
@@ -460,7 +464,7 @@ void members_compact(struct controller *c)
         }
     }
     w->instance_count = kept;
-    compact_views(w, moved);
+    compact_views(c, moved);
     free(moved);
     /* What was counted and said was of the old places. */
     c->decision.action_count = 0;

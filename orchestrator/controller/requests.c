@@ -266,7 +266,13 @@ static void end_build(struct taking *t)
         refuse(t, "there is no builder %s", t->request->subject == NULL ? "" : t->request->subject);
         return;
     }
-    builder_end(t->c, index, t->request->value != 0, "its command is done with it");
+    struct record_instance *r = &t->c->members[index].record;
+    bool keep = t->request->value != 0;
+    if (keep && t->request->word != NULL) {
+        free(r->host_key);
+        r->host_key = xstrdup(t->request->word);
+    }
+    builder_end(t->c, index, keep, "its command is done with it");
     /* What is to be written of it is. */
     t->instance = WORLD_NONE;
     t->group = WORLD_NONE;

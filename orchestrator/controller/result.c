@@ -190,6 +190,7 @@ static void hear_target(struct controller *c, size_t balancer, const struct mess
         }
         c->targets_named[t] = true;
         target->state = target_state_of(message_int(message, WIRE_STATE, 0));
+        canary_watch_target(c, t, message);
         struct member *m = &c->members[index];
         if (target->state == WORLD_TARGET_UP && !m->record.admitted && c->journal != NULL) {
             m->record.admitted = true;
@@ -331,8 +332,10 @@ static void complete_targets(struct controller *c, size_t balancer)
     for (size_t t = 0; t < c->world.target_count; t++) {
         if (c->world.targets[t].balancer == balancer && !c->targets_named[t]) {
             c->world.targets[t].state = WORLD_TARGET_ABSENT;
+            canary_watch_absent(c, t);
         }
     }
+    canary_watch_look(c, balancer);
 }
 
 /* Before BALANCER answers: it has named none of its targets yet. */

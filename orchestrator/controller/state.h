@@ -17,7 +17,7 @@
 /* What was last told of one instance, one group or the cluster (view.c). All zeros: nothing was. */
 struct view_mark {
     uint64_t digest; /* Of all that is told at once when it changes. */
-    uint64_t text;   /* Of the hold's reason, which is told when it is old too. */
+    uint64_t text;   /* Of what is told when it is old too: the hold's reason, counts. */
     int64_t told_ms;
     uint64_t held; /* What it is held for; 0: nothing. */
     int64_t held_ms;
@@ -43,6 +43,9 @@ struct member {
     char *frontend_text;
     char *image; /* Owned; a builder's: what it is made from instead of its template's. */
 };
+
+struct target_traffic; /* canary_watch.c */
+struct canary_group;
 
 #define MARKS_MAX 8
 
@@ -105,6 +108,7 @@ struct controller {
     bool list_soon;         /* A witness said something that a provider should know more of. */
     bool blind;             /* A provider did not answer: what it has is unknown in this run. */
     uint64_t next_action;
+    int64_t created_ms;  /* When this controller began. */
     int64_t started_ms;  /* `run`: when it began. */
     int64_t turned_ms;   /* When the loop last turned. */
     int64_t requests_ms; /* When requests were last looked for. */
@@ -114,7 +118,10 @@ struct controller {
     bool no_inspect;     /* status: hosts are not compared. */
     struct controller_totals totals;
     bool *targets_named; /* Beside world.targets: named in the answer a balancer is giving. */
-    json_t *groups;      /* What roles see of the groups, of groups_version. */
+    struct target_traffic *traffic; /* Owned; beside world.targets; room for traffic_capacity. */
+    size_t traffic_capacity;
+    struct canary_group *canaries; /* Owned; beside world.groups; NULL: no balancer answered yet. */
+    json_t *groups;                /* What roles see of the groups, of groups_version. */
     uint64_t groups_version;
 
     struct view_mark *group_views; /* Owned; beside world.groups; NULL: nothing was told yet. */
@@ -165,6 +172,20 @@ void refresh_alarm_end(struct controller *c, const struct running *running,
                        enum work_outcome outcome, const struct message *result, const char *text);
 /* How long it will take, by what was measured; -1: not known. */
 int64_t refresh_remaining(const struct controller *c, size_t group);
+
+/* canary_watch.c */
+/* What its balancer counts of target T, in the answer it is giving. */
+void canary_watch_target(struct controller *c, size_t t, const struct message *message);
+/* A target that a balancer does not have begins at 0 when it comes back. */
+void canary_watch_absent(struct controller *c, size_t t);
+/* Target FROM is now TO; at the end all from COUNT on are nobody's. */
+void canary_watch_moved(struct controller *c, size_t from, size_t to);
+void canary_watch_kept(struct controller *c, size_t count);
+/* BALANCER has answered as a whole: judged, and the alarm set where the new is worse. */
+void canary_watch_look(struct controller *c, size_t balancer);
+/* "new: 0 of 812 failed, mean 12 ms; old: ..."; the caller frees it; NULL: nothing to compare. */
+char *canary_watch_text(const struct controller *c, size_t group);
+void canary_watch_free(struct controller *c);
 
 /* refresh_request.c */
 /* What operators ask of it. False: refused, as E says; else E says what is to be told. */

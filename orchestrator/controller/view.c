@@ -17,6 +17,7 @@
 #include "core/why.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TELL_EVERY_MS 1000
@@ -224,6 +225,7 @@ static void view_group(const struct controller *c, size_t g, struct record_view 
     view->refresh_all = (int64_t)r.all;
     view->refresh_moving = (int64_t)r.moving;
     view->refresh_left_ms = refresh_remaining(c, g);
+    view->comparison = canary_watch_text(c, g);
     take_decision(c, WORLD_NONE, g, view);
     why_group(c->spec, &c->world, &c->decision, g, &why);
     take_lines(view, &why);
@@ -297,19 +299,24 @@ static void mark_decision(struct controller *c)
     }
 }
 
-static uint64_t digest_reason(const struct hold *hold)
+/* Of what changes by itself as time goes on: a reason that counts seconds, what balancers count. */
+static uint64_t digest_counting(const struct controller *c, size_t group, const struct hold *hold)
 {
     char text[300] = "";
     if (hold != NULL) {
         reason_to_string(&hold->reason, text, sizeof(text));
     }
-    return mix_text(DIGEST_START, text);
+    char *comparison = group == WORLD_NONE ? NULL : canary_watch_text(c, group);
+    uint64_t digest = mix_text(mix_text(DIGEST_START, text), comparison);
+    free(comparison);
+    return digest;
 }
 
 static void tell(struct controller *c, size_t instance, size_t group, uint64_t digest)
 {
     struct view_mark *mark = mark_of(c, instance, group);
     const struct hold *hold = hold_of(c, mark);
+    size_t counted = instance == WORLD_NONE ? group : WORLD_NONE;
     int64_t now_ms = c->world.now_ms;
     if (held_for(hold) != mark->held) {
         mark->held = held_for(hold);
@@ -320,8 +327,8 @@ static void tell(struct controller *c, size_t instance, size_t group, uint64_t d
         return;
     }
     if (told && digest == mark->digest) {
-        bool old = hold != NULL && now_ms - mark->told_ms >= TELL_AGAIN_MS;
-        if (!old || digest_reason(hold) == mark->text) {
+        bool old = now_ms - mark->told_ms >= TELL_AGAIN_MS;
+        if (!old || digest_counting(c, counted, hold) == mark->text) {
             return;
         }
     }
@@ -331,7 +338,7 @@ static void tell(struct controller *c, size_t instance, size_t group, uint64_t d
     journal_put_view(c->journal, &view);
     record_view_deinit(&view);
     mark->digest = digest;
-    mark->text = digest_reason(hold);
+    mark->text = digest_counting(c, counted, hold);
     mark->told_ms = now_ms;
 }
 

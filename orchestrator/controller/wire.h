@@ -101,6 +101,9 @@ enum wire_tag {
     WIRE_SESSIONS,
     WIRE_RELOADED,
     WIRE_BOOT_ID, /* GREET, REBOOT: which boot of the host this is (boot.h). */
+    WIRE_TRIES,   /* Targets: counted since the balancer was reloaded (struct frontend_target). */
+    WIRE_FAILED,
+    WIRE_RESPONSE_TIME,
 
     WIRE_IMAGE_KEYS = 200, /* Provider requests: path of the public keys that images need. */
     WIRE_PATH,

@@ -85,6 +85,11 @@ struct frontend_target {
     char check[64];   /* "L7OK/200 in 3 ms", for people. */
     int64_t sessions; /* scur + qcur. */
     int64_t since_s;  /* Seconds in this state. */
+    /* Since it was added or the balancer was reloaded: both begin at 0 again. */
+    int64_t tries;       /* Requests it was to answer. */
+    int64_t failed;      /* Of those: a server's error, or none or half an answer. One that another
+                            target then answered counts here, too. */
+    int64_t response_ms; /* Mean of its last 1024 answers, until their headers. */
 };
 
 /* A balancer's host, and who acts on it. */

@@ -54,6 +54,10 @@ struct haproxy_view {
     char check[64];
     int64_t sessions; /* scur + qcur. */
     int64_t since_s;
+    /* Since it is in this process: a reload, and being added again, begin at 0. */
+    int64_t tries;       /* Requests it was to answer. */
+    int64_t failed;      /* Of those: a server's error, or none or half an answer. */
+    int64_t response_ms; /* Mean of its last 1024 answers, until their headers. */
 };
 struct haproxy_state {
     bool running;

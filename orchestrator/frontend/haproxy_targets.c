@@ -18,7 +18,10 @@ int haproxy_targets(const struct haproxy_host *host, struct frontend_target **re
         const struct haproxy_view *view = &state.views[i];
         targets[i] = (struct frontend_target){.state = haproxy_view_state(view),
                                               .sessions = view->sessions,
-                                              .since_s = view->since_s};
+                                              .since_s = view->since_s,
+                                              .tries = view->tries,
+                                              .failed = view->failed,
+                                              .response_ms = view->response_ms};
         text_copy(targets[i].pool, sizeof(targets[i].pool), view->pool);
         text_copy(targets[i].id, sizeof(targets[i].id), view->id);
         text_copy(targets[i].address, sizeof(targets[i].address), view->address);

@@ -1,4 +1,4 @@
-/* SHA-256 (mbedTLS) and base64, as text. */
+/* SHA-256 (nettle) and base64 (mbedTLS), as text. */
 #ifndef NET_DIGEST_H
 #define NET_DIGEST_H
 

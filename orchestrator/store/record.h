@@ -10,6 +10,7 @@
  *   machine/NAME              struct record_machine
  *   action/ID                 struct record_action, an intent: gone after its effect
  *   request/NNNNNNNNNNNNNNNN  struct record_request, 16 hex digits, ascending: gone once taken in
+ *   request-last              the number that a request was given last
  *   event/NNNNNNNNNNNNNNNN    struct record_event, 16 hex digits, ascending, append-only
  *   event-head                struct record_event_head, which event is the newest
  *   view/...                  struct record_view (store/record_view.h)
@@ -245,7 +246,8 @@ enum record_request_kind {
     RECORD_REQUEST_REFRESH_CANCEL = 20,
     RECORD_REQUEST_REFRESH_ROLLBACK = 21,
     RECORD_REQUEST_BUILD = 22,     /* subject: a group; word: who (record_owner_self()). */
-    RECORD_REQUEST_BUILD_END = 23, /* subject: a builder; value 1: it is kept, detached. */
+    RECORD_REQUEST_BUILD_END = 23, /* subject: a builder; value 1: it is kept, detached, and word
+                                      is its host key. */
     RECORD_REQUEST_CAPTURE = 24, /* subject: an instance; word: who (record_owner_self()), behind it
                                     what of ("web@4"). */
     RECORD_REQUEST_CAPTURE_END = 25, /* word: "done", or how it failed. */
@@ -270,8 +272,8 @@ int record_request_decode(const struct store_entry *entry, struct record_request
                           struct err *e);
 /*
  * Queues REQUEST (its number is not looked at) behind those that wait; needs no lock, only a store
- * that is open for writing. Commands that ask at once all get in, each with a number of its own; a
- * number is given again once nothing waits. Faults when RECORD_REQUESTS_MAX wait already.
+ * that is open for writing. Commands that ask at once all get in, each with a number of its own
+ * that is never given again. Faults when RECORD_REQUESTS_MAX wait already.
  */
 int record_request_put(struct store *store, const struct record_request *request,
                        uint64_t *ret_number, struct err *e);

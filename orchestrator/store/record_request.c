@@ -12,6 +12,8 @@
 
 #define PREFIX   "request/"
 #define KEY_SIZE 25 /* PREFIX, 16 hex digits, NUL. */
+/* The number that was given last: a request that is taken in leaves nothing else behind. */
+#define LAST_KEY "request-last"
 /* How often to try when other commands ask at the same moment. Each try that fails is one of theirs
    that did not. */
 #define TRIES RECORD_REQUESTS_MAX
@@ -25,6 +27,8 @@ enum request_tag {
     REQUEST_WHO = 5,
     REQUEST_WALL = 6,
 };
+
+enum last_tag { LAST_NUMBER = 1 };
 
 static const struct record_text texts[] = {
     {REQUEST_SUBJECT, offsetof(struct record_request, subject)},
@@ -118,8 +122,36 @@ int record_request_decode(const struct store_entry *entry, struct record_request
     return 0;
 }
 
-/* The number after the newest that waits, and how many wait. */
-static int next_number(struct store *store, uint64_t *ret_number, size_t *ret_count, struct err *e)
+/* The number that was given last, and the revision of that record; 0 and 0 when none was. */
+static int last_given(struct store *store, uint64_t *ret_number, int64_t *ret_revision,
+                      struct err *e)
+{
+    struct store_entry entry;
+    struct message value;
+    bool found;
+    *ret_number = 0;
+    *ret_revision = 0;
+    if (store_get(store, LAST_KEY, &found, &entry, e) != 0) {
+        return -1;
+    }
+    if (!found) {
+        return 0;
+    }
+    int result = record_value_open(&entry, RECORD_REQUEST_LAST, LAST_KEY, &value, e);
+    if (result == 0) {
+        int64_t number = message_int(&value, LAST_NUMBER, 0);
+        *ret_number = (uint64_t)number;
+        *ret_revision = entry.revision;
+        result = number > 0 ? 0 : record_value_fault(&entry, "no number", e);
+        message_deinit(&value);
+    }
+    store_entry_deinit(&entry);
+    return result;
+}
+
+/* The number of the newest that waits, 0 for none; and how many wait. */
+static int newest_waiting(struct store *store, uint64_t *ret_number, size_t *ret_count,
+                          struct err *e)
 {
     struct store_entry *entries;
     size_t count;
@@ -133,25 +165,51 @@ static int next_number(struct store *store, uint64_t *ret_number, size_t *ret_co
     }
     store_entries_free(entries, count);
     if (result == 0) {
-        *ret_number = last + 1;
+        *ret_number = last;
         *ret_count = count;
     }
     return result;
 }
 
+/* The next that was never given. */
+struct next {
+    uint64_t number;
+    int64_t last_revision; /* Of the record of the one before it. */
+    size_t waiting;
+};
+
+static int next_number(struct store *store, struct next *ret_next, struct err *e)
+{
+    uint64_t given;
+    uint64_t newest;
+    /* A store of before numbers were kept has only those that wait. */
+    if (last_given(store, &given, &ret_next->last_revision, e) != 0 ||
+        newest_waiting(store, &newest, &ret_next->waiting, e) != 0) {
+        return -1;
+    }
+    ret_next->number = (given > newest ? given : newest) + 1;
+    return 0;
+}
+
 /* One try: *ret_outcome STORE_CONFLICT when another command took the number. */
-static int try_put(struct store *store, const struct record_request *request, uint64_t number,
-                   enum store_outcome *ret_outcome, struct err *e)
+static int try_put(struct store *store, const struct record_request *request,
+                   const struct next *next, enum store_outcome *ret_outcome, struct err *e)
 {
     char key[KEY_SIZE];
-    key_of(number, key);
+    key_of(next->number, key);
     struct message value = MESSAGE_NULL;
+    struct message last = MESSAGE_NULL;
     record_request_encode(request, &value);
-    const struct store_compare compare = {.key = key, .revision = 0};
-    const struct store_write write = {
-        .key = key, .value = value.bytes.text, .length = value.bytes.length};
-    int result = store_commit(store, &compare, 1, &write, 1, ret_outcome, NULL, e);
+    message_init(&last, RECORD_REQUEST_LAST);
+    message_put_int(&last, LAST_NUMBER, (int64_t)next->number);
+    const struct store_compare compares[] = {{.key = key, .revision = 0},
+                                             {.key = LAST_KEY, .revision = next->last_revision}};
+    const struct store_write writes[] = {
+        {.key = key, .value = value.bytes.text, .length = value.bytes.length},
+        {.key = LAST_KEY, .value = last.bytes.text, .length = last.bytes.length}};
+    int result = store_commit(store, compares, 2, writes, 2, ret_outcome, NULL, e);
     message_deinit(&value);
+    message_deinit(&last);
     return result;
 }
 
@@ -159,23 +217,22 @@ int record_request_put(struct store *store, const struct record_request *request
                        uint64_t *ret_number, struct err *e)
 {
     for (int i = 0; i < TRIES; i++) {
-        uint64_t number;
-        size_t count;
+        struct next next;
         enum store_outcome outcome;
-        if (next_number(store, &number, &count, e) != 0) {
+        if (next_number(store, &next, e) != 0) {
             return -1;
         }
-        if (count >= RECORD_REQUESTS_MAX) {
+        if (next.waiting >= RECORD_REQUESTS_MAX) {
             return err_set(e,
                            "%d requests wait already and no controller takes them in; start "
                            "'lamplighter run'",
                            RECORD_REQUESTS_MAX);
         }
-        if (try_put(store, request, number, &outcome, e) != 0) {
+        if (try_put(store, request, &next, &outcome, e) != 0) {
             return -1;
         }
         if (outcome == STORE_DONE) {
-            *ret_number = number;
+            *ret_number = next.number;
             return 0;
         }
     }

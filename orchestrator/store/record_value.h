@@ -24,6 +24,7 @@ enum record_kind {
     RECORD_EVENT_HEAD = 9,
     RECORD_VIEW = 10,
     RECORD_REFRESH = 11,
+    RECORD_REQUEST_LAST = 12,
 };
 
 /* A text member of a record: `char *`, owned by it, NULL when not known. */

@@ -44,6 +44,7 @@ enum view_tag {
     VIEW_REFRESH_REPLACED = 28,
     VIEW_REFRESH_MOVING = 29,
     VIEW_REFRESH_LEFT = 30,
+    VIEW_COMPARISON = 31,
 };
 
 static const struct record_text texts[] = {
@@ -58,6 +59,7 @@ static const struct record_text texts[] = {
     {VIEW_HOLD, offsetof(struct record_view, hold)},
     {VIEW_REASON, offsetof(struct record_view, reason)},
     {VIEW_RULE, offsetof(struct record_view, rule)},
+    {VIEW_COMPARISON, offsetof(struct record_view, comparison)},
 };
 #define TEXT_COUNT (sizeof(texts) / sizeof(texts[0]))
 

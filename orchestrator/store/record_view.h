@@ -49,6 +49,7 @@ struct record_view {
      */
     int64_t refresh_all, refresh_replaced, refresh_moving;
     int64_t refresh_left_ms; /* How long yet, when it was told; -1: not known. */
+    char *comparison; /* What balancers count of the new against the old; NULL: nothing yet. */
 
     char **lines; /* Sentences, the most important first. */
     size_t line_count;

@@ -686,6 +686,59 @@ static void a_look_is_one_exchange(void **state)
     assert_int_equal(slow_status(slow), 200);
 }
 
+/* What it counts of each, by what it really did. */
+static void what_targets_do_is_counted(void **state)
+{
+    (void)state;
+    sync_now(false);
+    setup.pools[0].check.fall = 100;
+    setup.config.idle_timeout_ms = 31000;
+    sync_now(false);
+    admit(0);
+    admit(1);
+    usleep(400000); /* The slow start. */
+    assert_int_equal(target_of(0).tries, 0);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(stage_get("GET", "/", NULL, 0), 200);
+    }
+    struct frontend_target first = target_of(0);
+    struct frontend_target second = target_of(1);
+    assert_int_equal(first.tries + second.tries, 10);
+    assert_int_equal(first.failed + second.failed, 0);
+    /* An error of its own is told to the client. */
+    stage.webs[0].page_status = 500;
+    for (int i = 0; i < 10; i++) {
+        stage_get("GET", "/", NULL, 0);
+    }
+    struct frontend_target broken = target_of(0);
+    assert_true(broken.failed > 0);
+    assert_int_equal(broken.failed, broken.tries - first.tries);
+    /* One that another target makes good is not. */
+    stage.webs[0].page_status = 0;
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(stage_get("GET", "/", NULL, 0), 200);
+    }
+    struct frontend_target mute = target_of(0);
+    assert_true(mute.failed > broken.failed);
+    assert_int_equal(mute.failed - broken.failed, mute.tries - broken.tries);
+    for (int i = 0; i < 10; i++) {
+        stage_get("POST", "/", NULL, 0);
+    }
+    assert_true(target_of(0).failed > mute.failed);
+    assert_int_equal(target_of(1).failed, 0);
+    /* A reload begins anew. */
+    stage.webs[0].page_status = 200;
+    setup.config.idle_timeout_ms = 32000;
+    assert_true(sync_now(false).reloaded);
+    assert_int_equal(target_of(0).tries, 0);
+    assert_int_equal(target_of(0).failed, 0);
+    stage.webs[1].slow_ms = stage.webs[0].slow_ms = 200;
+    await_state(0, FRONTEND_TARGET_UP);
+    await_state(1, FRONTEND_TARGET_UP);
+    assert_int_equal(stage_get("GET", "/slow", NULL, 0), 200);
+    assert_in_range(target_of(0).response_ms + target_of(1).response_ms, 150, 2000);
+}
+
 /* ---- who acts ---- */
 
 static void assert_too_old(int result, struct err *e)
@@ -911,6 +964,7 @@ int main(void)
         STAGED(a_dead_target_can_be_removed),
         STAGED(removal_leaves_the_minimum_up),
         STAGED(a_look_is_one_exchange),
+        STAGED(what_targets_do_is_counted),
         STAGED(a_lower_epoch_changes_nothing),
         STAGED(every_interruption_is_mended_by_a_repetition),
         STAGED(every_interruption_of_a_reload_is_mended),

@@ -6,36 +6,11 @@ set -euo pipefail
 test_name=heal
 # shellcheck source=tests/lab/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=tests/lab/lib_run.sh
+. "$here/lib_run.sh"
 kills=${KILLS:-4}
 cut=${CUT:-40}
 
-# Cases run in subshells, so who runs is kept in a file.
-start_run() {
-    "$lab" run -- "$program" -c "$file" run >>"$work/run" 2>&1 &
-    until lamplighter status | sed -n 's/^acting now: run on .*, pid \([0-9]*\),.*/\1/p' >"$work/pid" && [[ -s $work/pid ]]; do
-        sleep 0.2
-    done
-}
-run_program() { cat "$work/pid"; }
-# Its workers end with it.
-kill_run() { end_run KILL; }
-end_run() {
-    kill "-$1" "$(run_program)"
-    until_true 60 sh -c "! kill -0 $(run_program)"
-}
-# until SECONDS CMD...: CMD succeeds within that time.
-until_true() {
-    local end=$((SECONDS + $1))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        [[ $SECONDS -lt $end ]] || { "$@" || true && tail -n 25 "$work/run" && return 1; }
-        sleep 0.3
-    done
-}
-serving_is() { lamplighter status >"$work/said" && grep -q "group web.* $1 serving" "$work/said"; }
-web_ids() { lamplighter status --json | field id | grep '^web-' || true; }
-newest_event() { lamplighter events -n 1 --json | field number | tail -n 1; }
-ups() { lamplighter exec lb-1 -- "echo 'show stat' | socat - UNIX-CONNECT:/run/haproxy/admin.sock" | grep ',web-' | grep -c ',UP,' || true; }
 nothing_left_of() {
     local id=$1
     if inside virsh -q -c lxc:/// list --all --name | grep -x "shop.$id"; then echo "domain of $id" && return 1; fi

@@ -105,6 +105,105 @@ left_out_on_demand() {
     [[ $(current) == 3 ]]
 }
 
+# --- baking --------------------------------------------------------------------------------------
+
+builders() { find "$instances" -mindepth 1 -maxdepth 1 -name 'bake-*' -printf '%f\n'; }
+# Nothing of a bake is left: no instance, no record, nothing half-made.
+no_builder() {
+    [[ -z $(builders) && -z $(inside virsh -q -c lxc:/// list --all --name | grep bake- || true) ]]
+    lamplighter status >"$work/said"
+    silent_on bake-
+    [[ ! -e $images/$1/.new ]]
+}
+# A template that is quick to bake, of a group without instances.
+put_tiny() {
+    mkdir -p "$shop/roles/restless"
+    printf '[role]\ndescription = Never at rest.\n[run never at rest]\ncommand = true\n' >"$shop/roles/restless/role.ini"
+    sed -i "s|^roles = $top/roles\$|& roles|" "$file"
+    printf '\n[template %s]\nimage = %s\nsize = small\nroles = %s\n\n[group %s]\ntemplate = %s\nmin = 0\ndesired = 0\nmax = 1\nzones = rack-a\n' \
+        tiny "debian-$VERSION_ID" base tiny tiny restless "debian-$VERSION_ID" 'base restless' restless restless >>"$file"
+    lamplighter check
+}
+bake_web() {
+    local before
+    before=$(current)
+    lamplighter image bake web >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    sed 's/^/measured: /' "$work/said" | grep 'bake-web\|MiB/s\|built'
+    says "web@$((before + 1)): built from debian-$VERSION_ID, tried, and current"
+    [[ $(current) -eq $((before + 1)) ]]
+    lamplighter image verify web
+    lamplighter image show web >"$work/said"
+    says "^parent  *debian-$VERSION_ID-"
+    silent_on deprecated
+    no_builder web
+}
+# From one that is based on the baked image, the next is built from the plain base again.
+bake_lineage() {
+    lamplighter image bake tiny >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    set_key 'template tiny' image tiny
+    lamplighter image bake tiny >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    says "tiny@2: built from debian-$VERSION_ID, "
+    lamplighter image bake tiny --from tiny --name derived >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    lamplighter image show derived >"$work/said"
+    says '^parent  *tiny@2$'
+}
+bake_that_is_not_good() {
+    with 1 lamplighter image bake restless >"$work/said" 2>&1
+    says 'restless@1 is not good, and not current: .*restless run never at rest'
+    [[ ! -e $images/restless/current ]]
+    lamplighter image show restless@1 >"$work/said"
+    says '^deprecated .*never at rest'
+    no_builder restless
+}
+# At any moment, without a controller: what is left goes with the next bake, or the next apply.
+killed_bakes() {
+    local after pid left=0
+    for after in 0.6 1.5 3 4.5 6; do
+        "$lab" run -- "$program" -c "$file" image bake tiny >"$work/killed" 2>&1 &
+        pid=$!
+        sleep "$after"
+        kill_tree "$pid"
+        wait "$pid" 2>/dev/null || true
+        if [[ -n $(builders) ]]; then left=$((left + 1)); fi
+    done
+    echo "measured: $left of 5 kills left a builder"
+    [[ $left -gt 0 ]]
+    lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    [[ -z $(builders) ]]
+    lamplighter image bake tiny >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    no_builder tiny
+    lamplighter image list >"$work/said"
+    [[ $(grep -c '^tiny@.* deprecated' "$work/said") -eq 0 ]]
+}
+# Beside a controller that acts: it makes the builder and removes it, also that of a killed bake, and
+# says when an image may be taken of one that serves.
+bake_beside_a_controller() {
+    local pid before
+    "$lab" run -- "$program" -c "$file" run >"$work/run" 2>&1 &
+    run_pid=$!
+    sleep 2
+    lamplighter image bake tiny >"$work/said" 2>&1 || { cat "$work/said" "$work/run" && return 1; }
+    says 'tried, and current'
+    no_builder tiny
+    before=$(current)
+    lamplighter image capture web --from web-1
+    [[ $(current) -eq $((before + 1)) ]]
+    "$lab" run -- "$program" -c "$file" image bake tiny >"$work/killed" 2>&1 &
+    pid=$!
+    for _ in $(seq 1 100); do [[ -n $(builders) ]] && break || sleep 0.1; done
+    kill_tree "$pid"
+    wait "$pid" 2>/dev/null || true
+    [[ -n $(builders) ]]
+    for _ in $(seq 1 150); do [[ -z $(builders) ]] && break || sleep 0.1; done
+    no_builder tiny
+    lamplighter events -n 60 >"$work/said"
+    says "web-1 .*capture .*begun"
+    says "web-1 .*capture .*done"
+    says 'bake-tiny .*build .*to be removed: the command that built on it has ended'
+    kill -TERM "$(pgrep -P "$run_pid" -f "$program" | head -n 1)" 2>/dev/null || kill -TERM "$run_pid"
+    wait "$run_pid" || true
+}
+
 # --- killed --------------------------------------------------------------------------------------
 
 killed_captures() {
@@ -166,34 +265,52 @@ clones_say_who_they_are() {
         says "$id"
     done
 }
+# What was switched off by hand is believed to be off when its port has been silent for a while.
+apply_says() {
+    for _ in 1 2 3 4 5; do
+        lamplighter apply >"$work/said" 2>&1 || true
+        grep -q -e "$1" "$work/said" && return
+        sleep 1
+    done
+    says "$1"
+}
+applies() {
+    for _ in 1 2 3 4 5; do
+        lamplighter apply >"$work/said" 2>&1 && return
+        sleep 1
+    done
+    cat "$work/said"
+    return 1
+}
+switch_off() { inside virsh -q -c lxc:/// destroy "shop.$1"; }
 # web-3's next start is into a system that says it is another build: it is not let in, and told.
 another_system() {
-    local line
+    local line other='tr 0-9 1-90 </etc/machine-id >/root/id && cat /root/id >/etc/machine-id'
     line=$(inside cat "$instances/web-3/root/usr/lib/lamplighter/image")
     on web-3 'echo "web@1 00000000000000000000000000000000" >/usr/lib/lamplighter/image'
-    inside virsh -q -c lxc:/// destroy shop.web-3
-    with 1 lamplighter apply >"$work/said" 2>&1
+    switch_off web-3
+    apply_says 'web-3 .*greet .*FAILED'
     says "web-3 runs image web@1 (build 000000000000), expected ${line%% *} "
     says 'it came up in another system; it gets no traffic'
-    lamplighter events -n 30 >"$work/said"
-    says 'web-3 .*greet.*another system'
-    servers_of web-3 >"$work/said"
-    if grep -q UP "$work/said"; then cat "$work/said" && return 1; fi
-    on web-3 "echo '$line' >/usr/lib/lamplighter/image"
-    # Another machine-id is another system too, until an operator says that it is right.
-    on web-3 'tr 0-9 1-90 </etc/machine-id >/root/id && cat /root/id >/etc/machine-id'
-    lamplighter group retry web-3 --no-wait
-    inside virsh -q -c lxc:/// destroy shop.web-3
-    lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
-    on web-3 'tr 0-9 1-90 </etc/machine-id >/root/id && cat /root/id >/etc/machine-id'
-    inside virsh -q -c lxc:/// destroy shop.web-3
+    # Another run does not take it for greeted.
     with 1 lamplighter apply >"$work/said" 2>&1
-    says 'web-3 has machine-id .*, expected .*group retry web-3'
+    says 'came up in another system'
+    lamplighter events -n 40 >"$work/said"
+    says 'web-3 .*greet.*another system'
+    if servers_of web-3 | grep UP; then return 1; fi
+    on web-3 "echo '$line' >/usr/lib/lamplighter/image"
+    applies
+    # Another machine-id is another system too, until an operator says that it is right.
+    on web-3 "$other"
+    switch_off web-3
+    apply_says 'web-3 has machine-id .*, expected '
+    with 1 lamplighter apply
     lamplighter group retry web-3 --no-wait
-    lamplighter apply >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    applies
     servers_of web-3 >"$work/said"
     says UP
 }
+# Baked and mended in place are the same: nothing to change, by any role, of any host.
 nothing_to_change() {
     lamplighter plan >"$work/said"
     says 'nothing to change'
@@ -393,6 +510,12 @@ check 'a shell history: refused with its path' shell_history
 check 'a password of the database client: refused with its path' client_password
 check '--without: left out, and told' left_out_on_demand
 check 'capture killed with -9 at six moments: nothing half is seen' killed_captures
+put_tiny >"$work/out" 2>&1 || cat "$work/out"
+check 'bake: from the plain base, tried, current' bake_web
+check 'bake: lineage' bake_lineage
+check 'bake: one that fails its trial is never current' bake_that_is_not_good
+check 'bake killed with -9 at five moments: nothing stays' killed_bakes
+check 'bake and capture beside a controller' bake_beside_a_controller
 check 'two clones: one mount, nothing copied' launch_clones
 check 'clones differ where they must' clones_differ
 check 'a clone says which image it runs' clones_say_who_they_are

@@ -221,6 +221,40 @@ static void test_copy(void **state)
     assert_string_equal(text, "abcd");
     text_copy(text, 1, "abc");
     assert_string_equal(text, "");
+    /* A character that would be cut is left out; what is no character is cut like any byte. */
+    text_copy(text, sizeof(text), "ab\xe2\x82\xac");
+    assert_string_equal(text, "ab");
+    text_copy(text, sizeof(text), "a\xe2\x82\xac\xe2\x82\xac");
+    assert_string_equal(text, "a\xe2\x82\xac");
+    text_copy(text, sizeof(text), "abc\xc3\xa9");
+    assert_string_equal(text, "abc");
+    text_copy(text, sizeof(text), "\xf0\x9f\x94\xa5\xf0\x9f\x94\xa5");
+    assert_string_equal(text, "\xf0\x9f\x94\xa5");
+    text_copy(text, sizeof(text), "\x80\x80\x80\x80\x80\x80");
+    assert_string_equal(text, "\x80\x80\x80\x80");
+}
+
+static void test_fit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t columns, bytes;
+    } cases[] = {
+        {"", 0, 0},
+        {"abc", 0, 0},
+        {"abc", 2, 2},
+        {"abc", 3, 3},
+        {"abc", 9, 3},
+        {"\xe2\x82\xac\xe2\x82\xac", 1, 3},
+        {"\xe2\x82\xac\xe2\x82\xac", 2, 6},
+        {"\xe2\x82\xac\xe2\x82\xac", 0, 0},
+        {"a\xc3\xa9z", 2, 3},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(text_fit(cases[i].text, strlen(cases[i].text), cases[i].columns),
+                         cases[i].bytes);
+    }
 }
 
 static void test_nearest(void **state)
@@ -265,7 +299,7 @@ int main(void)
         cmocka_unit_test(test_printable), cmocka_unit_test(test_read_file),
         cmocka_unit_test(test_compare),   cmocka_unit_test(test_names),
         cmocka_unit_test(test_to_int),    cmocka_unit_test(test_copy),
-        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_fit),       cmocka_unit_test(test_nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

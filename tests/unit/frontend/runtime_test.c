@@ -196,11 +196,77 @@ static void states_are_read_by_name(void **state)
         assert_string_equal(view->address, "10.0.0.1:80");
         assert_int_equal(view->sessions, 7);
         assert_int_equal(view->since_s, 17);
+        /* A HAProxy that counts no traffic has none. */
+        assert_int_equal(view->tries, 0);
         assert_null(haproxy_state_find(&s, "db", "web-1"));
         haproxy_state_deinit(&s);
         str_deinit(&stat);
         str_deinit(&servers);
     }
+}
+
+/* As HAProxy 2.6.12 said it, after requests to one that answers, one with status 500, one that is
+   not there, one that closes without an answer, one that is too slow, one that breaks off. */
+static const char traffic[] =
+    "# pxname,svname,qcur,qmax,scur,smax,slim,stot,bin,bout,dreq,dresp,ereq,econ,eresp,wr"
+    "etr,wredis,status,weight,act,bck,chkfail,chkdown,lastchg,downtime,qlimit,pid,iid,sid"
+    ",throttle,lbtot,tracked,type,rate,rate_lim,rate_max,check_status,check_code,check_du"
+    "ration,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,hrsp_other,hanafail,req_rate,req"
+    "_rate_max,req_tot,cli_abrt,srv_abrt,comp_in,comp_out,comp_byp,comp_rsp,lastsess,last"
+    "_chk,last_agt,qtime,ctime,rtime,ttime,agent_status,agent_code,agent_duration,check_d"
+    "esc,agent_desc,check_rise,check_fall,check_health,agent_rise,agent_fall,agent_health"
+    ",addr,cookie,mode,algo,conn_rate,conn_rate_max,conn_tot,intercepted,dcon,dses,wrew,c"
+    "onnect,reuse,cache_lookups,cache_hits,srv_icur,src_ilim,qtime_max,ctime_max,rtime_ma"
+    "x,ttime_max,eint,idle_conn_cur,safe_conn_cur,used_conn_cur,need_conn_est,uweight,agg"
+    "_server_status,agg_server_check_status,agg_check_status,-,ssl_sess,ssl_reused_sess,s"
+    "sl_failed_handshake,h2_headers_rcvd,h2_data_rcvd,h2_settings_rcvd,h2_rst_stream_rcvd"
+    ",h2_goaway_rcvd,h2_detected_conn_protocol_errors,h2_detected_strm_protocol_errors,h2"
+    "_rst_stream_resp,h2_goaway_resp,h2_open_connections,h2_backend_open_streams,h2_total"
+    "_connections,h2_backend_total_streams,h1_open_connections,h1_open_streams,h1_total_c"
+    "onnections,h1_total_streams,h1_bytes_in,h1_bytes_out,h1_spliced_bytes_in,h1_spliced_"
+    "bytes_out,\n"
+    "b,good,0,0,0,1,,7,698,1231,,0,,0,0,0,0,no check,1,1,0,,,7,,,1,3,1,,7,,2,1,,1,,,,0,6,"
+    "0,0,1,0,,,,7,0,0,,,,,0,,,0,0,2,2,,,,,,,,,,,,127.0.0.1:18081,,http,,,,,,,,0,1,6,,,0,,"
+    "0,0,6,6,0,0,0,0,1,1,,,,-,0,0,0,,,,,,,,,,,,,,,,,,,,,,\n"
+    "b,bad500,0,0,0,1,,6,554,810,,0,,0,0,0,0,no check,1,1,0,,,7,,,1,3,2,,6,,2,1,,1,,,,0,0"
+    ",0,0,6,0,,,,6,0,0,,,,,1,,,0,0,2,2,,,,,,,,,,,,127.0.0.1:18082,,http,,,,,,,,0,1,5,,,1,"
+    ",0,0,4,4,0,0,1,0,1,1,,,,-,0,0,0,,,,,,,,,,,,,,,,,,,,,,\n"
+    "b,dead,0,0,0,1,,6,0,0,,0,,0,0,0,6,no check,1,1,0,,,7,,,1,3,3,,6,,2,1,,1,,,,0,0,0,0,0"
+    ",0,,,,0,0,0,,,,,1,,,0,0,0,0,,,,,,,,,,,,127.0.0.1:18083,,http,,,,,,,,0,6,0,,,0,,0,0,0"
+    ",0,0,0,0,0,1,1,,,,-,0,0,0,,,,,,,,,,,,,,,,,,,,,,\n"
+    "b,closes,0,0,0,1,,6,144,209,,0,,0,1,5,5,no check,1,1,0,,,7,,,1,3,4,,6,,2,1,,1,,,,0,0"
+    ",0,0,0,0,,,,0,0,0,,,,,1,,,0,0,0,0,,,,,,,,,,,,127.0.0.1:18084,,http,,,,,,,,0,6,0,,,0,"
+    ",0,0,0,0,0,0,0,0,1,1,,,,-,0,0,0,,,,,,,,,,,,,,,,,,,,,,\n"
+    "b,slow,0,0,0,1,,6,554,1188,,0,,0,6,0,0,no check,1,1,0,,,7,,,1,3,5,,6,,2,1,,1,,,,0,0,"
+    "0,0,0,0,,,,0,0,0,,,,,1,,,0,0,0,0,,,,,,,,,,,,127.0.0.1:18085,,http,,,,,,,,0,6,0,,,0,,"
+    "0,0,0,0,0,0,0,0,1,1,,,,-,0,0,0,,,,,,,,,,,,,,,,,,,,,,\n"
+    "b,aborts,0,0,0,1,,6,554,810,,0,,0,3,0,0,no check,1,1,0,,,7,,,1,3,2,,6,,2,1,,1,,,,0,3"
+    ",0,0,0,0,,,,3,0,3,,,,,1,,,0,0,2,2,,,,,,,,,,,,127.0.0.1:18082,,http,,,,,,,,0,1,5,,,1,"
+    ",0,0,4,4,0,0,1,0,1,1,,,,-,0,0,0,,,,,,,,,,,,,,,,,,,,,,\n";
+
+static void traffic_is_counted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *id;
+        int64_t tries, failed, response_ms;
+    } cases[] = {
+        {"good", 7, 1, 2},   {"bad500", 6, 6, 2}, {"dead", 6, 6, 0},
+        {"closes", 6, 6, 0}, {"slow", 6, 6, 0},   {"aborts", 3, 3, 2},
+    };
+    struct haproxy_state s = HAPROXY_STATE_NULL;
+    struct err e = ERR_NULL;
+    if (haproxy_parse_stat(traffic, &s, &e) != 0) {
+        fail_msg("%s", e.text);
+    }
+    assert_int_equal(s.count, sizeof(cases) / sizeof(cases[0]));
+    for (size_t i = 0; i < s.count; i++) {
+        assert_string_equal(s.views[i].id, cases[i].id);
+        assert_int_equal(s.views[i].tries, cases[i].tries);
+        assert_int_equal(s.views[i].failed, cases[i].failed);
+        assert_int_equal(s.views[i].response_ms, cases[i].response_ms);
+    }
+    haproxy_state_deinit(&s);
 }
 
 static void strange_statistics_are_told(void **state)
@@ -264,6 +330,7 @@ int main(void)
         cmocka_unit_test(what_is_no_answer_is_told),
         cmocka_unit_test(an_answer_is_checked_to_the_letter),
         cmocka_unit_test(states_are_read_by_name),
+        cmocka_unit_test(traffic_is_counted),
         cmocka_unit_test(strange_statistics_are_told),
         cmocka_unit_test(complaints_are_found_among_the_rest),
     };

@@ -75,23 +75,19 @@ static int teardown(void **state)
     return 0;
 }
 
-/* An image whose file holds CONTENT. */
-static unsigned publish(const struct stage *stage, const char *name, const char *content,
-                        const char *private_key)
+/* DRAFT with a file that holds CONTENT, published. */
+static void finish(struct image_draft *draft, const char *content, const char *private_key,
+                   const struct image_publishing *how)
 {
-    struct image_draft draft;
     struct err e = ERR_NULL;
-    if (image_draft_begin(stage->dir, name, &draft, &e) < 0) {
-        fail_msg("%s", e.text);
-    }
-    char *path = xasprintf("%s/" IMAGE_FILE, draft.work);
+    char *path = xasprintf("%s/" IMAGE_FILE, draft->work);
     FILE *file = fopen(path, "we");
     assert_non_null(file);
     fputs(content, file);
     fclose(file);
-    struct manifest manifest = {.name = xstrdup(name),
-                                .generation = draft.ref.generation,
-                                .created_s = 1000 + draft.ref.generation,
+    struct manifest manifest = {.name = xstrdup(draft->ref.name),
+                                .generation = draft->ref.generation,
+                                .created_s = 1000 + draft->ref.generation,
                                 .parent = xstrdup("debian-12"),
                                 .instance = xstrdup("web-1"),
                                 .roles = json_pack("[s]", "base"),
@@ -100,14 +96,30 @@ static unsigned publish(const struct stage *stage, const char *name, const char 
                                 .left_out = json_array()};
     digest_text("tree\n", 5, manifest.tree);
     assert_int_equal(image_blocks_of(path, &manifest.blocks, &e), 0);
-    if (image_draft_publish(&draft, &manifest, "tree\n", private_key,
-                            &(struct image_publishing){.make_current = true}, &e) < 0) {
+    if (image_draft_publish(draft, &manifest, "tree\n", private_key, how, &e) < 0) {
         fail_msg("%s", e.text);
     }
-    unsigned generation = manifest.generation;
     manifest_deinit(&manifest);
-    image_draft_deinit(&draft);
     free(path);
+}
+
+static void begin(const struct stage *stage, const char *name, struct image_draft *draft)
+{
+    struct err e = ERR_NULL;
+    if (image_draft_begin(stage->dir, name, draft, &e) < 0) {
+        fail_msg("%s", e.text);
+    }
+}
+
+/* An image whose file holds CONTENT. */
+static unsigned publish(const struct stage *stage, const char *name, const char *content,
+                        const char *private_key)
+{
+    struct image_draft draft;
+    begin(stage, name, &draft);
+    finish(&draft, content, private_key, &(struct image_publishing){.make_current = true});
+    unsigned generation = draft.ref.generation;
+    image_draft_deinit(&draft);
     return generation;
 }
 
@@ -296,6 +308,66 @@ static void test_half_an_image(void **state)
     shell(stage, "test ! -e web/.new; test ! -e web/3");
 }
 
+static unsigned current_of(const struct stage *stage)
+{
+    unsigned current = 0;
+    struct err e = ERR_NULL;
+    assert_int_equal(image_store_current(stage->dir, "web", &current, &e), 0);
+    return current;
+}
+
+/* Until it was tried nobody gets it; its maker's end decides what becomes of it. */
+static void test_untried(void **state)
+{
+    const struct stage *stage = *state;
+    struct image_draft draft;
+    struct err e = ERR_NULL;
+    const struct image_publishing how = {.is_untried = true};
+    publish(stage, "web", "one", stage->private_key);
+    char *second = xasprintf("%s/web/2", stage->dir);
+    char *third = xasprintf("%s/web/3", stage->dir);
+
+    /* Tried well. */
+    begin(stage, "web", &draft);
+    finish(&draft, "two", stage->private_key, &how);
+    assert_int_equal(current_of(stage), 1);
+    char *reason = image_store_reason(second);
+    assert_non_null(strstr(reason, "not tried"));
+    free(reason);
+    /* Its name is held all the while. */
+    struct image_draft other;
+    assert_int_equal(image_draft_begin(stage->dir, "web", &other, &e), -1);
+    assert_int_equal(image_draft_settle(&draft, NULL, &e), 0);
+    image_draft_deinit(&draft);
+    assert_int_equal(current_of(stage), 2);
+    assert_null(image_store_reason(second));
+    shell(stage, "test ! -e web/2/deprecated");
+
+    /* Not good: it stays, with the reason, for somebody to look at. */
+    begin(stage, "web", &draft);
+    finish(&draft, "three", stage->private_key, &how);
+    assert_int_equal(image_draft_settle(&draft, "a \033[2J resource differs", &e), 0);
+    image_draft_deinit(&draft);
+    assert_int_equal(current_of(stage), 2);
+    reason = image_store_reason(third);
+    assert_non_null(strstr(reason, "resource differs"));
+    assert_null(strchr(reason, 033));
+    free(reason);
+
+    /* Cut off: the next draft removes it, and nothing else; its number is not given again. */
+    begin(stage, "web", &draft);
+    finish(&draft, "four", stage->private_key, &how);
+    image_draft_deinit(&draft);
+    shell(stage, "test -e web/4");
+    begin(stage, "web", &draft);
+    shell(stage, "test ! -e web/4; test ! -e web/.gone; test -e web/3; test -e web/2");
+    assert_int_equal(draft.ref.generation, 5);
+    image_draft_deinit(&draft);
+    assert_int_equal(current_of(stage), 2);
+    free(second);
+    free(third);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +377,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_altered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_signature, setup, teardown),
         cmocka_unit_test_setup_teardown(test_half_an_image, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_untried, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,7 +81,8 @@ static void test_round_trip(void **state)
                                       .refresh_replaced = 2,
                                       .refresh_moving = 1,
                                       .refresh_left_ms = -1,
-                                      .suspended = 9};
+                                      .suspended = 9,
+                                      .comparison = "new: 0 of 8 failed"};
     journal_put_view(journal, &view);
     journal_put_view(journal, &group);
     commit(journal);
@@ -112,6 +113,7 @@ static void test_round_trip(void **state)
     assert_int_equal(got->desired, 5);
     assert_int_equal(got->standing, 4);
     assert_int_equal(got->serving_count, 3);
+    assert_string_equal(got->comparison, group.comparison);
     assert_int_equal(got->counted, 2);
     assert_int_equal(got->minimum, 1);
     assert_int_equal(got->refresh_all, 3);

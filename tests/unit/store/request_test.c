@@ -167,6 +167,50 @@ static void what_was_taken_in_is_gone(void **state)
     journal_close(journal);
 }
 
+/* An event that says what became of request 2 is never another's. */
+static void no_number_is_given_twice(void **state)
+{
+    struct store *store = &((struct fixture *)*state)->store;
+    static const struct record_request request = {.kind = RECORD_REQUEST_PAUSE};
+    struct journal *journal = open_journal(store);
+    for (uint64_t i = 1; i <= 3; i++) {
+        assert_int_equal(must_put(store, &request), i);
+        journal_delete_request(journal, i);
+        must_commit(journal);
+    }
+    struct record_request *records;
+    assert_int_equal(must_list(store, &records), 0); /* And the number is no request. */
+    record_request_list_free(records, 0);
+    assert_int_equal(must_put(store, &request), 4);
+    journal_close(journal);
+}
+
+/* A store of before numbers were kept, or into which a command of then has asked. */
+static void what_waits_already_has_its_number(void **state)
+{
+    struct store *store = &((struct fixture *)*state)->store;
+    static const struct record_request request = {.kind = RECORD_REQUEST_PAUSE};
+    struct message value = MESSAGE_NULL;
+    record_request_encode(&request, &value);
+    write_raw(store, "request/0000000000000007", value.bytes.text, value.bytes.length);
+    assert_int_equal(must_put(store, &request), 8);
+    write_raw(store, "request/000000000000000c", value.bytes.text, value.bytes.length);
+    assert_int_equal(must_put(store, &request), 13);
+    message_deinit(&value);
+}
+
+static void a_damaged_number_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct record_request request = {.kind = RECORD_REQUEST_PAUSE};
+    must_put(&fixture->store, &request);
+    write_raw(&fixture->store, "request-last", "x", 1);
+    struct err e = ERR_NULL;
+    uint64_t number;
+    assert_int_equal(record_request_put(&fixture->store, &request, &number, &e), -1);
+    assert_non_null(strstr(e.text, "request-last"));
+}
+
 static void too_many_are_refused(void **state)
 {
     struct store *store = &((struct fixture *)*state)->store;
@@ -416,6 +460,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(what_is_asked_comes_back),
         CASE(what_was_taken_in_is_gone),
+        CASE(no_number_is_given_twice),
+        CASE(what_waits_already_has_its_number),
+        CASE(a_damaged_number_is_told),
         CASE(too_many_are_refused),
         CASE(an_unknown_kind_is_handed_on),
         cmocka_unit_test(every_kind_has_its_name_and_number),

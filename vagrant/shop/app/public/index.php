@@ -3,7 +3,7 @@ declare(strict_types=1);
 
 // The shop's only page: reads the guest book, writes to it, says which host did so.
 //   GET  /              the page
-//   GET  /?format=json  {"host", "zone", "rows", "newest"} for scripts
+//   GET  /?format=json  {"host", "zone", "image", "rows", "newest"} for scripts
 //   POST /              name, text: an entry; then back to the page (with format=json: 201)
 
 require __DIR__ . '/../src/config.php';
@@ -26,10 +26,10 @@ function answer_json(int $status, array $data): never
 }
 
 $json = field($_GET, 'format') === 'json';
-$page = ['host' => host_name(), 'zone' => config()['zone'] ?? '', 'rows' => null, 'entries' => [],
-    'notice' => null, 'name' => '', 'text' => ''];
+$page = ['host' => host_name(), 'zone' => config()['zone'] ?? '', 'image' => image_name(), 'rows' => null,
+    'entries' => [], 'notice' => null, 'name' => '', 'text' => ''];
 header('Cache-Control: no-store');
-header('X-Served-By: ' . $page['host']);
+header('X-Served-By: ' . $page['host'] . ($page['image'] === '' ? '' : ' ' . $page['image']));
 header("Content-Security-Policy: default-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'");
 
 try {
@@ -56,6 +56,7 @@ if ($json) {
     answer_json(http_response_code(), array_filter([
         'host' => $page['host'],
         'zone' => $page['zone'],
+        'image' => $page['image'],
         'rows' => $page['rows'],
         'newest' => $page['entries'][0]['text'] ?? null,
         'error' => $page['notice'],

@@ -13,3 +13,10 @@ function host_name(): string
 {
     return config()['instance'] ?? (gethostname() ?: 'unknown');
 }
+
+/** The golden image this host was made from, as the image says itself: "web@2"; '' for a host without one. */
+function image_name(): string
+{
+    $file = '/usr/lib/lamplighter/image';
+    return is_readable($file) ? strtok((string) file_get_contents($file), " \n") ?: '' : '';
+}

@@ -6,7 +6,7 @@ function e(string|int $text): string
     return htmlspecialchars((string) $text, ENT_QUOTES | ENT_SUBSTITUTE | ENT_HTML5, 'UTF-8');
 }
 
-/** @var array{host:string, zone:string, rows:?int, entries:array, notice:?string, name:string, text:string} $page */
+/** @var array{host:string, zone:string, image:string, rows:?int, entries:array, notice:?string, name:string, text:string} $page */
 function show(array $page): void
 {
     ?>
@@ -30,6 +30,7 @@ function show(array $page): void
         <span>answered by</span>
         <strong><?= e($page['host']) ?></strong>
         <?php if ($page['zone'] !== '') { ?><span>in <?= e($page['zone']) ?></span><?php } ?>
+        <?php if ($page['image'] !== '') { ?><span>from image <?= e($page['image']) ?></span><?php } ?>
     </p>
 </header>
 <main>
