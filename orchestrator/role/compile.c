@@ -186,7 +186,7 @@ static void add_handler(struct compiler *c, const struct role_resource *handler)
         const char *service = compile_text(c, "service", "");
         compile_check_word(c, "service", service, ":_.@-");
         str_add(body, " service ");
-        script_add_word(body, service);
+        script_add_word(body, compile_unit(c, service));
         str_add(body, compile_is(c, "action", "restart") ? " restart" : " reload");
     }
     str_add_char(body, '\n');

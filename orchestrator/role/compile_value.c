@@ -34,6 +34,20 @@ const char *compile_keep(struct compiler *c, struct str *text)
     return c->texts[i];
 }
 
+const char *compile_unit(struct compiler *c, const char *name)
+{
+    static const char *const suffixes[] = {".service", ".timer", ".socket",
+                                           ".path",    ".mount", ".target"};
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+        if (text_ends(name, suffixes[i])) {
+            return name;
+        }
+    }
+    struct str unit = STR_NULL;
+    str_addf(&unit, "%s.service", name);
+    return compile_keep(c, &unit);
+}
+
 struct rendering {
     struct compiler *c;
     enum escape escape;

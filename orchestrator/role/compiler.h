@@ -81,6 +81,8 @@ int64_t compile_number(struct compiler *c, const char *key, int64_t otherwise);
 
 /* Keeps TEXT (taken over) for the compilation. */
 const char *compile_keep(struct compiler *c, struct str *text);
+/* NAME as systemd names its units: "apache2" is "apache2.service". */
+const char *compile_unit(struct compiler *c, const char *name);
 /* TEXT in the form printf's %b understands, in plain ASCII. */
 const char *compile_escaped(struct compiler *c, const char *text);
 

@@ -19,6 +19,7 @@ ll_sysctl_dir=$ll_root/etc/sysctl.d
 ll_buffer=
 ll_stop=
 ll_due=
+ll_served=
 ll_fresh=
 ll_known_packages=
 ll_was_missing=
@@ -161,6 +162,30 @@ ll_asks() {
     sh -c "$1" </dev/null >/dev/null 2>&1 9>&-
 }
 
+# UNIT was started or restarted just now: of what is due so far, it needs nothing more. A line of
+# ll_served is a handler and a unit.
+ll_serve() {
+    ll_rest=$ll_due
+    while [ -n "$ll_rest" ]; do
+        ll_served="$ll_served${ll_rest%%"$ll_nl"*} $1$ll_nl"
+        ll_rest=${ll_rest#*"$ll_nl"}
+    done
+}
+
+# HANDLER is due for something newer.
+ll_unserve() {
+    ll_rest=$ll_served
+    ll_served=
+    while [ -n "$ll_rest" ]; do
+        ll_entry=${ll_rest%%"$ll_nl"*}
+        ll_rest=${ll_rest#*"$ll_nl"}
+        case $ll_entry in
+        "$1 "*) ;;
+        *) ll_served=$ll_served$ll_entry$ll_nl ;;
+        esac
+    done
+}
+
 # Remembers handlers that are due, on disk too: a run that ends early leaves them to the next.
 # It is done before the change, so that no change is ever without its handler.
 ll_owe() {
@@ -168,6 +193,7 @@ ll_owe() {
     while [ -n "$ll_list" ]; do
         ll_word=${ll_list%%"$ll_nl"*}
         ll_list=${ll_list#*"$ll_nl"}
+        case $ll_nl$ll_served in *"$ll_nl$ll_word "*) ll_unserve "$ll_word" ;; esac
         case $ll_nl$ll_due in
         *"$ll_nl$ll_word$ll_nl"*) ;;
         *)
@@ -235,8 +261,17 @@ ll_handler() {
     *"$ll_nl$1/$2$ll_nl"*) ;;
     *) return 0 ;;
     esac
+    if [ "$3" = service ]; then
+        case $ll_nl$ll_served in
+        *"$ll_nl$1/$2 $4$ll_nl"*)
+            ll_settle "$1/$2"
+            return 0
+            ;;
+        esac
+    fi
     ll_at "$1" handler "$2"
     if [ "$ll_check" = 1 ]; then
+        [ "$3 ${5-}" != 'service restart' ] || ll_serve "$4"
         ll_changed
         return 0
     fi
@@ -251,6 +286,7 @@ ll_handler() {
             ll_quick systemctl status --no-pager --full --lines=10 "$4"
             ll_failed "$ll_why$ll_nl$ll_out"
         }
+        [ "$5" != restart ] || ll_serve "$4"
         ;;
     *) ll_tool sh -c "$4" || ll_failed "$ll_out" ;;
     esac
@@ -1106,6 +1142,7 @@ ll_run_unit() {
     [ "$ll_restart" = 0 ] || ll_quick systemctl reset-failed "$2"
     ll_systemctl "$1" "$2"
     ll_restarted=${ll_restarted-}$2$ll_nl
+    ll_serve "$2"
 }
 
 # UNIT STATE ENABLED
@@ -1136,7 +1173,10 @@ ll_service() {
         return 0
     fi
     ll_say "to do: ${ll_todo# }"
-    ll_change || return 0
+    if ! ll_change; then
+        case $ll_todo in *start) ll_serve "$1" ;; esac
+        return 0
+    fi
     ll_daemon_reload
     case $ll_todo in
     enable* | *" start" | *" restart") ! ll_masked "$1" || ll_systemctl unmask "$1" ;;

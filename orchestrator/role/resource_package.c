@@ -102,27 +102,13 @@ static void emit_user(struct compiler *c, const struct ini_section *section)
     compile_end(c);
 }
 
-static bool has_unit_suffix(const char *name)
-{
-    static const char *const suffixes[] = {".service", ".timer", ".socket",
-                                           ".path",    ".mount", ".target"};
-    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-        if (text_ends(name, suffixes[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void emit_service(struct compiler *c, const struct ini_section *section)
 {
     (void)section;
     const char *name = compile_label(c);
-    struct str unit = STR_NULL;
     compile_check_word(c, NULL, name, ":_.@-");
-    str_addf(&unit, "%s%s", name, has_unit_suffix(name) ? "" : ".service");
     compile_begin(c, name, "ll_service");
-    compile_arg(c, compile_keep(c, &unit));
+    compile_arg(c, compile_unit(c, name));
     compile_arg(c, compile_is(c, "state", "stopped") ? "stopped"
                    : compile_is(c, "state", "any")   ? "any"
                                                      : "started");

@@ -284,9 +284,9 @@ static void newer_ones(void **state)
         const char *pinned; /* NULL: as the file says, "web". */
         const char *runs;
         const char *newer;
-    } cases[] = {{NULL, "web@1", "web@2"},           {NULL, "web@2", NULL},
-                 {NULL, "debian-12", "web@2"},       {NULL, NULL, NULL},
-                 {"web@1", "web@1", "web@2"},        {"api@1", "api@1", NULL},
+    } cases[] = {{NULL, "web@1", "web@2"},     {NULL, "web@2", NULL},
+                 {NULL, "debian-12", "web@2"}, {NULL, NULL, NULL},
+                 {"web@1", "web@1", "web@2"},  {"api@1", "api@1", NULL},
                  {"debian-12", "web@2", NULL}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         f->known.pinned = cases[i].pinned;

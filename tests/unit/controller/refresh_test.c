@@ -35,6 +35,7 @@ static void open_controller(struct fixture *f)
     c->world = (struct world){.now_ms = clock_now_ms(),
                               .instances = f->instances,
                               .instance_count = MEMBERS,
+                              .instance_capacity = MEMBERS,
                               .groups = f->groups,
                               .zones = f->zones};
     c->wall_offset_ms = clock_wall_ms() - c->world.now_ms;
@@ -51,6 +52,7 @@ static void restart(struct fixture *f)
     struct err e = ERR_NULL;
     assert_int_equal(journal_commit(f->journal, &e), 0);
     refresh_free(&f->c);
+    free(f->c.decision.memory);
     open_controller(f);
 }
 
@@ -89,6 +91,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     refresh_free(&f->c);
+    free(f->c.decision.memory);
     for (size_t i = 0; i < MEMBERS; i++) {
         free(f->members[i].record.content);
     }
@@ -266,6 +269,82 @@ static void a_failed_one_says_why(void **state)
     f->members[2].record.reason = NULL;
 }
 
+/* MEMBER has been in service for an hour, made of WHAT; and all is counted anew. */
+static void look(struct fixture *f, size_t member, const char *what)
+{
+    struct controller *c = &f->c;
+    for (size_t i = 0; i < MEMBERS; i++) {
+        struct world_instance *it = &f->instances[i];
+        it->power = WORLD_POWER_RUNNING;
+        it->greeted = true;
+        it->configured = true;
+        it->drift = WORLD_DRIFT_NONE;
+        it->in_service_ms = c->world.now_ms - 3600000;
+    }
+    if (what != NULL) {
+        f->instances[member].content = content_of(what);
+    }
+    free(c->decision.memory);
+    c->decision.memory_size = survey_size(c->spec, &c->world);
+    c->decision.memory = xcalloc(c->decision.memory_size, 1);
+    survey_make(&c->decision.survey, c->spec, &c->world, c->decision.memory,
+                c->decision.memory_size);
+    refresh_watch(c, false);
+}
+
+/* From the mark of an old one to the new one in its place: that is what the others will take. */
+static void replacing_is_timed(void **state)
+{
+    struct fixture *f = *state;
+    struct controller *c = &f->c;
+    begin(f, "{\"bake\":60000,\"checkpoints\":\"50\",\"checkpoint-delay\":10000}", "web@2");
+    look(f, 0, NULL);
+    assert_int_equal(refresh_remaining(c, 0), -1); /* Nothing was timed yet. */
+    refresh_note_mark(c, 0);
+    c->world.now_ms += 5000;
+    look(f, 0, "two");
+    assert_int_equal(c->notes[0].refresh.replaced, 1);
+    assert_int_equal(c->notes[0].refresh.leads, 1);
+    assert_int_equal(c->notes[0].refresh.lead_ms, 5000);
+    assert_int_equal(refresh_remaining(c, 0), 2 * 5000 + 10000 + 60000);
+    refresh_note_mark(c, 0);
+    c->world.now_ms += 2000;
+    look(f, 0, NULL);
+    assert_int_equal(refresh_remaining(c, 0), 2 * 5000 - 2000 + 10000 + 60000);
+    /* One that is not counted on for a moment is not replaced twice. */
+    look(f, 0, "one");
+    look(f, 0, "two");
+    assert_int_equal(c->notes[0].refresh.replaced, 1);
+    c->world.now_ms += 5000;
+    look(f, 1, "two");
+    assert_int_equal(c->notes[0].refresh.replaced, 2);
+    assert_int_equal(c->notes[0].refresh.lead_ms, (5000 + 7000) / 2);
+    restart(f);
+    assert_int_equal(c->notes[0].refresh.lead_ms, 6000);
+}
+
+static void how_long_yet(void **state)
+{
+    struct fixture *f = *state;
+    struct controller *c = &f->c;
+    assert_int_equal(refresh_remaining(c, 0), 0); /* There is none. */
+    begin(f, "{\"bake\":60000,\"checkpoints\":\"50\"}", "web@2");
+    look(f, 0, "two");
+    look(f, 1, "two");
+    look(f, 2, "two");
+    struct world_refresh *w = &f->groups[0].refresh;
+    assert_int_equal(refresh_remaining(c, 0), -1); /* An operator is waited for on the way. */
+    w->state = WORLD_REFRESH_CHECKPOINT;
+    assert_int_equal(refresh_remaining(c, 0), -1);
+    w->checkpoint_delay_ms = 10000;
+    c->world.now_ms += 4000;
+    assert_int_equal(refresh_remaining(c, 0), 6000 + 60000);
+    w->state = WORLD_REFRESH_BAKING;
+    assert_int_equal(refresh_remaining(c, 0), 56000);
+    c->world.now_ms += 100000;
+    assert_int_equal(refresh_remaining(c, 0), 0);
+}
+
 int main(void)
 {
 #define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -279,6 +358,8 @@ int main(void)
         CASE(another_image_in_the_file_ends_it),
         CASE(the_alarm_stands),
         CASE(a_failed_one_says_why),
+        CASE(replacing_is_timed),
+        CASE(how_long_yet),
     };
 #undef CASE
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -386,6 +386,86 @@ static void test_services_restarted(void **state)
     assert_contains(host->report.text, "cannot bind");
 }
 
+/* What it was told before its unit was started is in it: only what came later needs its handler. */
+static void test_a_start_settles_handlers(void **state)
+{
+    struct host *host = *state;
+    struct role_run_options options = host_options(host);
+    options.restart = true;
+#define CONF(content) "[file $D/conf]\ncontent = " content "\nnotify = again\n"
+#define LATE(content) "[file $D/late]\ncontent = " content "\nnotify = again\n"
+    static const char handler[] = "[handler again]\nservice = web\naction = restart\n";
+    struct str ini = STR_NULL;
+    host_stub(host, "systemctl", fake_systemctl);
+    str_addf(&ini, "%s%s", CONF("1") "[service web]\n", handler);
+    host_apply(host, str_text(&ini));
+    assert_results(host, "changed file $D/conf\nchanged service web\n");
+    assert_started(host, "systemctl start web.service\n");
+    assert_false(host_has(host, "root/var/lib/lamplighter/pending-handlers"));
+    str_clear(&ini);
+    str_addf(&ini, "%s%s", CONF("2") "[service web]\n", handler);
+    host_check(host, str_text(&ini));
+    assert_results(host, "changed file $D/conf\nok service web\nchanged handler again\n");
+    host_apply(host, str_text(&ini));
+    assert_results(host, "changed file $D/conf\nok service web\nchanged handler again\n");
+    assert_started(host, "systemctl restart web.service\n");
+    str_clear(&ini);
+    str_addf(&ini, "%s%s", CONF("3") "[service web]\n", handler);
+    options.check = true;
+    host_run(host, str_text(&ini), &options); /* Says what it would do. */
+    assert_results(host, "changed file $D/conf\nchanged service web\n");
+    options.check = false;
+    host_run(host, str_text(&ini), &options);
+    assert_results(host, "changed file $D/conf\nchanged service web\n");
+    assert_started(host, "systemctl restart web.service\n");
+    /* Told again after its start. */
+    str_clear(&ini);
+    str_addf(&ini, "%s%s", CONF("4") "[service web]\n" LATE("1"), handler);
+    host_run(host, str_text(&ini), &options);
+    assert_results(host, "changed file $D/conf\nchanged service web\nchanged file $D/late\n"
+                         "changed handler again\n");
+    assert_started(host, "systemctl restart web.service\nsystemctl restart web.service\n");
+    str_deinit(&ini);
+}
+
+/* What an earlier run still owes is settled as well; another unit's is not. */
+static void test_a_start_settles_what_was_owed(void **state)
+{
+    struct host *host = *state;
+    struct role_run_options options = host_options(host);
+    static const char broken[] = "[file $D/conf]\ncontent = 1\nnotify = again, other\n"
+                                 "[run stop]\ncommand = false\nunless = test -e $D/whole\n"
+                                 "[service web.service]\n[service db]\nstate = any\nenabled = any\n"
+                                 "[handler again]\nservice = web\n"
+                                 "[handler other]\nservice = db\naction = restart\n";
+    options.restart = true;
+    host_stub(host, "systemctl", fake_systemctl);
+    host_apply(host, broken);
+    assert_true(host_has(host, "root/var/lib/lamplighter/pending-handlers"));
+    host_write(host, "whole", "", 0644);
+    host_run(host, broken, &options);
+    assert_results(host, "ok file $D/conf\nok run stop\nchanged service web.service\n"
+                         "ok service db\nchanged handler other\n");
+    assert_started(host, "systemctl start web.service\nsystemctl restart db.service\n");
+    assert_false(host_has(host, "root/var/lib/lamplighter/pending-handlers"));
+}
+
+/* Two handlers of one unit: it is started anew once. */
+static void test_a_restart_settles_other_handlers(void **state)
+{
+    struct host *host = *state;
+    static const char ini[] = "[file $D/conf]\ncontent = 1\nnotify = again, reload, once-more\n"
+                              "[handler again]\nservice = web\naction = restart\n"
+                              "[handler reload]\nservice = web\n"
+                              "[handler once-more]\nservice = web.service\naction = restart\n";
+    host_stub(host, "systemctl", fake_systemctl);
+    host_apply(host, ini);
+    assert_results(host, "changed file $D/conf\nchanged handler again\n");
+    host_sh(host, "! grep -q reload $D/calls");
+    assert_started(host, "systemctl restart web.service\n");
+    assert_false(host_has(host, "root/var/lib/lamplighter/pending-handlers"));
+}
+
 static void test_service_by_its_processes(void **state)
 {
     struct host *host = *state;
@@ -492,6 +572,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_user, host_setup, host_teardown),
         cmocka_unit_test_setup_teardown(test_service, host_setup, host_teardown),
         cmocka_unit_test_setup_teardown(test_services_restarted, host_setup, host_teardown),
+        cmocka_unit_test_setup_teardown(test_a_start_settles_handlers, host_setup, host_teardown),
+        cmocka_unit_test_setup_teardown(test_a_start_settles_what_was_owed, host_setup,
+                                        host_teardown),
+        cmocka_unit_test_setup_teardown(test_a_restart_settles_other_handlers, host_setup,
+                                        host_teardown),
         cmocka_unit_test_setup_teardown(test_service_by_its_processes, host_setup, host_teardown),
         cmocka_unit_test_setup_teardown(test_release, host_setup, host_teardown),
         cmocka_unit_test_setup_teardown(test_database, host_setup, host_teardown),

@@ -77,6 +77,10 @@ static void test_round_trip(void **state)
                                       .serving_count = 3,
                                       .counted = 2,
                                       .minimum = 1,
+                                      .refresh_all = 3,
+                                      .refresh_replaced = 2,
+                                      .refresh_moving = 1,
+                                      .refresh_left_ms = -1,
                                       .suspended = 9,
                                       .comparison = "new: 0 of 8 failed"};
     journal_put_view(journal, &view);
@@ -112,6 +116,10 @@ static void test_round_trip(void **state)
     assert_string_equal(got->comparison, group.comparison);
     assert_int_equal(got->counted, 2);
     assert_int_equal(got->minimum, 1);
+    assert_int_equal(got->refresh_all, 3);
+    assert_int_equal(got->refresh_replaced, 2);
+    assert_int_equal(got->refresh_moving, 1);
+    assert_int_equal(got->refresh_left_ms, -1);
     assert_int_equal(got->suspended, 9);
     assert_null(got->hold);
     assert_int_equal(got->line_count, 0);
