@@ -160,6 +160,7 @@ static void world_from_record(struct controller *c, size_t index)
                                   .rung = (enum world_rung)r->rung,
                                   .rung_ms = from_wall(c, r->rung_ms, 0),
                                   .hook_ms = from_wall(c, r->hook_ms, 0),
+                                  .change_failed = r->change_failed,
                                   .power_ms = c->world.now_ms,
                                   .verdict_ms = c->world.now_ms};
     if (r->ready_ms == 0 && it->in_service_ms != 0) {
@@ -186,6 +187,7 @@ void member_to_record(struct controller *c, size_t index)
     r->ready_ms = to_wall(c, it->ready_ms);
     r->in_service_ms = to_wall(c, it->in_service_ms);
     r->hook_ms = to_wall(c, it->hook_ms);
+    r->change_failed = it->change_failed;
 }
 
 int members_load(struct controller *c, struct err *e)

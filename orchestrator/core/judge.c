@@ -185,8 +185,8 @@ static void judge_instance(struct bench *b, size_t instance)
 {
     struct world_instance *it = &b->world->instances[instance];
     it->evidence = verdict_of(b, instance);
-    bool paused = it->group != WORLD_NONE && (b->world->groups[it->group].suspended &
-                                              WORLD_PROCESS_HEALTH_CHECK) != 0;
+    bool paused = it->group != WORLD_NONE &&
+                  (b->world->groups[it->group].suspended & WORLD_PROCESS_HEALTH_CHECK) != 0;
     enum world_verdict verdict = paused ? WORLD_VERDICT_NONE : it->evidence;
     if (verdict != it->verdict) {
         it->verdict = verdict;
@@ -294,8 +294,8 @@ static bool is_lost(const struct bench *b, size_t zone)
         }
         bool is_off = off(it) && it->evidence != WORLD_VERDICT_DISPUTED;
         bool bad = is_off || it->evidence == WORLD_VERDICT_LOST;
-        other_well = other_well || (it->zone != zone && !bad &&
-                                    it->evidence != WORLD_VERDICT_UNREADY);
+        other_well =
+            other_well || (it->zone != zone && !bad && it->evidence != WORLD_VERDICT_UNREADY);
         if (it->zone == zone) {
             asked++;
             gone += bad ? 1 : 0;

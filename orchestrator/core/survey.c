@@ -182,6 +182,16 @@ static bool is_known_out(const struct survey *s, size_t instance)
     return balancers > 0 || off || !it->configured || it->health.health == WORLD_UNHEALTHY;
 }
 
+bool survey_has_traffic(const struct survey *s, size_t instance)
+{
+    for (size_t t = s->first_target[instance]; t != WORLD_NONE; t = s->next_target[t]) {
+        if (s->world->targets[t].state == WORLD_TARGET_UP) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool survey_given_up(const struct survey *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];

@@ -69,6 +69,8 @@ void survey_make(struct survey *ret_survey, const struct spec *spec, const struc
  * A balancer that is gone is in front of nobody.
  */
 
+/* True when some balancer has it up, gone or not: requests may come to it. */
+bool survey_has_traffic(const struct survey *s, size_t instance);
 /* True when it serves, and has for long enough to be counted on (S11). */
 bool survey_is_counted(const struct survey *s, size_t instance);
 /* True while it is being changed, repaired or removed, after it had been in service once. */

@@ -55,8 +55,9 @@ struct record_instance {
     int64_t ready_ms;      /* Wall clock; since when its grace counts; 0: not known. */
     int64_t in_service_ms; /* Wall clock; when it last came into service; 0: never. */
     char *boot_id;         /* Which boot of the host was greeted last. */
-    int64_t hook_ms;  /* Wall clock; when the lifecycle hook it waits for began; 0: none has. */
-    int64_t revision; /* Of the store entry it was read from; not stored in the value. */
+    int64_t hook_ms;    /* Wall clock; when the lifecycle hook it waits for began; 0: none has. */
+    bool change_failed; /* It was changed in service, and that failed. */
+    int64_t revision;   /* Of the store entry it was read from; not stored in the value. */
 };
 void record_instance_deinit(struct record_instance *record);
 void record_instance_encode(const struct record_instance *record, struct message *ret_value);
@@ -282,8 +283,9 @@ void journal_delete_request(struct journal *journal, uint64_t number);
 void journal_add_event(struct journal *journal, const char *subject, const char *what,
                        const char *why, const char *outcome);
 /*
- * Makes all that is queued durable; nothing queued, or only instances as the store has them already,
- * is a no-op. Faults when the lock was lost. After a fault all is still queued, for another try.
+ * Makes all that is queued durable; nothing queued, or only instances as the store has them
+ * already, is a no-op. Faults when the lock was lost. After a fault all is still queued, for
+ * another try.
  */
 int journal_commit(struct journal *journal, struct err *e);
 

@@ -44,6 +44,7 @@ enum instance_tag {
     INSTANCE_IN_SERVICE = 26,
     INSTANCE_BOOT_ID = 27,
     INSTANCE_HOOK = 28,
+    INSTANCE_CHANGE_FAILED = 40,
 };
 
 static const struct record_text texts[] = {
@@ -133,6 +134,7 @@ void record_instance_encode(const struct record_instance *record, struct message
     message_put_int(ret_value, INSTANCE_READY, record->ready_ms);
     message_put_int(ret_value, INSTANCE_IN_SERVICE, record->in_service_ms);
     message_put_int(ret_value, INSTANCE_HOOK, record->hook_ms);
+    message_put_int(ret_value, INSTANCE_CHANGE_FAILED, record->change_failed);
 }
 
 /* What is wrong with the numbers of VALUE, or NULL; *RECORD gets them. */
@@ -166,6 +168,7 @@ static const char *decode_numbers(struct record_instance *record, const struct m
     record->ready_ms = message_int(value, INSTANCE_READY, 0);
     record->in_service_ms = message_int(value, INSTANCE_IN_SERVICE, 0);
     record->hook_ms = message_int(value, INSTANCE_HOOK, 0);
+    record->change_failed = message_int(value, INSTANCE_CHANGE_FAILED, 0) != 0;
     record->lifecycle = (enum lifecycle)lifecycle;
     record->port = (unsigned)port;
     record->failures = (int)failures;

@@ -63,6 +63,7 @@ static struct record_instance sample(void)
         .in_service_ms = 6,
         .boot_id = "b",
         .hook_ms = 7,
+        .change_failed = true,
     };
 }
 
@@ -104,6 +105,7 @@ static void assert_same_instance(const struct record_instance *a, const struct r
     assert_int_equal(a->in_service_ms, b->in_service_ms);
     assert_true(text_equal(a->boot_id, b->boot_id));
     assert_int_equal(a->hook_ms, b->hook_ms);
+    assert_int_equal(a->change_failed, b->change_failed);
 }
 
 static void an_instance_comes_back(void **state)
@@ -237,7 +239,7 @@ static void the_stored_form_does_not_change(void **state)
         "2: 1='web-1' 2='web' 3='rack-a' 4='kvm-a' 5='r1u07' 6='10.77.1.10' 8='admin' "
         "9='ssh-ed25519 AAAA' 10='web' 15='abc' 16='{\"memory_mb\": 512}' "
         "18='apt: no space left on device' 27='b' 7=2222 11=4 12=1 13=2 14=9223372036854775807 "
-        "17=1 19=3 20=1 21=0 22=2 23=3 24=4 25=5 26=6 28=7",
+        "17=1 19=3 20=1 21=0 22=2 23=3 24=4 25=5 26=6 28=7 40=1",
         "3: 1='1' 2='launch' 3='web-1' 4='r' 5=2 6=3",
         "4: 1=1 2=2 3='s' 4='w' 5='y' 6='o' 7=[32]",
     };
