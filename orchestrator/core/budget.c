@@ -109,27 +109,11 @@ bool budget_is_calm(struct step *s, size_t instance)
     return true;
 }
 
-/* Its change in place failed, and it serves on as it was: to try again takes it out anew. */
-static bool is_to_begin_anew(const struct step *s, size_t instance)
+/* Of ALL that are being changed, those that INSTANCE waits for when it begins anew: of several
+   whose change failed the first waits for none of the others, or each would wait for each. */
+static size_t count_others(size_t all, size_t failed, size_t first_failed, size_t instance)
 {
-    const struct world_instance *it = &s->world->instances[instance];
-    return it->lifecycle == LIFECYCLE_IN_SERVICE && it->change_failed && !it->changing &&
-           survey_is_changing(s->survey, instance);
-}
-
-/* Those of GROUP (WORLD_NONE: of all) that are out, or begin anew before INSTANCE: of several whose
-   change failed none waits for one that waits for it. */
-static size_t count_before(const struct step *s, size_t instance, size_t group)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < s->world->instance_count; i++) {
-        const struct world_instance *it = &s->world->instances[i];
-        bool asked =
-            i != instance && it->group != WORLD_NONE && (group == WORLD_NONE || it->group == group);
-        count +=
-            asked && survey_is_changing(s->survey, i) && (i < instance || !is_to_begin_anew(s, i));
-    }
-    return count;
+    return first_failed == instance ? all - failed : all - 1;
 }
 
 /* S7: no other member is being changed, or is not back yet; and the cluster's share is not used. */
@@ -139,14 +123,14 @@ static bool has_turn(struct step *s, size_t instance)
     const struct survey_group *g = &s->survey->groups[it->group];
     /* One that is out already, or never came, takes nothing more: it goes on, or two would wait for
        each other. */
-    bool anew = is_to_begin_anew(s, instance);
+    bool anew = survey_begins_anew(s->survey, instance);
     if ((survey_is_changing(s->survey, instance) && !anew) ||
         (it->in_service_ms == 0 && s->survey->known_out[instance])) {
         return true;
     }
     /* One that may not leave because too few serve waits for just those that give nothing. */
     size_t others = s->survey->known_out[instance] ? g->underway : g->changing;
-    others = anew ? count_before(s, instance, it->group) : others;
+    others = anew ? count_others(g->changing, g->failed, g->first_failed, instance) : others;
     if (others > 0 && !GUARDED(GUARD_S7_ONE, false)) {
         const char *other = g->change == WORLD_NONE || g->change == instance
                                 ? s->spec->groups[it->group].name
@@ -159,7 +143,9 @@ static bool has_turn(struct step *s, size_t instance)
      * others. */
     size_t most = s->survey->instances * s->spec->max_disruption_percent / 100;
     most = most > 1 ? most : 1;
-    size_t disrupted = anew ? count_before(s, instance, WORLD_NONE) : s->survey->disrupted;
+    const struct survey *all = s->survey;
+    size_t disrupted = anew ? count_others(all->disrupted, all->failed, all->first_failed, instance)
+                            : all->disrupted;
     if (!s->survey->known_out[instance] && !step_is_waited_for(s, it->group) && disrupted >= most &&
         !GUARDED(GUARD_S7_CLUSTER, false)) {
         step_hold(s, HOLD_WAIT, instance,
@@ -225,6 +211,10 @@ static bool is_fresh(struct step *s, size_t instance)
 /* Who serves and is not counted yet will be, without anything else happening. */
 void budget_wake_when_baked(struct step *s, size_t group)
 {
+    if (s->survey->groups[group].woken) {
+        return; /* Once a step: all members may ask. */
+    }
+    s->survey->groups[group].woken = true;
     int64_t bake_ms = s->spec->groups[group].bake_ms;
     for (size_t i = 0; i < s->world->instance_count; i++) {
         const struct world_instance *it = &s->world->instances[i];
