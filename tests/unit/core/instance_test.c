@@ -627,6 +627,32 @@ static void a_change_that_failed_waits_for_its_turn_again(void **state)
     should(&f, ACTION_CONFIGURE, "db-1", REASON_DRIFT);
 }
 
+/* The cluster's share is asked for, too, and what was taken in this very step counts (seed 26808).
+ */
+static void a_change_that_failed_asks_for_the_clusters_share(void **state)
+{
+    (void)state;
+    for (int taken = 0; taken <= 1; taken++) {
+        struct fixture f;
+        begin(&f);
+        f.spec.max_disruption_percent = 1;
+        f.groups[WEB].pool = SPEC_NONE;
+        roles_differ(&f, "web-3");
+        the(&f, "web-3")->change_failed = true;
+        if (taken == 1) {
+            host_dies(&f, "db-1");
+            wish(&f, "db-1", WORLD_WISH_REPLACE);
+        }
+        advance(&f, 0);
+        if (taken == 1) {
+            should_mark(&f, "db-1", LIFECYCLE_TERMINATING, REASON_WISH_REPLACE);
+            should_wait(&f, "web-3", REASON_WAITS_FOR_CLUSTER);
+        } else {
+            should(&f, ACTION_CONFIGURE, "web-3", REASON_DRIFT);
+        }
+    }
+}
+
 /* Of several, one at a time: none waits for one that waits for it. */
 static void changes_that_failed_are_tried_one_by_one(void **state)
 {
@@ -703,6 +729,7 @@ int main(void)
         cmocka_unit_test(a_check_command_runs_when_it_is_due),
         cmocka_unit_test(a_check_command_forgives_no_failure),
         cmocka_unit_test(a_change_that_failed_waits_for_its_turn_again),
+        cmocka_unit_test(a_change_that_failed_asks_for_the_clusters_share),
         cmocka_unit_test(changes_that_failed_are_tried_one_by_one),
         cmocka_unit_test(whom_a_check_command_does_not_concern),
     };
