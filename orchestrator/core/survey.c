@@ -182,6 +182,16 @@ static bool is_known_out(const struct survey *s, size_t instance)
     return balancers > 0 || off || !it->configured || it->health.health == WORLD_UNHEALTHY;
 }
 
+bool survey_has_traffic(const struct survey *s, size_t instance)
+{
+    for (size_t t = s->first_target[instance]; t != WORLD_NONE; t = s->next_target[t]) {
+        if (s->world->targets[t].state == WORLD_TARGET_UP) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool survey_given_up(const struct survey *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
@@ -250,6 +260,22 @@ bool survey_is_changing(const struct survey *s, size_t instance)
     return false;
 }
 
+bool survey_begins_anew(const struct survey *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    return it->lifecycle == LIFECYCLE_IN_SERVICE && it->change_failed && !it->changing &&
+           survey_is_changing(s, instance);
+}
+
+static void count_failed(struct survey *s, size_t instance)
+{
+    struct survey_group *g = &s->groups[s->world->instances[instance].group];
+    g->failed++;
+    g->first_failed = g->first_failed == WORLD_NONE ? instance : g->first_failed;
+    s->failed++;
+    s->first_failed = s->first_failed == WORLD_NONE ? instance : s->first_failed;
+}
+
 static void count_member(struct survey *s, size_t i)
 {
     const struct world_instance *it = &s->world->instances[i];
@@ -311,6 +337,9 @@ static void count_instance(struct survey *s, size_t i)
         g->change = g->change == WORLD_NONE ? i : g->change;
         s->disrupted++;
     }
+    if (survey_begins_anew(s, i)) {
+        count_failed(s, i);
+    }
 }
 
 void survey_make(struct survey *s, const struct spec *spec, const struct world *world, void *memory,
@@ -318,11 +347,13 @@ void survey_make(struct survey *s, const struct spec *spec, const struct world *
 {
     const struct layout l = layout_of(spec, world);
     assert(memory != NULL && size >= l.end);
-    *s = (struct survey){.spec = spec, .world = world, .heard_ms = INT64_MAX};
+    *s = (struct survey){
+        .spec = spec, .world = world, .heard_ms = INT64_MAX, .first_failed = WORLD_NONE};
     carve(s, memory, &l);
     memset(memory, 0, l.first_target);
     for (size_t g = 0; g < spec->group_count; g++) {
         s->groups[g].change = WORLD_NONE;
+        s->groups[g].first_failed = WORLD_NONE;
     }
     memset(s->balancer_taken, 0, world->balancer_count * sizeof(bool));
     link_targets(s);

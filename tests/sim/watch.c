@@ -903,7 +903,7 @@ static void remember_mark(struct watch *w, struct engine *e, const struct action
     const struct world *world = &e->controller.world;
     bool bad = it->failure != WORLD_FAILURE_NONE || it->verdict == WORLD_VERDICT_UNREADY ||
                it->verdict == WORLD_VERDICT_LOST;
-    bool lost = !bad || it->power != WORLD_POWER_RUNNING || world->frozen.on ||
+    bool lost = !bad || it->power == WORLD_POWER_UNKNOWN || world->frozen.on ||
                 (it->zone != WORLD_NONE && world->zones[it->zone].lost.on);
     if (action->lifecycle == it->lifecycle) {
         return;

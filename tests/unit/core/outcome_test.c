@@ -116,8 +116,8 @@ static void a_failure_is_counted_and_changes_nothing_else(void **state)
             world_end(&f.spec, &f.world, &action, (enum outcome)outcome);
             for (size_t t = 0; works[i] == ACTION_ADMIT && t < f.world.target_count; t++) {
                 /* It may come about yet. */
-                targets[t].doubtful = targets[t].member == action.instance &&
-                                      targets[t].balancer == action.balancer;
+                targets[t].doubtful =
+                    targets[t].member == action.instance && targets[t].balancer == action.balancer;
             }
             assert_memory_equal(&f.instances[action.instance], &expected, sizeof(expected));
             assert_memory_equal(f.targets, targets, sizeof(targets));
