@@ -315,13 +315,28 @@ static bool was_left_out(const struct bake *b, const char *path)
     return false;
 }
 
-/* What no image has in it, so that each host's own roles put it there: secrets, data, first boot.
+/* ROLE keeps a database, and that is not there: what it runs to make one is due as well. */
+static bool lacks_data(const struct controller_member *m, const char *role)
+{
+    for (size_t i = 0; i < m->item_count; i++) {
+        if (text_equal(m->items[i].type, "database") && text_equal(m->items[i].role, role)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * What no image has in it, so that each host's own roles put it there: secrets, data, first boot.
+ * Handlers only follow from what changes.
  */
-static bool is_hosts_own(const struct bake *b, const struct controller_item *item)
+static bool is_hosts_own(const struct bake *b, const struct controller_member *m,
+                         const struct controller_item *item)
 {
     return item->status == ROLE_CHANGED &&
            (was_left_out(b, item->name) || text_equal(item->type, "database") ||
-            text_equal(item->role, SITE_USER_DATA_ROLE));
+            (text_equal(item->type, "run") && lacks_data(m, item->role)) ||
+            text_equal(item->type, "handler") || text_equal(item->role, SITE_USER_DATA_ROLE));
 }
 
 /* Compares the host with its roles; OWN: what is its own may still be missing. */
@@ -335,7 +350,7 @@ static int compare(struct bake *b, bool own, size_t *ret_missing, struct err *e)
     size_t wrong = 0;
     for (size_t i = 0; i < m.item_count; i++) {
         const struct controller_item *item = &m.items[i];
-        if (own && is_hosts_own(b, item)) {
+        if (own && is_hosts_own(b, &m, item)) {
             continue;
         }
         if (wrong++ < NAMED_MAX) {

@@ -226,13 +226,21 @@ static int remove_left_overs(struct controller *c, struct err *e)
     return 0;
 }
 
-/* Roles may name instances that were not made yet: as apply would make them. In memory only. */
+/*
+ * Roles may name instances that were not made yet: as apply would make them. In memory only: what
+ * is recorded of the groups (the next number, when the size changed) is as it was.
+ */
 static void expect_others(struct controller *c)
 {
+    size_t size = c->spec->group_count * sizeof(*c->world.groups);
+    struct world_group *groups = xcalloc(1, size + 1);
     bool before = c->looking_only;
+    memcpy(groups, c->world.groups, size);
     c->looking_only = true;
     controller_expect_members(c);
     c->looking_only = before;
+    memcpy(c->world.groups, groups, size);
+    free(groups);
 }
 
 int controller_builder_add(struct controller *c, size_t group, const char *owner, size_t *ret_index,

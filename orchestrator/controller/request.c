@@ -186,6 +186,18 @@ void request_list(const struct controller *c, size_t provider, struct message *r
     put_provider(c, provider, ret_request);
 }
 
+/* What the root is to be made from; 0: whatever the image of that name is. While a refresh runs,
+   one instance is made of the new content and another of the old. */
+static uint64_t wanted_content(const struct controller *c, const struct action *action)
+{
+    if (action->group == WORLD_NONE || builder_is(c, action->instance)) {
+        return 0;
+    }
+    return c->members[action->instance].record.image != NULL
+               ? c->world.instances[action->instance].content
+               : c->world.groups[action->group].content;
+}
+
 static void put_launch(const struct controller *c, size_t index, struct message *request)
 {
     const struct record_instance *r = &c->members[index].record;
@@ -462,9 +474,7 @@ int request_build(struct controller *c, const struct action *action, struct runn
         put_provider(c, provider, ret_request);
         message_put_int(ret_request, WIRE_EPOCH, epoch_of(c));
         put_launch(c, action->instance, ret_request);
-        running->content = action->group == WORLD_NONE || builder_is(c, action->instance)
-                               ? 0
-                               : c->world.groups[action->group].content;
+        running->content = wanted_content(c, action);
         return 0;
     }
     case ACTION_GREET:

@@ -70,6 +70,16 @@ int image_blocks_of(const char *path, struct image_blocks *ret_blocks, struct er
     return result;
 }
 
+/* Has the disk begin to write PATH while it is hashed; sync_file() waits for it. */
+static void begin_sync(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0) {
+        (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+        close(fd);
+    }
+}
+
 static int sync_file(const char *path, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -121,10 +131,11 @@ int image_build(struct sieve_config *sieve, const char *path, struct sieve_resul
     }
     close(ends[1]);
     if (status == 0 && result.finding_count == 0) {
-        status = helper_end(&squash, 0, sieve->deadline_ms, e) < 0 || sync_file(path, e) < 0 ||
-                         image_blocks_of(path, ret_blocks, e) < 0
-                     ? -1
-                     : 0;
+        status = helper_end(&squash, 0, sieve->deadline_ms, e);
+    }
+    if (status == 0 && result.finding_count == 0) {
+        begin_sync(path);
+        status = image_blocks_of(path, ret_blocks, e) < 0 || sync_file(path, e) < 0 ? -1 : 0;
     }
     helper_deinit(&squash);
     if (status < 0) {

@@ -154,6 +154,8 @@ static void begun_it_is_recorded_and_pinned(void **state)
     assert_string_equal(f->c.notes[0].image, "web@1");
     assert_string_equal(refresh_image_of(&f->c, 0, content_of("two")), "web@2");
     assert_string_equal(f->c.notes[0].image_of, "web");
+    assert_string_equal(refresh_image_of(&f->c, 0, r->wanted), "web@2");
+    assert_string_equal(refresh_image_of(&f->c, 0, r->before), "web@1");
     assert_string_equal(f->c.notes[0].refresh.who, "root on host7");
     assert_string_equal(f->c.notes[0].refresh.alarm_command, "true");
     /* What was made after it began is so after a restart, to the millisecond. */
@@ -350,6 +352,29 @@ static void how_long_yet(void **state)
     assert_int_equal(refresh_remaining(c, 0), 0);
 }
 
+/* While the group's is still the old one. */
+static void a_new_one_is_to_be_of_the_new_image(void **state)
+{
+    struct fixture *f = *state;
+    struct site site = {.login_key = "ssh-ed25519 AAAA"};
+    struct err e = ERR_NULL;
+    begin(f, NULL, "web@1 -> web@2");
+    f->c.site = &site;
+    f->stage.templates[0].size = SPEC_NONE;
+    f->instances[2].content = content_of("two");
+    f->members[2].record.image = "web@2";
+    f->members[2].record.provider = "kvm";
+    struct running running = {.content = 0};
+    struct message request = MESSAGE_NULL;
+    const struct action action = {.kind = ACTION_LAUNCH, .instance = 2, .group = 0};
+    if (request_build(&f->c, &action, &running, &request, &e) != 0) {
+        fail_msg("%s", e.text);
+    }
+    assert_string_equal(message_text(&request, WIRE_IMAGE, ""), "web@2");
+    assert_true(running.content == content_of("two"));
+    message_deinit(&request);
+}
+
 int main(void)
 {
 #define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -363,6 +388,7 @@ int main(void)
         CASE(another_image_in_the_file_ends_it),
         CASE(the_alarm_stands),
         CASE(a_failed_one_says_why),
+        CASE(a_new_one_is_to_be_of_the_new_image),
         CASE(replacing_is_timed),
         CASE(how_long_yet),
     };
