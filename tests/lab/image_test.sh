@@ -118,7 +118,7 @@ no_builder() {
 # A template that is quick to bake, of a group without instances.
 put_tiny() {
     mkdir -p "$shop/roles/restless"
-    printf '[role]\ndescription = Never at rest.\n[run never at rest]\ncommand = true\n' >"$shop/roles/restless/role.ini"
+    printf '[role]\ndescription = Never at rest.\n[run never at rest]\ncommand = true\nunless = false\n' >"$shop/roles/restless/role.ini"
     sed -i "s|^roles = $top/roles\$|& roles|" "$file"
     printf '\n[template %s]\nimage = %s\nsize = small\nroles = %s\n\n[group %s]\ntemplate = %s\nmin = 0\ndesired = 0\nmax = 1\nzones = rack-a\n' \
         tiny "debian-$VERSION_ID" base tiny tiny restless "debian-$VERSION_ID" 'base restless' restless restless >>"$file"
