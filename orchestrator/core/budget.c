@@ -262,8 +262,7 @@ bool budget_keeps_minimum(struct step *s, size_t instance)
         return true;
     }
     const struct proof proof = proof_of(s->survey, group, instance);
-    bool settled = s->survey->groups[group].unsettled == 0 &&
-                   s->survey->groups[group].serving == s->survey->groups[group].counted;
+    bool settled = s->survey->groups[group].unsettled == 0 && s->survey->groups[group].unbaked == 0;
     budget_wake_when_baked(s, group);
     step_hold(s, settled ? HOLD_REFUSED : HOLD_WAIT, instance,
               (struct reason){.code = spare ? REASON_BELOW_SPARE : REASON_BELOW_MINIMUM,

@@ -292,6 +292,7 @@ static void count_member(struct survey *s, size_t i)
     s->known_out[i] = is_known_out(s, i);
     g->serving += s->serving[i] ? 1 : 0;
     g->counted += survey_is_counted(s, i) ? 1 : 0;
+    g->unbaked += s->serving[i] && !survey_is_counted(s, i) ? 1 : 0;
     g->unsettled +=
         it->lifecycle == LIFECYCLE_IN_SERVICE && !s->serving[i] && !s->known_out[i] ? 1 : 0;
     bool stays = !given_up && !world_wish_is_to_go(it->wish) && it->lifecycle != LIFECYCLE_STANDBY;

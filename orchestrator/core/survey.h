@@ -29,6 +29,7 @@ struct survey_group {
     size_t counted;      /* Of `serving`, those that may be counted on: baked (S11). */
     size_t ready;        /* Of `standing`, those that are counted. */
     size_t leaving;      /* Terminating, not gone yet. */
+    size_t unbaked;      /* Of `serving`, those that will be counted on in time. */
     size_t unsettled;    /* In service, of which it is not known whether they serve. */
     size_t changing;     /* Being changed, repaired or removed now. */
     size_t change;       /* One of those; WORLD_NONE. */
