@@ -27,6 +27,7 @@ struct bench {
     const struct spec *spec;
     struct world *world;
     struct survey survey;
+    bool prober_errs;
     int64_t deadline_ms;
 };
 
@@ -105,6 +106,39 @@ static bool in_grace(struct bench *b, const struct world_instance *it)
     return !GUARDED(GUARD_S11_GRACE, false);
 }
 
+/* Another that I hear says so too, and said it after I noticed. */
+static bool is_confirmed(const struct bench *b, size_t instance)
+{
+    int64_t since_ms = b->world->instances[instance].alive.since_ms;
+    bool confirmed = false;
+    for (size_t t = b->survey.first_target[instance]; t != WORLD_NONE;
+         t = b->survey.next_target[t]) {
+        const struct world_target *target = &b->world->targets[t];
+        if (target->state == WORLD_TARGET_UP) {
+            return false;
+        }
+        const struct world_balancer *from = &b->world->balancers[target->balancer];
+        confirmed = confirmed || (target->state == WORLD_TARGET_DOWN &&
+                                  survey_answers(&b->survey, from->instance, since_ms - 1));
+    }
+    return confirmed;
+}
+
+/* The prober says of a balancer's host that nobody answers, and it answers us: then its word alone
+   is not enough of any other host either. */
+static bool prober_errs(const struct bench *b)
+{
+    for (size_t i = 0; i < b->world->balancer_count; i++) {
+        size_t instance = b->world->balancers[i].instance;
+        const struct world_witness *alive = &b->world->instances[instance].alive;
+        if (alive->health == WORLD_UNHEALTHY &&
+            survey_answers(&b->survey, instance, alive->since_ms)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Nobody answers on the host. */
 static enum world_verdict unreachable(const struct bench *b, size_t instance, bool pool,
                                       struct balancers said)
@@ -115,7 +149,8 @@ static enum world_verdict unreachable(const struct bench *b, size_t instance, bo
     if (disputed && !GUARDED(GUARD_DISPUTED, false)) {
         return WORLD_VERDICT_DISPUTED;
     }
-    bool unknown = (pool && it->health.health == WORLD_HEALTH_UNKNOWN) || said.unknown;
+    bool unknown = (pool && it->health.health == WORLD_HEALTH_UNKNOWN) || said.unknown ||
+                   (b->prober_errs && !is_confirmed(b, instance));
     return unknown && !GUARDED(GUARD_S10_UNKNOWN, false) ? WORLD_VERDICT_UNKNOWN
                                                          : WORLD_VERDICT_LOST;
 }
@@ -327,24 +362,6 @@ static void judge_breakers(struct bench *b)
 
 /* Is it me? (S5) */
 
-/* Another that I hear says so too, and said it after I noticed. */
-static bool is_confirmed(const struct bench *b, size_t instance)
-{
-    int64_t since_ms = b->world->instances[instance].alive.since_ms;
-    bool confirmed = false;
-    for (size_t t = b->survey.first_target[instance]; t != WORLD_NONE;
-         t = b->survey.next_target[t]) {
-        const struct world_target *target = &b->world->targets[t];
-        if (target->state == WORLD_TARGET_UP) {
-            return false;
-        }
-        const struct world_balancer *from = &b->world->balancers[target->balancer];
-        confirmed = confirmed || (target->state == WORLD_TARGET_DOWN &&
-                                  survey_answers(&b->survey, from->instance, since_ms - 1));
-    }
-    return confirmed;
-}
-
 static void judge_freeze(struct bench *b)
 {
     struct world *w = b->world;
@@ -371,6 +388,7 @@ void judge(const struct spec *spec, struct world *world, void *memory, size_t si
 {
     struct bench b = {.spec = spec, .world = world, .deadline_ms = INT64_MAX};
     survey_make(&b.survey, spec, world, memory, size);
+    b.prober_errs = prober_errs(&b);
     for (size_t i = 0; i < world->instance_count; i++) {
         judge_instance(&b, i);
     }

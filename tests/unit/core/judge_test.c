@@ -657,9 +657,28 @@ static void who_need_not_answer_is_not_missed(void **state)
     assert_true(f.world.frozen.on);
 }
 
+/* The prober cannot reach the balancer's host, and its socket answers: it errs, and its word alone
+   makes nobody lost. */
+static void a_prober_that_errs_is_not_believed(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    settle(&f);
+    set_alive(&f, "db-1", WORLD_UNHEALTHY);
+    advance(&f, SECOND);
+    should_be_judged(&f, "db-1", WORLD_VERDICT_LOST);
+    set_alive(&f, "lb-1", WORLD_UNHEALTHY);
+    advance(&f, SECOND);
+    f.balancers[0].seen_ms = f.world.now_ms;
+    should_be_judged(&f, "lb-1", WORLD_VERDICT_DISPUTED);
+    should_be_judged(&f, "db-1", WORLD_VERDICT_UNKNOWN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_prober_that_errs_is_not_believed),
         cmocka_unit_test(every_combination_in_a_pool),
         cmocka_unit_test(the_providers_word),
         cmocka_unit_test(every_combination_without_a_pool),
