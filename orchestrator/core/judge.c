@@ -27,6 +27,7 @@ struct bench {
     const struct spec *spec;
     struct world *world;
     struct survey survey;
+    bool changed; /* Some verdict is another than when that was counted. */
     int64_t deadline_ms;
 };
 
@@ -191,6 +192,7 @@ static void judge_instance(struct bench *b, size_t instance)
     if (verdict != it->verdict) {
         it->verdict = verdict;
         it->verdict_ms = b->world->now_ms;
+        b->changed = true;
     }
     if (verdict == WORLD_VERDICT_LOST) {
         wake_at(b, it->verdict_ms + SURVEY_LOST_GIVEN_UP_MS);
@@ -373,6 +375,10 @@ void judge(const struct spec *spec, struct world *world, void *memory, size_t si
     survey_make(&b.survey, spec, world, memory, size);
     for (size_t i = 0; i < world->instance_count; i++) {
         judge_instance(&b, i);
+    }
+    if (b.changed) {
+        /* Whether others make up for the bad ones is asked of those that are well now. */
+        survey_make(&b.survey, spec, world, memory, size);
     }
     judge_breakers(&b);
     judge_freeze(&b);
