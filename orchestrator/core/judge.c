@@ -149,8 +149,6 @@ static enum world_verdict verdict_of(struct bench *b, size_t instance)
         }
         /* The prober has a word too, and a moment for it. */
         if (!survey_is_off(b->world, instance) && !GUARDED(GUARD_S10_UNKNOWN, false)) {
-            wake_at(b, it->power_ms + SURVEY_SECOND_WITNESS_MS);
-            wake_at(b, it->alive.since_ms + SURVEY_SECOND_WITNESS_MS);
             return WORLD_VERDICT_UNKNOWN;
         }
         return it->lifecycle == LIFECYCLE_IN_SERVICE ? WORLD_VERDICT_DEAD : WORLD_VERDICT_NONE;
@@ -196,6 +194,16 @@ static void judge_instance(struct bench *b, size_t instance)
     }
     if (verdict == WORLD_VERDICT_LOST) {
         wake_at(b, it->verdict_ms + SURVEY_LOST_GIVEN_UP_MS);
+    }
+}
+
+/* From then on its provider's word is believed, of whoever it is said. */
+static void wake_when_off(struct bench *b, size_t instance)
+{
+    const struct world_instance *it = &b->world->instances[instance];
+    if (off(it) && it->alive.health == WORLD_HEALTH_UNKNOWN) {
+        wake_at(b, it->power_ms + SURVEY_SECOND_WITNESS_MS);
+        wake_at(b, it->alive.since_ms + SURVEY_SECOND_WITNESS_MS);
     }
 }
 
@@ -375,6 +383,7 @@ void judge(const struct spec *spec, struct world *world, void *memory, size_t si
     survey_make(&b.survey, spec, world, memory, size);
     for (size_t i = 0; i < world->instance_count; i++) {
         judge_instance(&b, i);
+        wake_when_off(&b, i);
     }
     if (b.changed) {
         /* Whether others make up for the bad ones is asked of those that are well now. */
