@@ -28,6 +28,7 @@ struct bench {
     struct world *world;
     struct survey survey;
     bool prober_errs;
+    bool changed; /* Some verdict is another than when that was counted. */
     int64_t deadline_ms;
 };
 
@@ -183,8 +184,6 @@ static enum world_verdict verdict_of(struct bench *b, size_t instance)
         }
         /* The prober has a word too, and a moment for it. */
         if (!survey_is_off(b->world, instance) && !GUARDED(GUARD_S10_UNKNOWN, false)) {
-            wake_at(b, it->power_ms + SURVEY_SECOND_WITNESS_MS);
-            wake_at(b, it->alive.since_ms + SURVEY_SECOND_WITNESS_MS);
             return WORLD_VERDICT_UNKNOWN;
         }
         return it->lifecycle == LIFECYCLE_IN_SERVICE ? WORLD_VERDICT_DEAD : WORLD_VERDICT_NONE;
@@ -226,9 +225,20 @@ static void judge_instance(struct bench *b, size_t instance)
     if (verdict != it->verdict) {
         it->verdict = verdict;
         it->verdict_ms = b->world->now_ms;
+        b->changed = true;
     }
     if (verdict == WORLD_VERDICT_LOST) {
         wake_at(b, it->verdict_ms + SURVEY_LOST_GIVEN_UP_MS);
+    }
+}
+
+/* From then on its provider's word is believed, of whoever it is said. */
+static void wake_when_off(struct bench *b, size_t instance)
+{
+    const struct world_instance *it = &b->world->instances[instance];
+    if (off(it) && it->alive.health == WORLD_HEALTH_UNKNOWN) {
+        wake_at(b, it->power_ms + SURVEY_SECOND_WITNESS_MS);
+        wake_at(b, it->alive.since_ms + SURVEY_SECOND_WITNESS_MS);
     }
 }
 
@@ -391,6 +401,11 @@ void judge(const struct spec *spec, struct world *world, void *memory, size_t si
     b.prober_errs = prober_errs(&b);
     for (size_t i = 0; i < world->instance_count; i++) {
         judge_instance(&b, i);
+        wake_when_off(&b, i);
+    }
+    if (b.changed) {
+        /* Whether others make up for the bad ones is asked of those that are well now. */
+        survey_make(&b.survey, spec, world, memory, size);
     }
     judge_breakers(&b);
     judge_freeze(&b);

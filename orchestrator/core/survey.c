@@ -159,8 +159,7 @@ static bool is_serving(const struct survey *s, size_t instance)
 static bool is_known_out(const struct survey *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    bool off = (it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT) &&
-               it->alive.health != WORLD_HEALTHY;
+    bool off = survey_is_off(s->world, instance);
     if (s->spec->groups[it->group].pool == SPEC_NONE) {
         return !it->configured || is_bad(it->verdict) || off;
     }
