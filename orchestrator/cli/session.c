@@ -60,7 +60,9 @@ static int take_lock(struct session *s, bool may_be_held, struct err *e)
     if (journal_open(&s->journal, &s->store, s->owner, &outcome, &holder, e) != 0) {
         return -1;
     }
-    if (outcome == JOURNAL_HELD && may_be_held) {
+    /* `image ...` holds the lock for itself, and takes in no requests. */
+    bool takes_requests = outcome == JOURNAL_HELD && !text_starts(holder.owner, "image ");
+    if (outcome == JOURNAL_HELD && may_be_held && takes_requests) {
         record_lock_deinit(&holder);
     } else if (outcome == JOURNAL_HELD) {
         char span[32];

@@ -166,6 +166,7 @@ static void world_from_record(struct controller *c, size_t index)
                                   .hook_ms = from_wall(c, r->hook_ms, 0),
                                   .content = refresh_content(r->content),
                                   .capture = (enum world_capture)r->capture,
+                                  .change_failed = r->change_failed,
                                   .power_ms = c->world.now_ms,
                                   .verdict_ms = c->world.now_ms};
     if (r->ready_ms == 0 && it->in_service_ms != 0) {
@@ -194,6 +195,7 @@ void member_to_record(struct controller *c, size_t index)
     r->hook_ms = to_wall(c, it->hook_ms);
     r->capture = (int)it->capture;
     r->ungreeted = r->facts != NULL && !it->greeted;
+    r->change_failed = it->change_failed;
 }
 
 int members_load(struct controller *c, struct err *e)

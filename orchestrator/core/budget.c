@@ -109,6 +109,13 @@ bool budget_is_calm(struct step *s, size_t instance)
     return true;
 }
 
+/* Of ALL that are being changed, those that INSTANCE waits for when it begins anew: of several
+   whose change failed the first waits for none of the others, or each would wait for each. */
+static size_t count_others(size_t all, size_t failed, size_t first_failed, size_t instance)
+{
+    return first_failed == instance ? all - failed : all - 1;
+}
+
 /* S7: no other member is being changed, or is not back yet; and the cluster's share is not used. */
 static bool has_turn(struct step *s, size_t instance)
 {
@@ -116,12 +123,14 @@ static bool has_turn(struct step *s, size_t instance)
     const struct survey_group *g = &s->survey->groups[it->group];
     /* One that is out already, or never came, takes nothing more: it goes on, or two would wait for
        each other. */
-    if (survey_is_changing(s->survey, instance) ||
+    bool anew = survey_begins_anew(s->survey, instance);
+    if ((survey_is_changing(s->survey, instance) && !anew) ||
         (it->in_service_ms == 0 && s->survey->known_out[instance])) {
         return true;
     }
     /* One that may not leave because too few serve waits for just those that give nothing. */
     size_t others = s->survey->known_out[instance] ? g->underway : g->changing;
+    others = anew ? count_others(g->changing, g->failed, g->first_failed, instance) : others;
     if (others > 0 && !GUARDED(GUARD_S7_ONE, false)) {
         const char *other = g->change == WORLD_NONE || g->change == instance
                                 ? s->spec->groups[it->group].name
@@ -134,11 +143,14 @@ static bool has_turn(struct step *s, size_t instance)
      * others. */
     size_t most = s->survey->instances * s->spec->max_disruption_percent / 100;
     most = most > 1 ? most : 1;
-    if (!s->survey->known_out[instance] && !step_is_waited_for(s, it->group) &&
-        s->survey->disrupted >= most && !GUARDED(GUARD_S7_CLUSTER, false)) {
+    const struct survey *all = s->survey;
+    size_t disrupted = anew ? count_others(all->disrupted, all->failed, all->first_failed, instance)
+                            : all->disrupted;
+    if (!s->survey->known_out[instance] && !step_is_waited_for(s, it->group) && disrupted >= most &&
+        !GUARDED(GUARD_S7_CLUSTER, false)) {
         step_hold(s, HOLD_WAIT, instance,
                   (struct reason){.code = REASON_WAITS_FOR_CLUSTER,
-                                  .a = (int64_t)s->survey->disrupted,
+                                  .a = (int64_t)disrupted,
                                   .b = (int64_t)most});
         return false;
     }
@@ -199,6 +211,10 @@ static bool is_fresh(struct step *s, size_t instance)
 /* Who serves and is not counted yet will be, without anything else happening. */
 void budget_wake_when_baked(struct step *s, size_t group)
 {
+    if (s->survey->groups[group].woken) {
+        return; /* Once a step: all members may ask. */
+    }
+    s->survey->groups[group].woken = true;
     for (size_t i = 0; i < s->world->instance_count; i++) {
         const struct world_instance *it = &s->world->instances[i];
         if (it->group == group && s->survey->serving[i] && it->lifecycle == LIFECYCLE_IN_SERVICE) {
@@ -246,8 +262,7 @@ bool budget_keeps_minimum(struct step *s, size_t instance)
         return true;
     }
     const struct proof proof = proof_of(s->survey, group, instance);
-    bool settled = s->survey->groups[group].unsettled == 0 &&
-                   s->survey->groups[group].serving == s->survey->groups[group].counted;
+    bool settled = s->survey->groups[group].unsettled == 0 && s->survey->groups[group].unbaked == 0;
     budget_wake_when_baked(s, group);
     step_hold(s, settled ? HOLD_REFUSED : HOLD_WAIT, instance,
               (struct reason){.code = spare ? REASON_BELOW_SPARE : REASON_BELOW_MINIMUM,

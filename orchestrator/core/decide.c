@@ -74,6 +74,7 @@ void decide(const struct spec *spec, const struct world *world, struct decision 
     decision->action_count = 0;
     decision->hold_count = 0;
     decision->deadline_ms = INT64_MAX;
+    decision->held_until_ms = INT64_MAX;
     survey_make(&decision->survey, spec, world, decision->memory, decision->memory_size);
     struct step s = {.spec = spec,
                      .world = world,
@@ -104,7 +105,7 @@ static bool waits_for_time(const struct hold *hold)
 
 bool decision_waits(const struct decision *decision, int64_t now_ms)
 {
-    if (decision->deadline_ms == INT64_MAX || decision->deadline_ms - now_ms > WAIT_MAX_MS) {
+    if (decision->held_until_ms == INT64_MAX || decision->held_until_ms - now_ms > WAIT_MAX_MS) {
         return false;
     }
     for (size_t i = 0; i < decision->hold_count; i++) {

@@ -75,7 +75,10 @@ struct decision {
     size_t hold_count;
     size_t hold_capacity;
     int64_t deadline_ms; /* Decide again then at the latest; INT64_MAX: nothing is timed. */
-    void *memory;        /* The caller's, survey_size() bytes. */
+    /* The first time at which a hold may end by itself; INT64_MAX: none has a time. Not the same:
+       checks and ages come due for ever, and nobody waits for them. */
+    int64_t held_until_ms;
+    void *memory; /* The caller's, survey_size() bytes. */
     size_t memory_size;
     struct survey survey; /* In that memory: what was counted for this decision. */
 };
@@ -91,8 +94,8 @@ void decide(const struct spec *spec, const struct world *world, struct decision 
 
 /*
  * For drivers that come to an end: does something wait that time alone may bring, within the hour?
- * A deadline by itself is no reason to go on (check-commands and ages come due for ever), nor is
- * what only an operator resolves.
+ * What only an operator resolves is no reason to go on, nor is what has no time: that witnesses
+ * agree, that a host is quiet. It is told, and the run ends.
  */
 bool decision_waits(const struct decision *decision, int64_t now_ms);
 

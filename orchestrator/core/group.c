@@ -138,22 +138,24 @@ bool group_is_at_rest(struct step *s, size_t group)
         return false;
     }
     if (w->size_changed_ms != INT64_MIN && s->world->now_ms - w->size_changed_ms < cooldown_ms) {
-        step_wake_at(s, w->size_changed_ms + cooldown_ms);
+        step_look_at(s, w->size_changed_ms + cooldown_ms);
         return false;
     }
     return true;
 }
 
-/* Launch where there are fewest; the group then has one too many, and one leaves where there are
-   most. */
+/*
+ * Launch where there are fewest; the group then has one too many, and one leaves where there are
+ * most. Nobody needs it: after a launch that failed it waits until one has worked (S9), or a zone
+ * whose hosts fail their checks would get one after the other.
+ */
 static void balance(struct step *s, size_t group)
 {
     const struct survey_group *g = &s->survey->groups[group];
     size_t placed[WORLD_ZONES_MAX] = {0};
     if (step_suspended(s, group, WORLD_PROCESS_REBALANCE) ||
         step_suspended(s, group, WORLD_PROCESS_LAUNCH) ||
-        (s->world->groups[group].failed_launches >= LADDER_LAUNCHES_MAX &&
-         !GUARDED(GUARD_S9_LAUNCHES, false)) ||
+        (s->world->groups[group].failed_launches > 0 && !GUARDED(GUARD_S9_LAUNCHES, false)) ||
         g->live >= world_most(s->spec, s->world, group)) {
         return;
     }

@@ -67,30 +67,19 @@ static void serve(struct step *s, size_t instance)
     }
 }
 
-static bool has_traffic(const struct step *s, size_t instance)
-{
-    for (size_t t = s->survey->first_target[instance]; t != WORLD_NONE;
-         t = s->survey->next_target[t]) {
-        if (s->world->targets[t].state == WORLD_TARGET_UP) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void change(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
     size_t group = it->group;
     struct reason drift = {.code = REASON_DRIFT, .a = it->drift_count};
     bool in_pool = s->spec->groups[group].pool != SPEC_NONE;
-    if (it->lifecycle == LIFECYCLE_DRAINING && in_pool && has_traffic(s, instance) &&
+    if (it->lifecycle == LIFECYCLE_DRAINING && in_pool && survey_has_traffic(s->survey, instance) &&
         budget_would_break(s, instance)) {
         /* Others were lost since: it serves on, and is changed when its turn comes again. */
         step_mark(s, instance, LIFECYCLE_IN_SERVICE, (struct reason){.code = REASON_SERVING});
         return;
     }
-    if (it->lifecycle == LIFECYCLE_PENDING && has_traffic(s, instance)) {
+    if (it->lifecycle == LIFECYCLE_PENDING && survey_has_traffic(s->survey, instance)) {
         serve(s, instance); /* It is back, and counts again; then its turn comes. */
         return;
     }
@@ -381,7 +370,7 @@ static bool check(struct step *s, size_t instance)
     }
     int64_t due_ms = it->custom_ms == 0 ? s->world->now_ms : it->custom_ms + g->check_every_ms;
     if (s->world->now_ms < due_ms) {
-        step_wake_at(s, due_ms);
+        step_look_at(s, due_ms);
         return false;
     }
     step_act_on(s, ACTION_CHECK, instance, (struct reason){.code = REASON_CHECK_DUE});
@@ -398,7 +387,7 @@ static bool is_too_old(struct step *s, size_t instance)
         return false;
     }
     if (s->world->now_ms - it->made_ms < g->max_lifetime_ms) {
-        step_wake_at(s, it->made_ms + g->max_lifetime_ms);
+        step_look_at(s, it->made_ms + g->max_lifetime_ms);
         return false;
     }
     if (!group_is_at_rest(s, it->group) || !budget_is_calm(s, instance)) {

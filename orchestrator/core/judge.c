@@ -27,6 +27,8 @@ struct bench {
     const struct spec *spec;
     struct world *world;
     struct survey survey;
+    bool prober_errs;
+    bool changed; /* Some verdict is another than when that was counted. */
     int64_t deadline_ms;
 };
 
@@ -105,6 +107,39 @@ static bool in_grace(struct bench *b, const struct world_instance *it)
     return !GUARDED(GUARD_S11_GRACE, false);
 }
 
+/* Another that I hear says so too, and said it after I noticed. */
+static bool is_confirmed(const struct bench *b, size_t instance)
+{
+    int64_t since_ms = b->world->instances[instance].alive.since_ms;
+    bool confirmed = false;
+    for (size_t t = b->survey.first_target[instance]; t != WORLD_NONE;
+         t = b->survey.next_target[t]) {
+        const struct world_target *target = &b->world->targets[t];
+        if (target->state == WORLD_TARGET_UP) {
+            return false;
+        }
+        const struct world_balancer *from = &b->world->balancers[target->balancer];
+        confirmed = confirmed || (target->state == WORLD_TARGET_DOWN &&
+                                  survey_answers(&b->survey, from->instance, since_ms - 1));
+    }
+    return confirmed;
+}
+
+/* The prober says of a balancer's host that nobody answers, and it answers us: then its word alone
+   is not enough of any other host either. */
+static bool prober_errs(const struct bench *b)
+{
+    for (size_t i = 0; i < b->world->balancer_count; i++) {
+        size_t instance = b->world->balancers[i].instance;
+        const struct world_witness *alive = &b->world->instances[instance].alive;
+        if (alive->health == WORLD_UNHEALTHY &&
+            survey_answers(&b->survey, instance, alive->since_ms)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Nobody answers on the host. */
 static enum world_verdict unreachable(const struct bench *b, size_t instance, bool pool,
                                       struct balancers said)
@@ -115,7 +150,8 @@ static enum world_verdict unreachable(const struct bench *b, size_t instance, bo
     if (disputed && !GUARDED(GUARD_DISPUTED, false)) {
         return WORLD_VERDICT_DISPUTED;
     }
-    bool unknown = (pool && it->health.health == WORLD_HEALTH_UNKNOWN) || said.unknown;
+    bool unknown = (pool && it->health.health == WORLD_HEALTH_UNKNOWN) || said.unknown ||
+                   (b->prober_errs && !is_confirmed(b, instance));
     return unknown && !GUARDED(GUARD_S10_UNKNOWN, false) ? WORLD_VERDICT_UNKNOWN
                                                          : WORLD_VERDICT_LOST;
 }
@@ -148,8 +184,6 @@ static enum world_verdict verdict_of(struct bench *b, size_t instance)
         }
         /* The prober has a word too, and a moment for it. */
         if (!survey_is_off(b->world, instance) && !GUARDED(GUARD_S10_UNKNOWN, false)) {
-            wake_at(b, it->power_ms + SURVEY_SECOND_WITNESS_MS);
-            wake_at(b, it->alive.since_ms + SURVEY_SECOND_WITNESS_MS);
             return WORLD_VERDICT_UNKNOWN;
         }
         return it->lifecycle == LIFECYCLE_IN_SERVICE ? WORLD_VERDICT_DEAD : WORLD_VERDICT_NONE;
@@ -191,9 +225,20 @@ static void judge_instance(struct bench *b, size_t instance)
     if (verdict != it->verdict) {
         it->verdict = verdict;
         it->verdict_ms = b->world->now_ms;
+        b->changed = true;
     }
     if (verdict == WORLD_VERDICT_LOST) {
         wake_at(b, it->verdict_ms + SURVEY_LOST_GIVEN_UP_MS);
+    }
+}
+
+/* From then on its provider's word is believed, of whoever it is said. */
+static void wake_when_off(struct bench *b, size_t instance)
+{
+    const struct world_instance *it = &b->world->instances[instance];
+    if (off(it) && it->alive.health == WORLD_HEALTH_UNKNOWN) {
+        wake_at(b, it->power_ms + SURVEY_SECOND_WITNESS_MS);
+        wake_at(b, it->alive.since_ms + SURVEY_SECOND_WITNESS_MS);
     }
 }
 
@@ -327,24 +372,6 @@ static void judge_breakers(struct bench *b)
 
 /* Is it me? (S5) */
 
-/* Another that I hear says so too, and said it after I noticed. */
-static bool is_confirmed(const struct bench *b, size_t instance)
-{
-    int64_t since_ms = b->world->instances[instance].alive.since_ms;
-    bool confirmed = false;
-    for (size_t t = b->survey.first_target[instance]; t != WORLD_NONE;
-         t = b->survey.next_target[t]) {
-        const struct world_target *target = &b->world->targets[t];
-        if (target->state == WORLD_TARGET_UP) {
-            return false;
-        }
-        const struct world_balancer *from = &b->world->balancers[target->balancer];
-        confirmed = confirmed || (target->state == WORLD_TARGET_DOWN &&
-                                  survey_answers(&b->survey, from->instance, since_ms - 1));
-    }
-    return confirmed;
-}
-
 static void judge_freeze(struct bench *b)
 {
     struct world *w = b->world;
@@ -371,8 +398,14 @@ void judge(const struct spec *spec, struct world *world, void *memory, size_t si
 {
     struct bench b = {.spec = spec, .world = world, .deadline_ms = INT64_MAX};
     survey_make(&b.survey, spec, world, memory, size);
+    b.prober_errs = prober_errs(&b);
     for (size_t i = 0; i < world->instance_count; i++) {
         judge_instance(&b, i);
+        wake_when_off(&b, i);
+    }
+    if (b.changed) {
+        /* Whether others make up for the bad ones is asked of those that are well now. */
+        survey_make(&b.survey, spec, world, memory, size);
     }
     judge_breakers(&b);
     judge_freeze(&b);

@@ -119,18 +119,6 @@ static void stuck(struct step *s, size_t instance)
               (struct reason){.code = no_power ? REASON_NO_POWER : REASON_UNHEALTHY});
 }
 
-/* A balancer still sends it some: only its check-command says that it is bad. */
-static bool has_traffic(const struct step *s, size_t instance)
-{
-    for (size_t t = s->survey->first_target[instance]; t != WORLD_NONE;
-         t = s->survey->next_target[t]) {
-        if (s->world->targets[t].state == WORLD_TARGET_UP) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void climb(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
@@ -145,7 +133,7 @@ static void climb(struct step *s, size_t instance)
     case WORLD_RUNG_QUARANTINE: break;
     }
     if (!budget_allows(s, instance) ||
-        (has_traffic(s, instance) && !pool_taken_out(s, instance, reason))) {
+        (survey_has_traffic(s->survey, instance) && !pool_taken_out(s, instance, reason))) {
         return;
     }
     if (rung == WORLD_RUNG_QUARANTINE) {

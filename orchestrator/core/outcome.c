@@ -226,6 +226,13 @@ static void terminated(struct world *world, const struct action *action)
     struct world_instance *it = &world->instances[action->instance];
     struct world_group *g = &world->groups[action->group];
     it->lifecycle = LIFECYCLE_TERMINATED;
+    for (size_t t = 0; t < world->target_count; t++) {
+        const struct world_target *target = &world->targets[t];
+        if (target->member == action->instance && target->state != WORLD_TARGET_ABSENT) {
+            /* It was gone when this one left, and may have it in its tables when it is back. */
+            world->balancers[target->balancer].sync = WORLD_SYNC_UNKNOWN;
+        }
+    }
     g->size_changed_ms = world->now_ms;
     if (it->in_service_ms != 0) {
         g->disrupted_ms = world->now_ms;

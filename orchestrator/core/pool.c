@@ -63,10 +63,12 @@ static void hold_for_health(struct step *s, size_t instance)
     step_wake_at(s, until_ms);
 }
 
-/* No request before the first passed check. */
-static bool may_enter(const struct world_instance *it, const struct world_target *target)
+/* No request before the first passed check; one of a host that is off by now was of another. */
+static bool may_enter(const struct step *s, const struct world_target *target)
 {
-    bool passed = it->health.health == WORLD_HEALTHY && target->state != WORLD_TARGET_DOWN;
+    const struct world_instance *it = &s->world->instances[target->member];
+    bool passed = it->health.health == WORLD_HEALTHY && target->state != WORLD_TARGET_DOWN &&
+                  !survey_is_off(s->world, target->member);
     return GUARDED(GUARD_ADMIT_HEALTHY, passed);
 }
 
@@ -112,7 +114,7 @@ bool pool_let_in(struct step *s, size_t instance)
             ask(s, instance, target->balancer);
         } else if (!ready) {
             hold_for_frontend(s, instance, target->balancer);
-        } else if (!may_enter(it, target)) {
+        } else if (!may_enter(s, target)) {
             hold_for_health(s, instance);
         } else {
             step_act_at(

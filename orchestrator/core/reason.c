@@ -338,8 +338,8 @@ void reason_to_string(const struct reason *r, char *ret_text, size_t size)
         SAY("group %s has %" PRId64 " live instances, at most %" PRId64 " (S2)", name, r->a, r->b);
         return;
     case REASON_LAUNCHES_FAIL:
-        SAY("%" PRId64 " new instances of group %s in a row did not come into service (S9)", r->a,
-            name);
+        SAY("%" PRId64 " new instance%s of group %s in a row did not come into service (S9)", r->a,
+            plural(r->a), name);
         return;
     case REASON_QUARANTINED: SAY("in quarantine (S9)"); return;
     case REASON_NO_POWER:

@@ -95,6 +95,14 @@ void step_hold_group(struct step *s, enum hold_kind kind, size_t group, struct r
 
 void step_wake_at(struct step *s, int64_t deadline_ms)
 {
+    if (deadline_ms < s->d->held_until_ms) {
+        s->d->held_until_ms = deadline_ms;
+    }
+    step_look_at(s, deadline_ms);
+}
+
+void step_look_at(struct step *s, int64_t deadline_ms)
+{
     if (deadline_ms < s->d->deadline_ms) {
         s->d->deadline_ms = deadline_ms;
     }

@@ -26,11 +26,14 @@ void step_mark_wish(struct step *s, size_t instance, enum world_wish wish, struc
 /* At most one hold an instance a step counts: the first. */
 void step_hold(struct step *s, enum hold_kind kind, size_t instance, struct reason reason);
 void step_hold_group(struct step *s, enum hold_kind kind, size_t group, struct reason reason);
+/* Look again then: a hold may end, or something has come about by itself. */
 void step_wake_at(struct step *s, int64_t deadline_ms);
 /* The same, when that is not over yet. */
 void step_wake_when(struct step *s, int64_t at_ms);
 void step_mark_capture(struct step *s, size_t instance, enum world_capture capture,
                        struct reason reason);
+/* The same for what comes due again and again: nobody waits for it. */
+void step_look_at(struct step *s, int64_t deadline_ms);
 /* True when the balancer can be given something to do in this step. */
 bool step_balancer_free(const struct step *s, size_t balancer);
 /* The same, and nothing else is done to its host: it can be asked itself. */

@@ -159,8 +159,7 @@ static bool is_serving(const struct survey *s, size_t instance)
 static bool is_known_out(const struct survey *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    bool off = (it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT) &&
-               it->alive.health != WORLD_HEALTHY;
+    bool off = survey_is_off(s->world, instance);
     if (s->spec->groups[it->group].pool == SPEC_NONE) {
         return !it->configured || is_bad(it->verdict) || off;
     }
@@ -180,6 +179,16 @@ static bool is_known_out(const struct survey *s, size_t instance)
         }
     }
     return balancers > 0 || off || !it->configured || it->health.health == WORLD_UNHEALTHY;
+}
+
+bool survey_has_traffic(const struct survey *s, size_t instance)
+{
+    for (size_t t = s->first_target[instance]; t != WORLD_NONE; t = s->next_target[t]) {
+        if (s->world->targets[t].state == WORLD_TARGET_UP) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool survey_given_up(const struct survey *s, size_t instance)
@@ -250,6 +259,22 @@ bool survey_is_changing(const struct survey *s, size_t instance)
     return false;
 }
 
+bool survey_begins_anew(const struct survey *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    return it->lifecycle == LIFECYCLE_IN_SERVICE && it->change_failed && !it->changing &&
+           survey_is_changing(s, instance);
+}
+
+static void count_failed(struct survey *s, size_t instance)
+{
+    struct survey_group *g = &s->groups[s->world->instances[instance].group];
+    g->failed++;
+    g->first_failed = g->first_failed == WORLD_NONE ? instance : g->first_failed;
+    s->failed++;
+    s->first_failed = s->first_failed == WORLD_NONE ? instance : s->first_failed;
+}
+
 static void count_member(struct survey *s, size_t i)
 {
     const struct world_instance *it = &s->world->instances[i];
@@ -266,6 +291,7 @@ static void count_member(struct survey *s, size_t i)
     s->known_out[i] = is_known_out(s, i);
     g->serving += s->serving[i] ? 1 : 0;
     g->counted += survey_is_counted(s, i) ? 1 : 0;
+    g->unbaked += s->serving[i] && !survey_is_counted(s, i) ? 1 : 0;
     g->unsettled +=
         it->lifecycle == LIFECYCLE_IN_SERVICE && !s->serving[i] && !s->known_out[i] ? 1 : 0;
     bool stays = !given_up && !world_wish_is_to_go(it->wish) && it->lifecycle != LIFECYCLE_STANDBY;
@@ -311,6 +337,9 @@ static void count_instance(struct survey *s, size_t i)
         g->change = g->change == WORLD_NONE ? i : g->change;
         s->disrupted++;
     }
+    if (survey_begins_anew(s, i)) {
+        count_failed(s, i);
+    }
 }
 
 void survey_make(struct survey *s, const struct spec *spec, const struct world *world, void *memory,
@@ -318,11 +347,13 @@ void survey_make(struct survey *s, const struct spec *spec, const struct world *
 {
     const struct layout l = layout_of(spec, world);
     assert(memory != NULL && size >= l.end);
-    *s = (struct survey){.spec = spec, .world = world, .heard_ms = INT64_MAX};
+    *s = (struct survey){
+        .spec = spec, .world = world, .heard_ms = INT64_MAX, .first_failed = WORLD_NONE};
     carve(s, memory, &l);
     memset(memory, 0, l.first_target);
     for (size_t g = 0; g < spec->group_count; g++) {
         s->groups[g].change = WORLD_NONE;
+        s->groups[g].first_failed = WORLD_NONE;
     }
     memset(s->balancer_taken, 0, world->balancer_count * sizeof(bool));
     link_targets(s);

@@ -24,17 +24,21 @@ struct survey_group {
     size_t standing; /* Of those, the ones that count for its size: not standby, not to be replaced
                         or detached, not given up (dead, in a lost zone, in quarantine). */
     size_t live;     /* That use up room: not leaving, and not known to be dead. */
-    size_t in_service; /* Configured, running, in service. */
-    size_t serving;    /* See survey_serving(). */
-    size_t counted;    /* Of `serving`, those that may be counted on: baked (S11). */
-    size_t ready;      /* Of `standing`, those that are counted. */
-    size_t leaving;    /* Terminating, not gone yet. */
-    size_t unsettled;  /* In service, of which it is not known whether they serve. */
-    size_t changing;   /* Being changed, repaired or removed now. */
-    size_t change;     /* One of those; WORLD_NONE. */
-    size_t underway;   /* Of those, the ones that do not merely wait for leave to go on. */
-    size_t pending;    /* Being made. */
+    size_t in_service;   /* Configured, running, in service. */
+    size_t serving;      /* See survey_serving(). */
+    size_t counted;      /* Of `serving`, those that may be counted on: baked (S11). */
+    size_t ready;        /* Of `standing`, those that are counted. */
+    size_t leaving;      /* Terminating, not gone yet. */
+    size_t unbaked;      /* Of `serving`, those that will be counted on in time. */
+    size_t unsettled;    /* In service, of which it is not known whether they serve. */
+    size_t changing;     /* Being changed, repaired or removed now. */
+    size_t change;       /* One of those; WORLD_NONE. */
+    size_t underway;     /* Of those, the ones that do not merely wait for leave to go on. */
+    size_t failed;       /* Of `changing`, those that begin anew: survey_begins_anew(). */
+    size_t first_failed; /* The first of those; WORLD_NONE. */
+    size_t pending;      /* Being made. */
     size_t standby;
+    bool woken; /* Written while deciding: when the next one is counted on is known. */
 };
 
 struct survey {
@@ -47,6 +51,8 @@ struct survey {
     size_t *first_target; /* Beside world->instances: its first target, or WORLD_NONE. */
     size_t *next_target;  /* Beside world->targets: the same member's next. */
     size_t disrupted;     /* In the whole cluster: being changed, repaired or removed. */
+    size_t failed;        /* Of those, the ones that begin anew; */
+    size_t first_failed;  /* the first of them; WORLD_NONE. */
     size_t instances;     /* In the whole cluster: in service. */
     size_t running;       /* In the whole cluster, as their providers say. */
     int64_t heard_ms;     /* Since when some host's SSH port has accepted; INT64_MAX: none does. */
@@ -69,10 +75,15 @@ void survey_make(struct survey *ret_survey, const struct spec *spec, const struc
  * A balancer that is gone is in front of nobody.
  */
 
+/* True when some balancer has it up, gone or not: requests may come to it. */
+bool survey_has_traffic(const struct survey *s, size_t instance);
 /* True when it serves, and has for long enough to be counted on (S11). */
 bool survey_is_counted(const struct survey *s, size_t instance);
 /* True while it is being changed, repaired or removed, after it had been in service once. */
 bool survey_is_changing(const struct survey *s, size_t instance);
+/* True when its change in place failed, and it serves on as it was: to try again takes it out anew.
+ */
+bool survey_begins_anew(const struct survey *s, size_t instance);
 /* True when the balancer passes no traffic for certain: its host is off, is not configured yet, or
    has left. */
 bool survey_balancer_gone(const struct survey *s, size_t balancer);

@@ -358,6 +358,10 @@ static void say_balance(struct why *why, const struct spec *spec, const struct w
     bool even = least == WORLD_NONE || most == WORLD_NONE || standing[most] < standing[least] + 2;
     if ((world->groups[group].suspended & WORLD_PROCESS_REBALANCE) != 0) {
         reason = (struct reason){.code = REASON_SUSPENDED, .name = "rebalance"};
+    } else if (world->groups[group].failed_launches > 0) {
+        reason = (struct reason){.code = REASON_LAUNCHES_FAIL,
+                                 .name = spec->groups[group].name,
+                                 .a = world->groups[group].failed_launches};
     }
     if (even || reason.code == REASON_NONE) {
         say(why, "Its size is as wanted.");

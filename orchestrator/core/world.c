@@ -78,6 +78,16 @@ bool world_refresh_is_active(enum world_refresh_state state)
            state == WORLD_REFRESH_BAKING || state == WORLD_REFRESH_BACK;
 }
 
+static bool has_traffic(const struct world *world, size_t instance)
+{
+    for (size_t t = 0; t < world->target_count; t++) {
+        if (world->targets[t].member == instance && world->targets[t].state == WORLD_TARGET_UP) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool world_is_outdated(const struct world *world, size_t instance)
 {
     const struct world_instance *it = &world->instances[instance];
@@ -91,7 +101,7 @@ bool world_is_outdated(const struct world *world, size_t instance)
         bool trouble =
             failed || it->verdict == WORLD_VERDICT_UNREADY || it->verdict == WORLD_VERDICT_LOST;
         return r->state != WORLD_REFRESH_NONE && it->in_service_ms == 0 && trouble &&
-               it->content != world->groups[it->group].content;
+               it->content != world->groups[it->group].content && !has_traffic(world, instance);
     }
     if (r->state == WORLD_REFRESH_BACK) {
         return it->content != r->before;

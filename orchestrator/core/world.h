@@ -137,11 +137,12 @@ struct world_instance {
     int64_t ready_ms; /* Last configured or started: its grace counts from here (S11). */
     int64_t in_service_ms; /* Last came into service: its bake time counts from here. */
     enum world_rung rung;
-    int64_t rung_ms;   /* When the action of that rung ended. */
-    unsigned rebuilds; /* Of its machine, in the last 24 h (S9); 0 for what is made anew. */
-    bool hook_done;    /* Of the transition it waits in (pending:wait, terminating:wait). */
-    bool hook_abandon; /* It ended with abandon. */
-    int64_t hook_ms;   /* When the hook began; 0: not begun. */
+    int64_t rung_ms;    /* When the action of that rung ended. */
+    unsigned rebuilds;  /* Of its machine, in the last 24 h (S9); 0 for what is made anew. */
+    bool hook_done;     /* Of the transition it waits in (pending:wait, terminating:wait). */
+    bool hook_abandon;  /* It ended with abandon. */
+    int64_t hook_ms;    /* When the hook began; 0: not begun. */
+    bool change_failed; /* It was changed in service, and that failed. */
     enum world_failure failure;
     int64_t failures; /* In a row. */
     int64_t failed_ms;
@@ -164,7 +165,6 @@ struct world_instance {
     struct damping damping;      /* Of health. */
     bool busy;                   /* An action on it is under way. */
     bool changing;               /* And it is one that takes it out of service. */
-    bool change_failed;          /* It was changed in service, and that failed. */
 
     /* Judged. */
     enum world_verdict verdict;

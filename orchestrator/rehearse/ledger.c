@@ -71,7 +71,6 @@ static struct world_instance recorded(const struct world_instance *it)
     fresh.damping = (struct damping){.transitions = 0};
     fresh.busy = false;
     fresh.changing = false;
-    fresh.change_failed = false;
     fresh.verdict = WORLD_VERDICT_NONE;
     fresh.verdict_ms = 0;
     return fresh;

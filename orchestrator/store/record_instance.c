@@ -53,6 +53,7 @@ enum instance_tag {
     INSTANCE_UNGREETED = 34,
     INSTANCE_BUILDER = 35,
     INSTANCE_CAPTURER = 36,
+    INSTANCE_CHANGE_FAILED = 40,
 };
 
 static const struct record_text texts[] = {
@@ -150,6 +151,7 @@ void record_instance_encode(const struct record_instance *record, struct message
     message_put_int(ret_value, INSTANCE_HOOK, record->hook_ms);
     message_put_int(ret_value, INSTANCE_CAPTURE, record->capture);
     message_put_int(ret_value, INSTANCE_UNGREETED, record->ungreeted);
+    message_put_int(ret_value, INSTANCE_CHANGE_FAILED, record->change_failed);
 }
 
 /* What is wrong with the numbers of VALUE, or NULL; *RECORD gets them. */
@@ -189,6 +191,7 @@ static const char *decode_numbers(struct record_instance *record, const struct m
     record->in_service_ms = message_int(value, INSTANCE_IN_SERVICE, 0);
     record->hook_ms = message_int(value, INSTANCE_HOOK, 0);
     record->ungreeted = message_int(value, INSTANCE_UNGREETED, 0) != 0;
+    record->change_failed = message_int(value, INSTANCE_CHANGE_FAILED, 0) != 0;
     record->lifecycle = (enum lifecycle)lifecycle;
     record->port = (unsigned)port;
     record->failures = (int)failures;

@@ -1,16 +1,16 @@
 /*
- * What one step of the core costs, judge() and decide() together, by the number of instances, in
- * microseconds a step and nanoseconds an instance:
- *   at rest   a fleet behind two balancers (what `run` sees almost always)
- *   unseen    the same, not yet looked at (what `apply` begins with)
- *   replace   the same, all of it to be replaced, and a third of it unready: the longest way
- * through add       what one more instance costs the world, when that many are there end       what
- * the end of one action (a reboot, which forgets what balancers said) costs it Medians; needs no
- * host and no network. Built and run by tests/bench/run.
+ * What the core costs, by the number of instances: judge() and decide() together, in nanoseconds an
+ * instance, in states that ask different things of it; then, in nanoseconds, what one more instance
+ * costs the world, what the end of one action (a reboot, which forgets what balancers said) costs
+ * it, and one answer of `why`. Medians; needs no host and no network.
+ *
+ * Nothing that is measured may ask for memory: the allocator is counted, and one call fails the
+ * run. The last line is the most nanoseconds an instance. Built and run by tests/bench/run.
  */
 #include "base/mem.h"
 #include "core/judge.h"
 #include "core/outcome.h"
+#include "core/why.h"
 #include "spec/spec.h"
 
 #include <stdio.h>
@@ -20,6 +20,30 @@
 #define ROUNDS   15
 #define PARALLEL 16
 #define MARGIN   64 /* Room for what is added. */
+
+/* The allocator, counted: glibc's own is behind it. */
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t count, size_t size);
+extern void *__libc_realloc(void *memory, size_t size);
+static size_t allocations;
+
+void *malloc(size_t size)
+{
+    allocations++;
+    return __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    allocations++;
+    return __libc_calloc(count, size);
+}
+
+void *realloc(void *memory, size_t size)
+{
+    allocations++;
+    return __libc_realloc(memory, size);
+}
 
 struct fleet {
     struct spec spec;
@@ -182,9 +206,16 @@ static void end_one(struct fleet *f)
     world_end(&f->spec, &f->world, &action, OUTCOME_DONE);
 }
 
+static void ask_why(struct fleet *f)
+{
+    static struct why why;
+    why_instance(&f->spec, &f->world, &f->decision, f->world.instance_count - 1, &why);
+}
+
 static double median_us(struct fleet *f, operation *run)
 {
     double spans[ROUNDS];
+    size_t before = allocations;
     for (size_t i = 0; i < ROUNDS; i++) {
         struct timespec begun;
         struct timespec ended;
@@ -194,53 +225,149 @@ static double median_us(struct fleet *f, operation *run)
         spans[i] = (double)(ended.tv_sec - begun.tv_sec) * 1e6 +
                    (double)(ended.tv_nsec - begun.tv_nsec) / 1e3;
     }
+    if (allocations != before) {
+        fprintf(stderr, "decide_bench: %zu instances: the core asked for memory %zu times\n",
+                f->world.instance_count, allocations - before);
+        exit(1);
+    }
     qsort(spans, ROUNDS, sizeof(*spans), compare);
     return spans[ROUNDS / 2];
 }
 
-static void expect_actions(const struct fleet *f, const char *what, size_t expected)
+/* The states. */
+
+static void rest(struct fleet *f)
 {
-    if (f->decision.action_count != expected) {
-        fprintf(stderr, "decide_bench: %zu instances, %s: %zu actions, not %zu\n",
-                f->world.instance_count, what, f->decision.action_count, expected);
+    for (size_t i = 0; i < f->world.instance_count; i++) {
+        struct world_instance *it = &f->world.instances[i];
+        it->drift = WORLD_DRIFT_NONE;
+        it->wish = WORLD_WISH_NONE;
+        it->health.health = it->alive.health = WORLD_HEALTHY;
+        it->change_failed = false;
+        it->in_service_ms = 1;
+    }
+}
+
+static void unseen(struct fleet *f)
+{
+    for (size_t i = 0; i < f->world.instance_count; i++) {
+        f->world.instances[i].drift = WORLD_DRIFT_UNKNOWN;
+    }
+}
+
+static void changed(struct fleet *f)
+{
+    for (size_t i = 0; i < f->world.instance_count; i++) {
+        f->world.instances[i].drift = WORLD_DRIFT_PENDING;
+        f->world.instances[i].in_service_ms = f->world.now_ms - 1; /* None has baked. */
+    }
+}
+
+static void replaced(struct fleet *f)
+{
+    for (size_t i = BALANCERS; i < f->world.instance_count; i++) {
+        f->world.instances[i].wish = WORLD_WISH_REPLACE;
+        f->world.instances[i].health.health = i % 3 == 0 ? WORLD_UNHEALTHY : WORLD_HEALTHY;
+    }
+}
+
+static void failed(struct fleet *f)
+{
+    for (size_t i = 0; i < f->world.instance_count; i++) {
+        f->world.instances[i].drift = WORLD_DRIFT_PENDING;
+        f->world.instances[i].change_failed = true;
+    }
+}
+
+static void lost(struct fleet *f)
+{
+    for (size_t i = 0; i < f->world.instance_count; i++) {
+        f->world.instances[i].health.health = WORLD_UNHEALTHY;
+        f->world.instances[i].alive.health = WORLD_UNHEALTHY;
+    }
+}
+
+static const struct state {
+    const char *name;
+    operation *set;
+} states[] = {
+    {"all is well", rest},
+    {"not looked at yet", unseen},
+    {"roles of all differ", changed},
+    {"all to replace", replaced},
+    {"changes of all failed", failed},
+    {"nobody answers", lost},
+};
+#define STATES (sizeof(states) / sizeof(states[0]))
+
+static const unsigned counts[] = {10, 100, 1000, 10000};
+#define COUNTS (sizeof(counts) / sizeof(counts[0]))
+
+/* What is measured is the real thing: nothing to do at rest, and as much as may be where nothing
+   was looked at. */
+static void expect_actions(const struct fleet *f, const struct state *state)
+{
+    size_t all = f->world.instance_count;
+    size_t expected = state->set == rest ? 0 : all < PARALLEL ? all : PARALLEL;
+    bool known = state->set == rest || state->set == unseen;
+    if (known && f->decision.action_count != expected) {
+        fprintf(stderr, "decide_bench: %zu instances, %s: %zu actions, not %zu\n", all, state->name,
+                f->decision.action_count, expected);
         exit(1);
     }
 }
 
-static void measure(unsigned count)
+static double ns_each[STATES][COUNTS];
+static double ns_add[COUNTS], ns_end[COUNTS], ns_why[COUNTS];
+
+static void measure(size_t column)
 {
     struct fleet f = {.zones = {0}};
-    fleet_init(&f, count);
-    unsigned all = count + BALANCERS;
-    double rest = median_us(&f, step);
-    expect_actions(&f, "at rest", 0);
-    for (size_t i = 0; i < f.world.instance_count; i++) {
-        f.world.instances[i].drift = WORLD_DRIFT_UNKNOWN;
+    fleet_init(&f, counts[column]);
+    if (allocations == 0) {
+        fprintf(stderr, "decide_bench: the allocator is not counted\n");
+        exit(1);
     }
-    double unseen = median_us(&f, step);
-    expect_actions(&f, "unseen", all < PARALLEL ? all : PARALLEL);
-    for (size_t i = 0; i < f.world.instance_count; i++) {
-        struct world_instance *it = &f.world.instances[i];
-        it->drift = WORLD_DRIFT_NONE;
-        it->wish = it->group == WEB ? WORLD_WISH_REPLACE : WORLD_WISH_NONE;
-        it->health.health = i % 3 == 0 ? WORLD_UNHEALTHY : WORLD_HEALTHY;
+    for (size_t i = 0; i < STATES; i++) {
+        rest(&f);
+        f.world.frozen = (struct world_latch){.on = false};
+        states[i].set(&f);
+        ns_each[i][column] = median_us(&f, step) * 1e3 / (counts[column] + BALANCERS);
+        expect_actions(&f, &states[i]);
     }
-    double replace = median_us(&f, step);
-    double add = median_us(&f, add_one);
-    double end = median_us(&f, end_one);
-    printf("%-10u %10.1f %8.0f %10.1f %8.0f %10.1f %8.0f %9.2f %9.2f\n", count, rest,
-           rest * 1e3 / all, unseen, unseen * 1e3 / all, replace, replace * 1e3 / all, add, end);
-    fflush(stdout);
+    ns_why[column] = median_us(&f, ask_why) * 1e3;
+    ns_add[column] = median_us(&f, add_one) * 1e3;
+    ns_end[column] = median_us(&f, end_one) * 1e3;
     fleet_deinit(&f);
+}
+
+static void print_row(const char *name, const double *row)
+{
+    printf("%-24s", name);
+    for (size_t i = 0; i < COUNTS; i++) {
+        printf(" %8.0f", row[i]);
+    }
+    printf("\n");
 }
 
 int main(void)
 {
-    static const unsigned counts[] = {10, 100, 1000, 10000};
-    printf("%-10s %10s %8s %10s %8s %10s %8s %9s %9s\n", "instances", "at rest us", "ns each",
-           "unseen us", "ns each", "replace us", "ns each", "add us", "end us");
-    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
-        measure(counts[i]);
+    double most = 0;
+    printf("%-24s", "instances");
+    for (size_t i = 0; i < COUNTS; i++) {
+        measure(i);
+        printf(" %8u", counts[i]);
     }
+    printf("\n");
+    for (size_t i = 0; i < STATES; i++) {
+        print_row(states[i].name, ns_each[i]);
+        for (size_t n = 0; n < COUNTS; n++) {
+            most = ns_each[i][n] > most ? ns_each[i][n] : most;
+        }
+    }
+    print_row("one more (ns)", ns_add);
+    print_row("end of an action (ns)", ns_end);
+    print_row("an answer of why (ns)", ns_why);
+    printf("none of it asked for memory; most ns an instance: %.0f\n", most);
     return 0;
 }

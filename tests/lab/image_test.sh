@@ -118,7 +118,7 @@ no_builder() {
 # A template that is quick to bake, of a group without instances.
 put_tiny() {
     mkdir -p "$shop/roles/restless"
-    printf '[role]\ndescription = Never at rest.\n[run never at rest]\ncommand = true\n' >"$shop/roles/restless/role.ini"
+    printf '[role]\ndescription = Never at rest.\n[run never at rest]\ncommand = true\nunless = false\n' >"$shop/roles/restless/role.ini"
     sed -i "s|^roles = $top/roles\$|& roles|" "$file"
     printf '\n[template %s]\nimage = %s\nsize = small\nroles = %s\n\n[group %s]\ntemplate = %s\nmin = 0\ndesired = 0\nmax = 1\nzones = rack-a\n' \
         tiny "debian-$VERSION_ID" base tiny tiny restless "debian-$VERSION_ID" 'base restless' restless restless >>"$file"
@@ -178,10 +178,14 @@ killed_bakes() {
 # Beside a controller that acts: it makes the builder and removes it, also that of a killed bake, and
 # says when an image may be taken of one that serves.
 bake_beside_a_controller() {
-    local pid before
+    local pid before runner run_pid
     "$lab" run -- "$program" -c "$file" run >"$work/run" 2>&1 &
-    run_pid=$!
-    sleep 2
+    runner=$!
+    until run_pid=$(lamplighter status | sed -n 's/^acting now: run on .*, pid \([0-9]*\),.*/\1/p') && [[ -n $run_pid ]]; do
+        kill -0 "$runner" || { cat "$work/run" && return 1; }
+        sleep 0.2
+    done
+    echo "$run_pid" >"$work/run_pid"
     lamplighter image bake tiny >"$work/said" 2>&1 || { cat "$work/said" "$work/run" && return 1; }
     says 'tried, and current'
     no_builder tiny
@@ -200,8 +204,9 @@ bake_beside_a_controller() {
     says "web-1 .*capture .*begun"
     says "web-1 .*capture .*done"
     says 'bake-tiny .*build .*to be removed: the command that built on it has ended'
-    kill -TERM "$(pgrep -P "$run_pid" -f "$program" | head -n 1)" 2>/dev/null || kill -TERM "$run_pid"
-    wait "$run_pid" || true
+    kill -TERM "$run_pid"
+    wait "$runner"
+    rm "$work/run_pid"
 }
 
 # --- killed --------------------------------------------------------------------------------------
@@ -516,6 +521,7 @@ check 'bake: lineage' bake_lineage
 check 'bake: one that fails its trial is never current' bake_that_is_not_good
 check 'bake killed with -9 at five moments: nothing stays' killed_bakes
 check 'bake and capture beside a controller' bake_beside_a_controller
+[[ ! -e $work/run_pid ]] || kill -9 "$(<"$work/run_pid")" || true
 check 'two clones: one mount, nothing copied' launch_clones
 check 'clones differ where they must' clones_differ
 check 'a clone says which image it runs' clones_say_who_they_are

@@ -109,11 +109,17 @@ make_lab() {
     fi
     put_shop
 }
-# Sudden death of PID and of all that it started.
-kill_tree() {
+# The processes of a tree, the topmost first.
+tree_of() {
     local child
-    for child in $(pgrep -P "$1" || true); do kill_tree "$child"; done
-    kill -9 "$1" 2>/dev/null || true
+    printf '%s\n' "$1"
+    for child in $(pgrep -P "$1" || true); do tree_of "$child"; done
+}
+# Sudden death of PID and of all that it started, at once: one that sees its children go would clean up
+# after them.
+kill_tree() {
+    # shellcheck disable=SC2046
+    kill -9 $(tree_of "$1") 2>/dev/null || true
 }
 all_serving() {
     local wanted=${1:-3} seconds=${2:-15}

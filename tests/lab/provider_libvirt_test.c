@@ -125,7 +125,8 @@ static void make_signed_image(void)
         text_copy(manifest.tree, sizeof(manifest.tree), result.digest);
     }
     if (e.text[0] != '\0' ||
-        image_draft_publish(&draft, &manifest, str_text(&result.tree), key, &(struct image_publishing){.make_current = true}, &e) < 0) {
+        image_draft_publish(&draft, &manifest, str_text(&result.tree), key,
+                            &(struct image_publishing){.make_current = true}, &e) < 0) {
         fprintf(stderr, "%s\n", e.text);
         exit(1);
     }

@@ -257,6 +257,9 @@ static struct count count_serving(struct watch *w, const struct engine *e, size_
         const struct truth_host *h = &e->truth.hosts[host];
         const struct watch_id *id = id_of(w, it->id, group);
         bool serving = h->serving || truth_serves(&e->truth, &e->spec, host);
+        /* It fails now and then, and nobody has seen it this time. */
+        serving = serving || (h->flaps && h->ready.said == WORLD_HEALTHY &&
+                              it->health.health == WORLD_HEALTHY && came_back(it));
         bool lately = !serving && !id->open && h->serving_since_ms != INT64_MIN &&
                       e->now_ms - h->serving_since_ms <= told_ms(e, group);
         if (!serving && !lately) {
@@ -861,8 +864,13 @@ static void check_touching(struct watch *w, struct engine *e, const struct actio
 static void check_admission(struct watch *w, struct engine *e, const struct action *action,
                             size_t host)
 {
-    const char *id = e->controller.world.instances[action->instance].id;
-    if (host == WORLD_NONE || e->truth.hosts[host].ready.said != WORLD_HEALTHY) {
+    const struct world_instance *it = &e->controller.world.instances[action->instance];
+    const char *id = it->id;
+    /* Of one that is no more, what was last said holds until it is noticed; HAProxy's own check
+       lets it in nowhere. */
+    enum world_health said =
+        host == WORLD_NONE ? it->health.health : e->truth.hosts[host].ready.said;
+    if (said != WORLD_HEALTHY) {
         watch_fail(w, e, WATCH_ADMIT, "%s is let into its pool, and no check of it has passed", id);
     }
 }
@@ -903,7 +911,7 @@ static void remember_mark(struct watch *w, struct engine *e, const struct action
     const struct world *world = &e->controller.world;
     bool bad = it->failure != WORLD_FAILURE_NONE || it->verdict == WORLD_VERDICT_UNREADY ||
                it->verdict == WORLD_VERDICT_LOST;
-    bool lost = !bad || it->power != WORLD_POWER_RUNNING || world->frozen.on ||
+    bool lost = !bad || it->power == WORLD_POWER_UNKNOWN || world->frozen.on ||
                 (it->zone != WORLD_NONE && world->zones[it->zone].lost.on);
     if (action->lifecycle == it->lifecycle) {
         return;

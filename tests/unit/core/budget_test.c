@@ -76,6 +76,25 @@ static void what_gives_nothing_may_always_be_taken(void **state)
 }
 
 /* A group without a pool serves nobody through us: it has no minimum that we could know. */
+/* One that is to leave and serves still adds nothing in time: what it forbids is refused, for good.
+ */
+static void one_that_leaves_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.groups[WEB].healthy_min_percent = 100;
+    settle(&f);
+    the(&f, "web-3")->lifecycle = LIFECYCLE_TERMINATING;
+    f.world_groups[WEB].suspended = WORLD_PROCESS_LAUNCH;
+    advance(&f, HOUR);
+    should_not(&f, ACTION_REMOVE, "web-3");
+    should_refuse(&f, "web-3", REASON_BELOW_MINIMUM);
+    the(&f, "web-2")->in_service_ms = f.world.now_ms; /* That one is worth waiting for. */
+    advance(&f, SECOND);
+    should_wait(&f, "web-3", REASON_BELOW_MINIMUM);
+}
+
 static void a_group_without_a_pool_has_no_minimum(void **state)
 {
     (void)state;
@@ -401,6 +420,7 @@ int main(void)
         cmocka_unit_test(the_minimum_rounds_up),
         cmocka_unit_test(hosts_that_are_to_be_spare_are_kept_above_the_minimum),
         cmocka_unit_test(what_gives_nothing_may_always_be_taken),
+        cmocka_unit_test(one_that_leaves_is_not_waited_for),
         cmocka_unit_test(a_group_without_a_pool_has_no_minimum),
         cmocka_unit_test(losses_are_charged_first),
         cmocka_unit_test(one_that_only_the_prober_loses_is_charged_too),

@@ -337,6 +337,30 @@ static void what_comes_due_for_ever_is_not_waited_for(void **state)
     assert_false(decision_waits(&f.decision, f.decision.deadline_ms - 2 * HOUR));
 }
 
+/* Nor for quiet, or for witnesses to agree, whether there is a check-command or not. */
+static void what_is_not_believed_is_not_waited_for(void **state)
+{
+    (void)state;
+    for (int check = 0; check <= 1; check++) {
+        struct fixture f;
+        fixture_init(&f);
+        f.world.tireless = false;
+        settle(&f);
+        f.groups[WEB].check_command = check == 1 ? (char *)"true" : NULL;
+        f.groups[WEB].check_every_ms = 30 * SECOND;
+        move_on(&f);
+        advance(&f, SECOND);
+        set_health(&f, "web-1", WORLD_UNHEALTHY); /* Its balancer says up. */
+        advance(&f, 0);
+        should_wait(&f, "web-1", REASON_DISPUTED);
+        assert_false(decision_waits(&f.decision, f.world.now_ms));
+        the(&f, "web-1")->damping.until_ms = f.world.now_ms + MINUTE;
+        advance(&f, 0);
+        should_wait(&f, "web-1", REASON_FLAPPING);
+        assert_false(decision_waits(&f.decision, f.world.now_ms));
+    }
+}
+
 /* It was always started again before. Now its group says: replaced when it is dead alone, as its
    disk is not to be trusted; mend_test.c has the rest. */
 static void a_dead_host_is_started_again_or_replaced(void **state)
@@ -482,6 +506,7 @@ int main(void)
         cmocka_unit_test(the_next_waits_for_one_that_failed_in_its_change),
         cmocka_unit_test(a_passing_failure_is_tried_again_three_times),
         cmocka_unit_test(what_comes_due_for_ever_is_not_waited_for),
+        cmocka_unit_test(what_is_not_believed_is_not_waited_for),
         cmocka_unit_test(a_dead_host_is_started_again_or_replaced),
         cmocka_unit_test(scale_in_drains_first_and_takes_from_the_fuller_zone),
         cmocka_unit_test(an_orphan_is_left_alone_and_named),

@@ -302,8 +302,9 @@ static void when_zones_are_left_uneven(void **state)
         LAUNCH,
         MOST,
         PENDING,
-        UNREADY
-    } whys[] = {COOLDOWN, REBALANCE, LAUNCH, MOST, PENDING, UNREADY};
+        UNREADY,
+        FAILED
+    } whys[] = {COOLDOWN, REBALANCE, LAUNCH, MOST, PENDING, UNREADY, FAILED};
     for (size_t i = 0; i < sizeof(whys) / sizeof(whys[0]); i++) {
         struct fixture f;
         make_lopsided(&f);
@@ -323,6 +324,7 @@ static void when_zones_are_left_uneven(void **state)
             the(&f, "web-1")->busy = true;
             break;
         case UNREADY: service_fails(&f, "web-2"); break;
+        case FAILED: f.world_groups[WEB].failed_launches = 1; break;
         }
         advance(&f, 0);
         assert_int_equal(count_actions(&f, ACTION_ADD, WEB), 0);
@@ -332,6 +334,35 @@ static void when_zones_are_left_uneven(void **state)
             assert_int_equal(count_actions(&f, ACTION_ADD, WEB), 1);
         }
     }
+}
+
+/* The zone that is to get more makes nothing that serves: it is tried once, and then left so until
+   a launch has worked again. What is wanted of the group is not kept waiting for it. */
+static void a_zone_in_which_launches_fail_gets_no_more(void **state)
+{
+    (void)state;
+    struct fixture f;
+    make_lopsided(&f);
+    size_t added = 0;
+    for (int i = 0; i < 3 * 3600; i += 10) {
+        advance(&f, 10 * SECOND);
+        added += count_actions(&f, ACTION_ADD, WEB);
+        for (size_t a = 0; a < f.decision.action_count; a++) {
+            struct action action = f.actions[a];
+            bool bad = action.kind == ACTION_GREET && f.instances[action.instance].zone == RACK_B;
+            if (bad) {
+                world_begin(&f.spec, &f.world, &action);
+                world_end(&f.spec, &f.world, &action, OUTCOME_TRANSIENT);
+            } else {
+                world_expect(&f.spec, &f.world, &action);
+            }
+        }
+    }
+    assert_int_equal(added, 1);
+    assert_int_equal(members(&f, WEB), 3);
+    f.world_groups[WEB].failed_launches = 0; /* `group retry`, or another that came. */
+    advance(&f, 0);
+    assert_int_equal(count_actions(&f, ACTION_ADD, WEB), 1);
 }
 
 /* A difference of one is even. */
@@ -416,6 +447,7 @@ int main(void)
         cmocka_unit_test(with_one_in_standby_it_shrinks_all_the_same),
         cmocka_unit_test(zones_are_made_even_again),
         cmocka_unit_test(when_zones_are_left_uneven),
+        cmocka_unit_test(a_zone_in_which_launches_fail_gets_no_more),
         cmocka_unit_test(even_zones_are_left_alone),
         cmocka_unit_test(an_old_one_is_replaced_when_all_is_calm),
         cmocka_unit_test(old_ones_are_replaced_one_by_one),

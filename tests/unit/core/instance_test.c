@@ -598,6 +598,88 @@ static void a_check_command_forgives_no_failure(void **state)
     }
 }
 
+static void begin_databases(struct fixture *f, unsigned count)
+{
+    fixture_init(f);
+    f->groups[DB].desired = f->groups[DB].max = count;
+    world_groups_init(&f->spec, &f->world);
+    settle(f);
+}
+
+/* It serves as it was: to try again takes it out anew, and waits for its turn (S7). */
+static void a_change_that_failed_waits_for_its_turn_again(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin_databases(&f, 2);
+    roles_differ(&f, "db-1");
+    advance(&f, 0);
+    ends(&f, ACTION_CONFIGURE, "db-1", OUTCOME_TRANSIENT);
+    assert_true(the(&f, "db-1")->change_failed);
+    the(&f, "db-2")->lifecycle = LIFECYCLE_PENDING; /* Meanwhile it was started again, by order. */
+    the(&f, "db-2")->busy = true;
+    advance(&f, MINUTE);
+    should_not(&f, ACTION_CONFIGURE, "db-1");
+    should_wait(&f, "db-1", REASON_WAITS_FOR_OTHER);
+    the(&f, "db-2")->lifecycle = LIFECYCLE_IN_SERVICE;
+    the(&f, "db-2")->busy = false;
+    advance(&f, 0);
+    should(&f, ACTION_CONFIGURE, "db-1", REASON_DRIFT);
+}
+
+/* The cluster's share is asked for, too, and what was taken in this very step counts (seed 26808).
+ */
+static void a_change_that_failed_asks_for_the_clusters_share(void **state)
+{
+    (void)state;
+    for (int taken = 0; taken <= 1; taken++) {
+        struct fixture f;
+        begin(&f);
+        f.spec.max_disruption_percent = 1;
+        f.groups[WEB].pool = SPEC_NONE;
+        roles_differ(&f, "web-3");
+        the(&f, "web-3")->change_failed = true;
+        if (taken == 1) {
+            host_dies(&f, "db-1");
+            wish(&f, "db-1", WORLD_WISH_REPLACE);
+        }
+        advance(&f, 0);
+        if (taken == 1) {
+            should_mark(&f, "db-1", LIFECYCLE_TERMINATING, REASON_WISH_REPLACE);
+            should_wait(&f, "web-3", REASON_WAITS_FOR_CLUSTER);
+        } else {
+            should(&f, ACTION_CONFIGURE, "web-3", REASON_DRIFT);
+        }
+    }
+}
+
+/* Of several, one at a time: none waits for one that waits for it. */
+static void changes_that_failed_are_tried_one_by_one(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin_databases(&f, 3);
+    static const char *const all[] = {"db-1", "db-2", "db-3"};
+    for (size_t i = 0; i < 3; i++) {
+        roles_differ(&f, all[i]);
+        the(&f, all[i])->change_failed = true;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        step(&f);
+        assert_int_equal(f.decision.action_count, 1);
+        const char *id = f.instances[f.actions[0].instance].id;
+        should(&f, ACTION_CONFIGURE, id, REASON_DRIFT);
+        begin_all(&f);
+        struct action configure = f.actions[0];
+        step(&f);
+        should_rest(&f); /* While it is under way. */
+        world_end(&f.spec, &f.world, &configure, OUTCOME_DONE);
+        f.world.now_ms += MINUTE;
+    }
+    step(&f);
+    should_rest(&f);
+}
+
 static void whom_a_check_command_does_not_concern(void **state)
 {
     (void)state;
@@ -646,6 +728,9 @@ int main(void)
         cmocka_unit_test(a_hook_that_is_gone_is_over),
         cmocka_unit_test(a_check_command_runs_when_it_is_due),
         cmocka_unit_test(a_check_command_forgives_no_failure),
+        cmocka_unit_test(a_change_that_failed_waits_for_its_turn_again),
+        cmocka_unit_test(a_change_that_failed_asks_for_the_clusters_share),
+        cmocka_unit_test(changes_that_failed_are_tried_one_by_one),
         cmocka_unit_test(whom_a_check_command_does_not_concern),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

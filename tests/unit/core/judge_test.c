@@ -657,9 +657,49 @@ static void who_need_not_answer_is_not_missed(void **state)
     assert_true(f.world.frozen.on);
 }
 
+/* The prober cannot reach the balancer's host, and its socket answers: it errs, and its word alone
+   makes nobody lost. */
+static void a_prober_that_errs_is_not_believed(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    settle(&f);
+    set_alive(&f, "db-1", WORLD_UNHEALTHY);
+    advance(&f, SECOND);
+    should_be_judged(&f, "db-1", WORLD_VERDICT_LOST);
+    set_alive(&f, "lb-1", WORLD_UNHEALTHY);
+    advance(&f, SECOND);
+    f.balancers[0].seen_ms = f.world.now_ms;
+    should_be_judged(&f, "lb-1", WORLD_VERDICT_DISPUTED);
+    should_be_judged(&f, "db-1", WORLD_VERDICT_UNKNOWN);
+}
+
+/* One that is lost this very moment makes up for nobody (seed 123287). */
+static void who_is_lost_now_makes_up_for_nobody(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.groups[DB].max = 4;
+    f.world_groups[DB].desired = 4;
+    settle(&f);
+    f.world_groups[DB].desired = 3;
+    the(&f, "db-1")->wish = WORLD_WISH_REPLACE;
+    set_alive(&f, "db-1", WORLD_HEALTH_UNKNOWN);
+    set_power(&f, "db-1", WORLD_POWER_ABSENT);
+    judge_now(&f);
+    assert_false(f.world_groups[DB].breaker.open.on);
+    set_alive(&f, "db-2", WORLD_UNHEALTHY);
+    judge_now(&f);
+    assert_int_equal(f.world_groups[DB].breaker.bad, 2);
+    assert_true(f.world_groups[DB].breaker.open.on);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_prober_that_errs_is_not_believed),
         cmocka_unit_test(every_combination_in_a_pool),
         cmocka_unit_test(the_providers_word),
         cmocka_unit_test(every_combination_without_a_pool),
@@ -685,6 +725,7 @@ int main(void)
         cmocka_unit_test(most_of_what_should_answer_does_not),
         cmocka_unit_test(balancers_that_answer_confirm),
         cmocka_unit_test(one_that_says_up_confirms_nothing),
+        cmocka_unit_test(who_is_lost_now_makes_up_for_nobody),
         cmocka_unit_test(who_need_not_answer_is_not_missed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

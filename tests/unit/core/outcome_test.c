@@ -116,8 +116,8 @@ static void a_failure_is_counted_and_changes_nothing_else(void **state)
             world_end(&f.spec, &f.world, &action, (enum outcome)outcome);
             for (size_t t = 0; works[i] == ACTION_ADMIT && t < f.world.target_count; t++) {
                 /* It may come about yet. */
-                targets[t].doubtful = targets[t].member == action.instance &&
-                                      targets[t].balancer == action.balancer;
+                targets[t].doubtful =
+                    targets[t].member == action.instance && targets[t].balancer == action.balancer;
             }
             assert_memory_equal(&f.instances[action.instance], &expected, sizeof(expected));
             assert_memory_equal(f.targets, targets, sizeof(targets));
@@ -396,6 +396,33 @@ static void which_marks_end_a_disruption(void **state)
     }
 }
 
+/* A balancer that was gone when it left, and came back meanwhile, still has it. */
+static void a_balancer_that_still_has_one_that_ended_is_compared(void **state)
+{
+    (void)state;
+    static const struct {
+        enum world_target_state state;
+        enum world_sync sync;
+    } cases[] = {{WORLD_TARGET_ABSENT, WORLD_SYNC_DONE},
+                 {WORLD_TARGET_DOWN, WORLD_SYNC_UNKNOWN},
+                 {WORLD_TARGET_MAINTENANCE, WORLD_SYNC_UNKNOWN},
+                 {WORLD_TARGET_UNKNOWN, WORLD_SYNC_UNKNOWN}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fixture f;
+        fixture_init(&f);
+        settle(&f);
+        const struct action action = {.kind = ACTION_TERMINATE,
+                                      .instance = find(&f, "web-1"),
+                                      .group = WEB,
+                                      .balancer = WORLD_NONE};
+        the(&f, "web-1")->lifecycle = LIFECYCLE_TERMINATING;
+        world_begin(&f.spec, &f.world, &action);
+        set_targets(&f, "web-1", cases[i].state);
+        world_end(&f.spec, &f.world, &action, OUTCOME_DONE);
+        assert_int_equal(f.balancers[0].sync, cases[i].sync);
+    }
+}
+
 static void failed_launches_are_those_that_were_bad(void **state)
 {
     (void)state;
@@ -557,6 +584,7 @@ int main(void)
         cmocka_unit_test(the_end_of_one_that_never_served_is_no_disruption),
         cmocka_unit_test(back_in_service_ends_a_disruption),
         cmocka_unit_test(which_marks_end_a_disruption),
+        cmocka_unit_test(a_balancer_that_still_has_one_that_ended_is_compared),
         cmocka_unit_test(failed_launches_are_those_that_were_bad),
         cmocka_unit_test(what_nobody_could_see_is_no_failed_launch),
         cmocka_unit_test(hooks_of_launch_and_end_are_told_apart),

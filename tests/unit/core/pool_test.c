@@ -307,6 +307,25 @@ static void balancers_are_made_right_one_at_a_time(void **state)
     should_not(&f, ACTION_SYNC, NULL);
 }
 
+/* What its check said last was said of a host that is no more (seed 99762). */
+static void one_that_is_off_is_not_let_in(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    settle(&f);
+    set_targets(&f, "web-1", WORLD_TARGET_ABSENT);
+    the(&f, "web-1")->wish = WORLD_WISH_REPLACE; /* Not while the breaker is open: */
+    f.world_groups[WEB].breaker.open =
+        (struct world_latch){.on = true, .since_ms = f.world.now_ms, .seen_ms = f.world.now_ms};
+    step(&f);
+    should(&f, ACTION_ADMIT, "web-1", REASON_NOT_IN_POOL);
+    set_power(&f, "web-1", WORLD_POWER_ABSENT);
+    set_alive(&f, "web-1", WORLD_UNHEALTHY);
+    step(&f);
+    should_not(&f, ACTION_ADMIT, "web-1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +338,7 @@ int main(void)
         cmocka_unit_test(a_balancer_that_cannot_be_told_is_waited_for),
         cmocka_unit_test(one_that_goes_stays_when_the_minimum_is_lost_meanwhile),
         cmocka_unit_test(a_balancer_is_compared_and_then_made_right),
+        cmocka_unit_test(one_that_is_off_is_not_let_in),
         cmocka_unit_test(balancers_are_made_right_one_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

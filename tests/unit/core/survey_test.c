@@ -215,6 +215,32 @@ static void its_memory_is_bounded(void **state)
     }
 }
 
+/* A provider alone is given its second witness a moment, in a pool and outside (seed 155498). */
+static void off_by_one_word_is_not_known_out_at_once(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"web-1", "db-1"};
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture f;
+        fixture_init(&f);
+        settle(&f);
+        struct world_instance *it = the(&f, ids[i]);
+        it->health = it->alive = (struct world_witness){.since_ms = f.world.now_ms};
+        if (i == 0) {
+            set_targets(&f, ids[i], WORLD_TARGET_UNKNOWN);
+        }
+        set_power(&f, ids[i], WORLD_POWER_OFF);
+        judge_now(&f);
+        assert_true(f.judge_again_ms <= f.world.now_ms + SURVEY_SECOND_WITNESS_MS);
+        assert_false(count(&f).known_out[find(&f, ids[i])]);
+        f.world.now_ms += SURVEY_SECOND_WITNESS_MS;
+        assert_true(count(&f).known_out[find(&f, ids[i])]);
+        f.world.now_ms -= SURVEY_SECOND_WITNESS_MS;
+        set_alive(&f, ids[i], WORLD_UNHEALTHY);
+        assert_true(count(&f).known_out[find(&f, ids[i])]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +249,7 @@ int main(void)
         cmocka_unit_test(without_a_pool_it_serves_in_service),
         cmocka_unit_test(what_each_state_counts_for),
         cmocka_unit_test(who_is_given_up),
+        cmocka_unit_test(off_by_one_word_is_not_known_out_at_once),
         cmocka_unit_test(its_memory_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -312,6 +312,10 @@ static void a_group_tells_why_its_zones_stay(void **state)
     struct why why = why_the_group(&f, WEB);
     assert_true(says(&why, "zone rack-a has 3 of it, zone rack-b has 0"));
     assert_true(says(&why, "group web changed 10 s ago; by itself nothing for 3590 s more"));
+    f.world_groups[WEB].failed_launches = 1;
+    step(&f);
+    why = why_the_group(&f, WEB);
+    assert_true(says(&why, "1 new instance of group web in a row did not come into service"));
     f.world_groups[WEB].suspended = WORLD_PROCESS_REBALANCE;
     step(&f);
     why = why_the_group(&f, WEB);
