@@ -672,7 +672,14 @@ static void a_prober_that_errs_is_not_believed(void **state)
     advance(&f, SECOND);
     f.balancers[0].seen_ms = f.world.now_ms;
     should_be_judged(&f, "lb-1", WORLD_VERDICT_DISPUTED);
-    should_be_judged(&f, "db-1", WORLD_VERDICT_UNKNOWN);
+    should_be_judged(&f, "db-1", WORLD_VERDICT_LOST); /* The breaker counts it all the same. */
+    for (int i = 0; i < 600; i++) {
+        f.world.now_ms += SECOND;
+        f.balancers[0].seen_ms = f.world.now_ms;
+        step(&f);
+        should_not(&f, ACTION_CYCLE, "db-1");
+    }
+    should_wait(&f, "db-1", REASON_UNKNOWN);
 }
 
 /* One that is lost this very moment makes up for nobody (seed 123287). */
