@@ -40,7 +40,10 @@ static bool is_up(const struct world *world, size_t instance)
 {
     size_t up = 0;
     for (size_t t = 0; t < world->target_count; t++) {
-        up += world->targets[t].member == instance && world->targets[t].state == WORLD_TARGET_UP;
+        if (world->targets[t].member == instance && world->targets[t].state != WORLD_TARGET_UP) {
+            return false;
+        }
+        up += world->targets[t].member == instance;
     }
     return up > 0 && world->instances[instance].health.health == WORLD_HEALTHY;
 }
