@@ -1,4 +1,5 @@
 /* What a balancer is asked to do, over its kept link: look, compare, sync, admit, remove. */
+#include "base/clock.h"
 #include "base/err.h"
 #include "controller/worker.h"
 #include "frontend/frontend.h"
@@ -6,15 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every answer of a balancer ends with its view of all targets, so that it is never stale. */
-static int send_targets(struct worker *worker, const struct frontend_balancer *balancer,
-                        struct message *result, struct err *e)
+#define TELL_EVERY_MS 1000
+
+static void send_items(struct worker *worker, const struct frontend_target *targets, size_t count)
 {
-    struct frontend_target *targets;
-    size_t count;
-    if (frontend_haproxy_targets(balancer, &targets, &count, e) != 0) {
-        return -1;
-    }
     for (size_t i = 0; i < count; i++) {
         struct message item = MESSAGE_NULL;
         message_init(&item, WIRE_ITEM);
@@ -30,9 +26,42 @@ static int send_targets(struct worker *worker, const struct frontend_balancer *b
         worker_send(worker, &item);
         message_deinit(&item);
     }
+}
+
+/* Every answer of a balancer ends with its view of all targets, so that it is never stale. */
+static int send_targets(struct worker *worker, const struct frontend_balancer *balancer,
+                        struct message *result, struct err *e)
+{
+    struct frontend_target *targets;
+    size_t count;
+    if (frontend_haproxy_targets(balancer, &targets, &count, e) != 0) {
+        return -1;
+    }
+    send_items(worker, targets, count);
     free(targets);
     message_put_int(result, WIRE_COUNT, (int64_t)count);
     return 0;
+}
+
+/* Nobody else can look at a balancer that is at work: what it sees on the way is told. */
+struct looker {
+    struct worker *worker;
+    int64_t told_ms;
+};
+
+static void on_look(void *context, const struct frontend_target *targets, size_t count)
+{
+    struct looker *looker = context;
+    int64_t now_ms = clock_now_ms();
+    if (now_ms < looker->told_ms + TELL_EVERY_MS) {
+        return;
+    }
+    looker->told_ms = now_ms;
+    send_items(looker->worker, targets, count);
+    struct message looked = MESSAGE_NULL;
+    message_init(&looked, WIRE_LOOKED);
+    worker_send(looker->worker, &looked);
+    message_deinit(&looked);
 }
 
 static const struct frontend_pool *find_pool(const struct frontend_config *config, const char *name)
@@ -138,8 +167,11 @@ static struct frontend_config *decode_config(const struct message *request, stru
 static void work_over_link(struct worker *worker, const struct message *request,
                            const struct frontend_config *config)
 {
+    struct looker looker = {.worker = worker, .told_ms = clock_now_ms()};
     const struct frontend_balancer balancer = {.link = worker_link(worker, request),
-                                               .epoch = message_int(request, WIRE_EPOCH, 0)};
+                                               .epoch = message_int(request, WIRE_EPOCH, 0),
+                                               .on_look = on_look,
+                                               .look_context = &looker};
     if (balancer.link == NULL) {
         return;
     }

@@ -208,6 +208,38 @@ static void hear_target(struct controller *c, size_t balancer, const struct mess
     }
 }
 
+/* Targets that a balancer did not name in its answer are not there. */
+static void complete_targets(struct controller *c, size_t balancer)
+{
+    for (size_t t = 0; t < c->world.target_count; t++) {
+        if (c->world.targets[t].balancer == balancer && !c->targets_named[t]) {
+            c->world.targets[t].state = WORLD_TARGET_ABSENT;
+            canary_watch_absent(c, t);
+        }
+    }
+    canary_watch_look(c, balancer);
+}
+
+/* Before BALANCER answers: it has named none of its targets yet. */
+void result_expect_targets(struct controller *c, size_t balancer)
+{
+    c->targets_named = xrealloc(c->targets_named, c->world.target_capacity, sizeof(bool));
+    for (size_t t = 0; t < c->world.target_count; t++) {
+        if (c->world.targets[t].balancer == balancer) {
+            c->targets_named[t] = false;
+        }
+    }
+}
+
+/* A balancer that is at work tells what it sees on the way; its end tells it once more. */
+static void hear_looked(struct controller *c, size_t balancer)
+{
+    c->world.now_ms = clock_now_ms();
+    complete_targets(c, balancer);
+    c->world.balancers[balancer].seen_ms = c->world.now_ms;
+    result_expect_targets(c, balancer);
+}
+
 void result_message(void *context, struct job *job, const struct message *message)
 {
     struct controller *c = context;
@@ -226,6 +258,9 @@ void result_message(void *context, struct job *job, const struct message *messag
         } else {
             add_item(c, running->action.instance, message);
         }
+    } else if (message_kind(message) == WIRE_LOOKED && running->kind == RUNNING_ACTION &&
+               running->action.balancer != WORLD_NONE) {
+        hear_looked(c, running->action.balancer);
     }
 }
 
@@ -324,29 +359,6 @@ static void done_configure(struct controller *c, size_t index, const struct runn
     m->record.configured_ms = clock_wall_ms();
     replace_text(&m->record.script_digest, running->script.digest);
     take_facts(c, index, result);
-}
-
-/* Targets that a balancer did not name in its answer are not there. */
-static void complete_targets(struct controller *c, size_t balancer)
-{
-    for (size_t t = 0; t < c->world.target_count; t++) {
-        if (c->world.targets[t].balancer == balancer && !c->targets_named[t]) {
-            c->world.targets[t].state = WORLD_TARGET_ABSENT;
-            canary_watch_absent(c, t);
-        }
-    }
-    canary_watch_look(c, balancer);
-}
-
-/* Before BALANCER answers: it has named none of its targets yet. */
-void result_expect_targets(struct controller *c, size_t balancer)
-{
-    c->targets_named = xrealloc(c->targets_named, c->world.target_capacity, sizeof(bool));
-    for (size_t t = 0; t < c->world.target_count; t++) {
-        if (c->world.targets[t].balancer == balancer) {
-            c->targets_named[t] = false;
-        }
-    }
 }
 
 static void done_balancer(struct controller *c, const struct action *action,

@@ -37,6 +37,7 @@ enum wire_kind {
     WIRE_OUTPUT,        /* WIRE_STREAM, WIRE_BYTES. */
     WIRE_ITEM,          /* One resource, target or view. */
     WIRE_RESULT,
+    WIRE_LOOKED, /* The ITEMs so far were all targets of a balancer, as it is still at work. */
     /* Images. Requests to the "ssh" worker: */
     WIRE_IMAGE_STREAM = 96, /* What WIRE_COMMAND prints goes into the file "stream". */
     /* to the "provider" worker; an ITEM for each thing that no image may carry: */

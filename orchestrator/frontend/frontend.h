@@ -97,6 +97,10 @@ struct frontend_balancer {
     struct ssh_link *link; /* Borrowed. */
     int64_t epoch;         /* The leader's (S18): a host that has seen a higher one changes nothing
                               for us, and the call faults with a line that says so. */
+    /* NULL, or told what frontend_haproxy_targets() would say, each time it was looked at while
+       something is waited for: a drain, a first check. TARGETS are borrowed for the call. */
+    void (*on_look)(void *context, const struct frontend_target *targets, size_t count);
+    void *look_context;
 };
 
 struct frontend_sync {

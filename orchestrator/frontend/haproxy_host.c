@@ -61,7 +61,9 @@ struct haproxy_host haproxy_host_of(const struct frontend_balancer *balancer)
     return (struct haproxy_host){.run = run_over_link,
                                  .context = balancer->link,
                                  .paths = &haproxy_paths_debian,
-                                 .epoch = balancer->epoch};
+                                 .epoch = balancer->epoch,
+                                 .on_look = balancer->on_look,
+                                 .look_context = balancer->look_context};
 }
 
 void haproxy_host_add_lock(const struct haproxy_host *host, struct str *command)

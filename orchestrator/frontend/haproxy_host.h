@@ -12,6 +12,7 @@
 
 struct err;
 struct frontend_balancer;
+struct frontend_target;
 
 /* What tests put elsewhere. All borrowed; paths are absolute. */
 struct haproxy_paths {
@@ -47,6 +48,9 @@ struct haproxy_host {
     void *context; /* Borrowed. */
     const struct haproxy_paths *paths;
     int64_t epoch; /* Of the controller that acts; a host that has seen a higher one refuses. */
+    /* As in struct frontend_balancer. */
+    void (*on_look)(void *context, const struct frontend_target *targets, size_t count);
+    void *look_context;
 };
 
 /* A host reached over its link (borrowed). */

@@ -33,6 +33,7 @@
 #include "frontend/haproxy_host.h"
 #include "frontend/haproxy_render.h"
 #include "frontend/haproxy_runtime.h"
+#include "frontend/haproxy_targets.h"
 
 #include <string.h>
 
@@ -75,6 +76,7 @@ static int look(const struct place *place, bool *ret_found, struct haproxy_view 
         return err_set(e, "HAProxy does not run (nobody listens at %s)",
                        place->host->paths->socket);
     }
+    haproxy_targets_tell(place->host, &state);
     const struct haproxy_view *view = haproxy_state_find(&state, place->pool->name, place->id);
     *ret_found = view != NULL;
     if (view != NULL) {

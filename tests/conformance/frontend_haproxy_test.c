@@ -593,6 +593,51 @@ static void removal_cuts_what_outlasts_the_drain_time(void **state)
     assert_int_equal(target_of(0).state, FRONTEND_TARGET_ABSENT);
 }
 
+/* What was seen while something was waited for. */
+struct seen {
+    int draining; /* Looks in which web-1 drained, */
+    int down;     /* and those of them in which web-2 was down. */
+    int initial;  /* Looks in which web-3 was not checked yet. */
+};
+
+static void see(void *context, const struct frontend_target *targets, size_t count)
+{
+    struct seen *seen = context;
+    const struct frontend_target *of[3] = {NULL, NULL, NULL};
+    for (size_t i = 0; i < count; i++) {
+        for (int web = 0; web < 3; web++) {
+            of[web] = strcmp(targets[i].id, member_of(web).id) == 0 ? &targets[i] : of[web];
+        }
+    }
+    bool draining = of[0] != NULL && of[0]->state == FRONTEND_TARGET_DRAINING;
+    seen->draining += draining ? 1 : 0;
+    seen->down += draining && of[1] != NULL && of[1]->state == FRONTEND_TARGET_DOWN ? 1 : 0;
+    seen->initial += of[2] != NULL && of[2]->state != FRONTEND_TARGET_UP ? 1 : 0;
+}
+
+/* A drain may take minutes: what becomes of the others meanwhile is told. */
+static void who_waits_looks(void **state)
+{
+    (void)state;
+    struct seen seen = {.draining = 0};
+    sync_now(false);
+    admit(0);
+    admit(1);
+    stage.webs[0].slow_ms = 1500;
+    int slow = ask_slowly();
+    stage.webs[1].check_status = 500;
+    stage.host.on_look = see;
+    stage.host.look_context = &seen;
+    assert_int_equal(remove_web(0), 0);
+    assert_int_equal(slow_status(slow), 200);
+    assert_true(seen.draining > 1);
+    assert_true(seen.down > 0);
+    assert_int_equal(seen.initial, 0);
+    admit(2);
+    assert_true(seen.initial > 0);
+    stage.host.on_look = NULL;
+}
+
 static void a_dead_target_can_be_removed(void **state)
 {
     (void)state;
@@ -961,6 +1006,7 @@ int main(void)
         STAGED(a_moved_pool_moves_one_by_one),
         STAGED(removal_under_load_loses_nothing),
         STAGED(removal_cuts_what_outlasts_the_drain_time),
+        STAGED(who_waits_looks),
         STAGED(a_dead_target_can_be_removed),
         STAGED(removal_leaves_the_minimum_up),
         STAGED(a_look_is_one_exchange),

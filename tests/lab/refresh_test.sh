@@ -64,10 +64,9 @@ all_have() {
     [[ $(sort -u "$work/have") == "$1" && $(wc -l <"$work/have") -eq $hosts ]] || { cat "$work/have" && return 1; }
 }
 count_of() { images_of | grep -c " $1\$" || true; }
-# events_since NUMBER SUBJECT WHAT: how many; "." for any.
-events_since() {
-    lamplighter events -n 400 --json | jq -r --argjson from "$1" --arg subject "$2" --arg what "$3" \
-        '[.[] | select(.number > $from and (.subject | test($subject)) and (.what == $what))] | length'
+launches_since() {
+    lamplighter events -n 400 --json | jq --argjson from "$1" \
+        '[.[] | select(.number > $from and .what == "launch" and (.outcome | startswith("done")))] | length'
 }
 addresses() { lamplighter status --json | jq -r '.instances[] | select(.group == "web" and .state == "in-service").address'; }
 
@@ -142,8 +141,6 @@ rolled_under_load() {
     end_load 500
     grep '^served' "$work/load" | awk '{ pages[$3] += $4 } END { for (i in pages) printf "measured: %s pages by %s\n", pages[i], i }'
     [[ $samples -ge 100 && $lowest -ge $minimum ]]
-    lamplighter group list >"$work/said"
-    says 'web@2'
 }
 
 # --- bad images ----------------------------------------------------------------------------------
@@ -166,8 +163,7 @@ bad() {
     end_load 30
     served=$(grep "^served .* $name@" "$work/load" || true)
     # One was made of it, and no other.
-    [[ $(events_since "$before" '^web-' add) -ge 1 ]]
-    [[ $(lamplighter events -n 400 --json | jq -r --argjson from "$before" '[.[] | select(.number > $from and .what == "launch" and (.outcome | startswith("done")))] | length') -ge 1 ]]
+    [[ $(launches_since "$before") -eq 1 ]] || { lamplighter events -n 60 && return 1; }
     all_have web@2
     lamplighter events -n 60 >"$work/said"
     says "$cause"
@@ -280,7 +276,6 @@ replaced_in_time() {
         echo "$((answered - decided))" >>"$work/took.answer"
         echo "$((serving - decided))" >>"$work/took.serving"
         echo "$((decided - killed))" >>"$work/took.decided"
-        lamplighter events -n 30 | grep " $next " | sed 's/^/event: /'
     done
     echo "measured: killed to decided (noticed, confirmed): $(middle_and_worst "$work/took.decided")"
     echo "measured: decided to the first 200 from the image: $(middle_and_worst "$work/took.answer")"
