@@ -492,6 +492,7 @@ unmounted_with_the_last() {
 # Copies by link take no room and are not trusted (their number is not theirs), but are looked at.
 many_generations() {
     local begun n
+    echo "measured: $(generations | wc -w) generations of web: $(du -sm "$images/web" | cut -f1) MiB"
     for n in $(seq 101 120); do cp -al "$images/web/$(current)" "$images/web/$n"; done
     begun=$(now_ms)
     lamplighter image list >"$work/said"
