@@ -40,10 +40,7 @@ static bool is_up(const struct world *world, size_t instance)
 {
     size_t up = 0;
     for (size_t t = 0; t < world->target_count; t++) {
-        if (world->targets[t].member == instance && world->targets[t].state != WORLD_TARGET_UP) {
-            return false;
-        }
-        up += world->targets[t].member == instance;
+        up += world->targets[t].member == instance && world->targets[t].state == WORLD_TARGET_UP;
     }
     return up > 0 && world->instances[instance].health.health == WORLD_HEALTHY;
 }
