@@ -183,6 +183,12 @@ static enum world_verdict verdict_of(struct bench *b, size_t instance)
         if (!survey_is_off(b->world, instance) && !GUARDED(GUARD_S10_UNKNOWN, false)) {
             return WORLD_VERDICT_UNKNOWN;
         }
+        bool flaps = it->alive.health == WORLD_HEALTH_UNKNOWN &&
+                     damping_held(&it->damping, b->world->now_ms);
+        if (flaps && !GUARDED(GUARD_S13_FLAPPING, false)) {
+            wake_at(b, it->damping.until_ms);
+            return WORLD_VERDICT_FLAPPING;
+        }
         return it->lifecycle == LIFECYCLE_IN_SERVICE ? WORLD_VERDICT_DEAD : WORLD_VERDICT_NONE;
     }
     if (in_grace(b, it)) {
