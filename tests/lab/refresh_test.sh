@@ -223,6 +223,14 @@ cancelled() {
     over cancelled
     [[ $(count_of web@1) -eq 1 && $(count_of web@2) -eq $((hosts - 1)) ]]
 }
+# An alarm of the operator's own: what it says is the cause.
+alarm_goes_off() {
+    with 1 refresh --image web@1 --allow-downgrade --bake 60s --alarm "sh -c 'echo the till is empty; exit 1'" --alarm-every 2s --wait >"$work/said" 2>&1
+    state_is 'rolled back'
+    all_have web@2
+    lamplighter why web >"$work/said"
+    says 'the till is empty'
+}
 protected_waits() {
     local id
     id=$(images_of | awk '$2 == "web@2" { print $1; exit }')
@@ -303,6 +311,7 @@ check 'a bad image: the host comes up in another system' old_system
 check 'a bad image: it is slow' slow
 check 'older, unknown, nothing to do: said at once' older_is_asked_for
 check 'a checkpoint, and back by hand' checkpoint_and_back
+check 'an alarm command: back by itself, with its words' alarm_goes_off
 check 'a checkpoint, and cancelled: it stays as it is' cancelled
 check 'a protected instance is waited for' protected_waits
 check "a dead instance replaced from the image, $times times" replaced_in_time
