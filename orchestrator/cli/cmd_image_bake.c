@@ -296,7 +296,9 @@ static int build(struct bake *b, struct err *e)
 {
     const struct image_publishing how = {.is_untried = true};
     if (launch(b, b->base, "an image is built on it", e) < 0 ||
-        step(b, ACTION_CONFIGURE, "its roles go into the image", e) < 0) {
+        step(b, ACTION_CONFIGURE, "its roles go into the image", e) < 0 ||
+        /* A role may have started sshd anew: it answers again before it is read. */
+        step(b, ACTION_GREET, "its roles go into the image", e) < 0) {
         return -1;
     }
     if (stop_wanted) {

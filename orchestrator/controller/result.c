@@ -392,6 +392,7 @@ static int check_origin(struct controller *c, size_t index, const struct message
     if (origin_check(&c->members[index].record, greeting, e) == 0) {
         return 0;
     }
+    origin_refused(&c->members[index].record, greeting);
     bool serves = it->in_service_ms != 0 || c->members[index].record.admitted;
     if (serves && (it->lifecycle == LIFECYCLE_PENDING || it->lifecycle == LIFECYCLE_IN_SERVICE) &&
         c->journal != NULL) {

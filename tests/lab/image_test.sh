@@ -197,8 +197,7 @@ bake_beside_a_controller() {
     for _ in $(seq 1 100); do [[ -n $(builders) ]] && break || sleep 0.1; done
     kill_tree "$pid"
     wait "$pid" 2>/dev/null || true
-    [[ -n $(builders) ]]
-    for _ in $(seq 1 150); do [[ -z $(builders) ]] && break || sleep 0.1; done
+    for _ in $(seq 1 300); do [[ -z $(builders) ]] && break || sleep 0.1; done
     no_builder tiny
     lamplighter events -n 60 >"$work/said"
     says "web-1 .*capture .*begun"
