@@ -343,6 +343,7 @@ static void done_inspect(struct controller *c, size_t index, const struct runnin
     struct member *m = &c->members[index];
     it->drift_count = message_int(result, WIRE_CHANGED, 0);
     it->drift = it->drift_count == 0 ? WORLD_DRIFT_NONE : WORLD_DRIFT_PENDING;
+    it->change_failed = it->change_failed && it->drift != WORLD_DRIFT_NONE; /* It came about. */
     if (it->drift_count == 0) {
         replace_text(&m->record.script_digest, running->script.digest);
     }
