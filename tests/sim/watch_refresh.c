@@ -43,7 +43,9 @@ static bool is_up(const struct world *world, size_t instance)
     for (size_t t = 0; t < world->target_count; t++) {
         up += world->targets[t].member == instance && world->targets[t].state == WORLD_TARGET_UP;
     }
-    return up > 0 && world->instances[instance].health.health == WORLD_HEALTHY;
+    const struct world_instance *it = &world->instances[instance];
+    return up > 0 && it->health.health == WORLD_HEALTHY && it->power == WORLD_POWER_RUNNING &&
+           it->configured;
 }
 
 /* On every balancer, whether that can be asked or not. */
