@@ -64,9 +64,11 @@ all_have() {
     [[ $(sort -u "$work/have") == "$1" && $(wc -l <"$work/have") -eq $hosts ]] || { cat "$work/have" && return 1; }
 }
 count_of() { images_of | grep -c " $1\$" || true; }
-launches_since() {
-    lamplighter events -n 400 --json | jq --argjson from "$1" \
-        '[.[] | select(.number > $from and .what == "launch" and (.outcome | startswith("done")))] | length'
+# launches_of_bad NUMBER: how many were made since that event, until it went back.
+launches_of_bad() {
+    lamplighter events -n 400 --json | jq --argjson from "$1" '[.[] | select(.number > $from)] |
+        (map(select(.what == "refresh" and (.outcome | test("^running -> rolling back")))) | first.number) as $back |
+        map(select(.number < $back and .what == "launch" and (.outcome | startswith("done")))) | length'
 }
 addresses() { lamplighter status --json | jq -r '.instances[] | select(.group == "web" and .state == "in-service").address'; }
 
@@ -163,7 +165,7 @@ bad() {
     end_load 30
     served=$(grep "^served .* $name@" "$work/load" || true)
     # One was made of it, and no other.
-    [[ $(launches_since "$before") -eq 1 ]] || { lamplighter events -n 60 && return 1; }
+    [[ $(launches_of_bad "$before") -eq 1 ]] || { lamplighter events -n 60 && return 1; }
     all_have web@2
     lamplighter events -n 60 >"$work/said"
     says "$cause"
