@@ -198,7 +198,8 @@ bake_beside_a_controller() {
     kill_tree "$pid"
     wait "$pid" 2>/dev/null || true
     for _ in $(seq 1 300); do [[ -z $(builders) ]] && break || sleep 0.1; done
-    no_builder tiny
+    # What it had begun of the image (.new) goes with the next draft of that name.
+    [[ -z $(builders) ]] || { builders && tail "$work/run" && return 1; }
     lamplighter events -n 60 >"$work/said"
     says "web-1 .*capture .*begun"
     says "web-1 .*capture .*done"
