@@ -285,17 +285,29 @@ static int launch(struct bake *b, const char *image, const char *reason, struct 
     return step(b, ACTION_LAUNCH, reason, e) < 0 || step(b, ACTION_GREET, reason, e) < 0 ? -1 : 0;
 }
 
+static int open_place(struct bake *b, struct err *e)
+{
+    const struct record_instance *record = controller_member_at(b->s->controller, b->member).record;
+    size_t provider = spec_find_provider(b->s->site.spec, record->provider);
+    return image_place_open(&b->place, &b->s->site, provider, e);
+}
+
 static int build(struct bake *b, struct err *e)
 {
     const struct image_publishing how = {.is_untried = true};
     if (launch(b, b->base, "an image is built on it", e) < 0 ||
-        step(b, ACTION_CONFIGURE, "its roles go into the image", e) < 0) {
+        step(b, ACTION_CONFIGURE, "its roles go into the image", e) < 0 ||
+        /* A role may have started sshd anew: it answers again before it is read. */
+        step(b, ACTION_GREET, "its roles go into the image", e) < 0) {
         return -1;
     }
     if (stop_wanted) {
         return err_set(e, "stopped");
     }
-    if (image_take(b->s, b->member, &b->place, &b->draft, &how, &b->taken, e) < 0) {
+    /* What it stands on is known now: the image's parent. */
+    image_place_close(&b->place);
+    if (open_place(b, e) < 0 ||
+        image_take(b->s, b->member, &b->place, &b->draft, &how, &b->taken, e) < 0) {
         return -1;
     }
     b->is_taken = true;
@@ -399,10 +411,7 @@ static int prepare(struct bake *b, struct err *e)
     if (begin_builder(b, e) < 0) {
         return -1;
     }
-    const struct record_instance *record = controller_member_at(b->s->controller, b->member).record;
-    size_t provider = spec_find_provider(b->s->site.spec, record->provider);
-    return image_place_open(&b->place, &b->s->site, provider, e) < 0 ||
-                   image_take_keys(&b->place, e) < 0 ||
+    return open_place(b, e) < 0 || image_take_keys(&b->place, e) < 0 ||
                    image_draft_begin(b->place.dir, b->name, &b->draft, e) < 0 || find_base(b, e) < 0
                ? -1
                : 0;

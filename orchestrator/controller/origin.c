@@ -14,7 +14,6 @@
 #define BUILD_SHOWN   12
 #define MACHINE_ID    32
 #define CONTENT_CHARS "0123456789abcdef"
-#define HAS_OTHER_ID  " has machine-id "
 
 /* TEXT if it is made of LETTERS alone: it may come from a worker that a host took over. */
 static const char *only(const char *text, const char *letters, size_t max)
@@ -89,21 +88,30 @@ int origin_check(const struct record_instance *record, const struct message *gre
         return 0;
     }
     return err_set(e,
-                   "%s" HAS_OTHER_ID "%s, expected %s: it came up in another system; it gets no "
+                   "%s has machine-id %s, expected %s: it came up in another system; it gets no "
                    "traffic. Changed on purpose: `group retry %s`",
                    record->id, machine_id, record->machine_id, record->id);
 }
 
 void origin_greeted(struct record_instance *record, const struct message *greeting)
 {
+    replace(&record->seen_machine_id, NULL);
     if (record->machine_id == NULL) {
         replace(&record->machine_id, machine_id_of(greeting));
     }
 }
 
+void origin_refused(struct record_instance *record, const struct message *greeting)
+{
+    const char *machine_id = machine_id_of(greeting);
+    bool other = machine_id != NULL && !text_equal(machine_id, record->machine_id);
+    replace(&record->seen_machine_id, other ? machine_id : NULL);
+}
+
 void origin_accept(struct record_instance *record)
 {
-    if (record->reason != NULL && strstr(record->reason, HAS_OTHER_ID) != NULL) {
-        replace(&record->machine_id, NULL);
+    if (record->seen_machine_id != NULL) {
+        replace(&record->machine_id, record->seen_machine_id);
+        replace(&record->seen_machine_id, NULL);
     }
 }

@@ -19,8 +19,9 @@ int origin_check(const struct record_instance *record, const struct message *gre
                  struct err *e);
 /* What of a good GREETING is known for the first time is what it must say from now on. */
 void origin_greeted(struct record_instance *record, const struct message *greeting);
-/* An operator says that what RECORD failed for is well: when that was its machine-id, the next
-   greeting's holds. */
+/* GREETING did not pass: what was seen is kept, for an operator to accept. */
+void origin_refused(struct record_instance *record, const struct message *greeting);
+/* An operator says that it is right as it was seen. */
 void origin_accept(struct record_instance *record);
 
 #endif

@@ -343,6 +343,7 @@ static void done_inspect(struct controller *c, size_t index, const struct runnin
     struct member *m = &c->members[index];
     it->drift_count = message_int(result, WIRE_CHANGED, 0);
     it->drift = it->drift_count == 0 ? WORLD_DRIFT_NONE : WORLD_DRIFT_PENDING;
+    it->change_failed = it->change_failed && it->drift != WORLD_DRIFT_NONE; /* It came about. */
     if (it->drift_count == 0) {
         replace_text(&m->record.script_digest, running->script.digest);
     }
@@ -381,8 +382,9 @@ static void done_balancer(struct controller *c, const struct action *action,
 }
 
 /*
- * Is the host that was greeted the system that was made (origin.h)? One that serves already leaves
- * its pool as soon as its group can spare it, and waits there for a human.
+ * Is the host that was greeted the system that was made (origin.h)? One that has served, and may be
+ * sent traffic again as soon as its checks pass, is put into quarantine: it leaves its pools as
+ * soon as its group can spare it (S1), and another takes its place.
  */
 static int check_origin(struct controller *c, size_t index, const struct message *greeting,
                         struct err *e)
@@ -391,8 +393,16 @@ static int check_origin(struct controller *c, size_t index, const struct message
     if (origin_check(&c->members[index].record, greeting, e) == 0) {
         return 0;
     }
-    if (it->lifecycle == LIFECYCLE_IN_SERVICE && it->wish == WORLD_WISH_NONE) {
-        it->wish = WORLD_WISH_STANDBY;
+    origin_refused(&c->members[index].record, greeting);
+    bool serves = it->in_service_ms != 0 || c->members[index].record.admitted;
+    if (serves && (it->lifecycle == LIFECYCLE_PENDING || it->lifecycle == LIFECYCLE_IN_SERVICE) &&
+        c->journal != NULL) {
+        char change[80];
+        snprintf(change, sizeof(change), "%s -> %s", lifecycle_to_string(it->lifecycle),
+                 lifecycle_to_string(LIFECYCLE_QUARANTINED));
+        it->lifecycle = LIFECYCLE_QUARANTINED;
+        c->world.groups[it->group].disrupted_ms = c->world.now_ms;
+        journal_add_event(c->journal, it->id, "mark", "it came up in another system", change);
     }
     return -1;
 }

@@ -45,7 +45,7 @@ struct action {
     size_t group;
     size_t zone;
     unsigned number;
-    uint64_t content; /* ADD: what it is to be made from. */
+    uint64_t content;                 /* ADD: what it is to be made from. */
     size_t balancer;                  /* COMPARE, SYNC, ADMIT, REMOVE; else WORLD_NONE. */
     enum lifecycle lifecycle;         /* MARK: the new one (may be the old). */
     enum world_wish wish;             /* MARK: the new one. */

@@ -27,7 +27,6 @@ struct bench {
     const struct spec *spec;
     struct world *world;
     struct survey survey;
-    bool prober_errs;
     bool changed; /* Some verdict is another than when that was counted. */
     int64_t deadline_ms;
 };
@@ -125,8 +124,7 @@ static bool is_confirmed(const struct bench *b, size_t instance)
     return confirmed;
 }
 
-/* The prober says of a balancer's host that nobody answers, and it answers us: then its word alone
-   is not enough of any other host either. */
+/* The prober says of a balancer's host that nobody answers, and it answers us. */
 static bool prober_errs(const struct bench *b)
 {
     for (size_t i = 0; i < b->world->balancer_count; i++) {
@@ -150,8 +148,7 @@ static enum world_verdict unreachable(const struct bench *b, size_t instance, bo
     if (disputed && !GUARDED(GUARD_DISPUTED, false)) {
         return WORLD_VERDICT_DISPUTED;
     }
-    bool unknown = (pool && it->health.health == WORLD_HEALTH_UNKNOWN) || said.unknown ||
-                   (b->prober_errs && !is_confirmed(b, instance));
+    bool unknown = (pool && it->health.health == WORLD_HEALTH_UNKNOWN) || said.unknown;
     return unknown && !GUARDED(GUARD_S10_UNKNOWN, false) ? WORLD_VERDICT_UNKNOWN
                                                          : WORLD_VERDICT_LOST;
 }
@@ -185,6 +182,12 @@ static enum world_verdict verdict_of(struct bench *b, size_t instance)
         /* The prober has a word too, and a moment for it. */
         if (!survey_is_off(b->world, instance) && !GUARDED(GUARD_S10_UNKNOWN, false)) {
             return WORLD_VERDICT_UNKNOWN;
+        }
+        bool flaps = it->alive.health == WORLD_HEALTH_UNKNOWN &&
+                     damping_held(&it->damping, b->world->now_ms);
+        if (flaps && !GUARDED(GUARD_S13_FLAPPING, false)) {
+            wake_at(b, it->damping.until_ms);
+            return WORLD_VERDICT_FLAPPING;
         }
         return it->lifecycle == LIFECYCLE_IN_SERVICE ? WORLD_VERDICT_DEAD : WORLD_VERDICT_NONE;
     }
@@ -398,7 +401,7 @@ void judge(const struct spec *spec, struct world *world, void *memory, size_t si
 {
     struct bench b = {.spec = spec, .world = world, .deadline_ms = INT64_MAX};
     survey_make(&b.survey, spec, world, memory, size);
-    b.prober_errs = prober_errs(&b);
+    world->prober_errs = prober_errs(&b);
     for (size_t i = 0; i < world->instance_count; i++) {
         judge_instance(&b, i);
         wake_when_off(&b, i);

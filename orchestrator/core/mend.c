@@ -177,6 +177,12 @@ static void mend(struct step *s, size_t instance)
         step_wake_at(s, confirmed_ms);
         return;
     }
+    /* S10: only the prober says so, of whom no balancer can say anything. */
+    if (it->verdict == WORLD_VERDICT_LOST && s->world->prober_errs &&
+        s->survey->first_target[instance] == WORLD_NONE && !GUARDED(GUARD_S10_UNKNOWN, false)) {
+        step_hold(s, HOLD_WAIT, instance, (struct reason){.code = REASON_UNKNOWN});
+        return;
+    }
     bool shared = it->verdict == WORLD_VERDICT_UNREADY && !GUARDED(GUARD_S12_SHARED, false) &&
                   is_shared(s, instance);
     if (shared || not_to_be_mended(s, instance) || !budget_is_calm(s, instance) ||

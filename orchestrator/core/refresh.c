@@ -324,13 +324,23 @@ static void say_warm_up(struct step *s, size_t group, const struct refresh_count
     }
 }
 
+/* It is reached: what is under way ends, and no other begins. */
+static bool at_checkpoint(const struct step *s, size_t group, const struct refresh_count *c)
+{
+    const struct world_refresh *r = &s->world->groups[group].refresh;
+    return r->state == WORLD_REFRESH_RUNNING && r->checkpoints_passed < r->checkpoint_count &&
+           c->all > 0 && c->replaced * 100 >= r->checkpoints[r->checkpoints_passed] * c->all &&
+           !GUARDED(GUARD_REFRESH_WAITS, false);
+}
+
 static void roll_on(struct step *s, size_t group, const struct refresh_count *c)
 {
     bool back = s->world->groups[group].refresh.state == WORLD_REFRESH_BACK;
     if (back && end_newcomers(s, group)) {
         return;
     }
-    if (c->moving >= at_once(s, group, c) && !GUARDED(GUARD_REFRESH_FIRST, false)) {
+    bool full = c->moving >= at_once(s, group, c) && !GUARDED(GUARD_REFRESH_FIRST, false);
+    if (full || at_checkpoint(s, group, c)) {
         say_warm_up(s, group, c);
         return;
     }
@@ -367,9 +377,7 @@ static void roll(struct step *s, size_t group)
     bool forth = r->state == WORLD_REFRESH_RUNNING;
     struct reason all = {
         .code = REASON_REFRESH_ALL, .name = s->spec->groups[group].name, .b = (int64_t)c.replaced};
-    if (forth && r->checkpoints_passed < r->checkpoint_count && c.moving == 0 && c.all > 0 &&
-        c.replaced * 100 >= r->checkpoints[r->checkpoints_passed] * c.all &&
-        !GUARDED(GUARD_REFRESH_WAITS, false)) {
+    if (at_checkpoint(s, group, &c) && c.moving == 0) {
         go_to(s, group, WORLD_REFRESH_CHECKPOINT,
               (struct reason){.code = REASON_REFRESH_AT,
                               .name = s->spec->groups[group].name,

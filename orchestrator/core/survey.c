@@ -263,7 +263,7 @@ bool survey_begins_anew(const struct survey *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
     return it->lifecycle == LIFECYCLE_IN_SERVICE && it->change_failed && !it->changing &&
-           survey_is_changing(s, instance);
+           !s->known_out[instance] && survey_is_changing(s, instance);
 }
 
 static void count_failed(struct survey *s, size_t instance)

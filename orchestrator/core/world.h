@@ -282,6 +282,7 @@ struct world {
     /* Judged: most of what I see is gone, so it is me who is cut off (S5). */
     struct world_latch frozen;
     unsigned gone, seen; /* Of the hosts that should answer, how many do not. */
+    bool prober_errs;    /* Of a host that answers us: its word alone makes nobody lost. */
 
     struct world_instance *instances;
     size_t instance_count;

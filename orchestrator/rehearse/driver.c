@@ -278,6 +278,7 @@ static void told_by_host(struct engine *e, const struct engine_job *job)
         return;
     case ACTION_INSPECT:
         it->drift = job->differs ? WORLD_DRIFT_PENDING : WORLD_DRIFT_NONE;
+        it->change_failed = it->change_failed && job->differs; /* It came about. */
         it->drift_count = job->differs ? 3 : 0;
         __attribute__((fallthrough));
     case ACTION_CONFIGURE:

@@ -212,9 +212,12 @@ static void compact_balancers(struct world *w, const size_t *place, size_t *bala
     for (size_t t = 0; t < w->target_count; t++) {
         struct world_target *target = &w->targets[t];
         if (place[target->member] != WORLD_NONE && balancer_place[target->balancer] != WORLD_NONE) {
-            w->targets[kept++] = (struct world_target){.member = place[target->member],
-                                                       .balancer = balancer_place[target->balancer],
-                                                       .state = target->state};
+            struct world_target *to = &w->targets[kept++];
+            size_t member = place[target->member];
+            size_t balancer = balancer_place[target->balancer];
+            *to = *target;
+            to->member = member;
+            to->balancer = balancer;
         }
     }
     w->target_count = kept;

@@ -163,19 +163,18 @@ static void refresh_look(struct engine *e, size_t host)
     }
 }
 
-/* The job that waits at a balancer for a drain or a first check, and tells what it sees: or NULL.
- */
-static const struct engine_job *waiting_at(const struct engine *e, const char *balancer)
+/* A job waits at the balancer for a drain or a first check, and tells what it sees. */
+static bool is_waited_at(const struct engine *e, const char *balancer)
 {
     for (size_t i = 0; i < e->job_count; i++) {
         const struct engine_job *job = &e->jobs[i];
         bool waits = job->action.kind == ACTION_REMOVE || job->action.kind == ACTION_ADMIT;
         if (job->turn != 0 && job->heard && !job->ended && !job->end_lost && waits &&
             text_equal(job->balancer, balancer)) {
-            return job;
+            return true;
         }
     }
-    return NULL;
+    return false;
 }
 
 void witness_on_look(struct engine *e, size_t host)
@@ -190,7 +189,7 @@ void witness_on_look(struct engine *e, size_t host)
         if (!text_equal(w->instances[w->balancers[b].instance].id, h->id)) {
             continue;
         }
-        if (w->balancers[b].busy && waiting_at(e, h->id) == NULL) {
+        if (w->balancers[b].busy && !is_waited_at(e, h->id)) {
             refresh_look(e, host); /* Its admin socket has one client at a time. */
             return;
         }
@@ -243,7 +242,6 @@ void witness_look(struct engine *e, size_t balancer)
     if (host == WORLD_NONE) {
         return;
     }
-    const struct engine_job *job = b->busy ? waiting_at(e, w->instances[b->instance].id) : NULL;
     b->seen_ms = e->now_ms;
     for (size_t s = 0; s < e->truth.server_count; s++) {
         const struct truth_server *server = &e->truth.servers[s];
@@ -261,9 +259,6 @@ void witness_look(struct engine *e, size_t balancer)
         const char *id = w->instances[target->member].id;
         enum world_target_state state =
             state_of(truth_find_server(&e->truth, host, b->frontend, id));
-        if (job != NULL && state != WORLD_TARGET_ABSENT && text_equal(job->id, id)) {
-            state = WORLD_TARGET_DRAINING; /* On its way out, or not yet in. */
-        }
         e->controller.dirty |= state != target->state;
         target->state = state;
     }

@@ -67,6 +67,7 @@ struct record_instance {
     /* A command builds an image on it: record_owner_self() of that, or what is nobody's when it is
        to be removed. NULL for all others. */
     char *builder;
+    char *seen_machine_id; /* Another one, that a greeting was refused for; NULL: none. */
     char *capturer; /* Who takes an image of it, or waits to: as in its request. NULL: nobody. */
     bool change_failed; /* It was changed in service, and that failed. */
     int64_t revision;   /* Of the store entry it was read from; not stored in the value. */

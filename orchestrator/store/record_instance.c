@@ -53,6 +53,7 @@ enum instance_tag {
     INSTANCE_UNGREETED = 34,
     INSTANCE_BUILDER = 35,
     INSTANCE_CAPTURER = 36,
+    INSTANCE_SEEN_MACHINE_ID = 37,
     INSTANCE_CHANGE_FAILED = 40,
 };
 
@@ -76,6 +77,7 @@ static const struct record_text texts[] = {
     {INSTANCE_MACHINE_ID, offsetof(struct record_instance, machine_id)},
     {INSTANCE_BUILDER, offsetof(struct record_instance, builder)},
     {INSTANCE_CAPTURER, offsetof(struct record_instance, capturer)},
+    {INSTANCE_SEEN_MACHINE_ID, offsetof(struct record_instance, seen_machine_id)},
 };
 #define TEXT_COUNT (sizeof(texts) / sizeof(texts[0]))
 

@@ -722,6 +722,9 @@ static bool is_at_rest(const struct schedule *s, const char **ret_why, char *tex
             /* A group without room keeps those that need it waiting, too. */
             full = full || d->holds[i].reason.code == REASON_NO_ROOM ||
                    has_older(e, d->holds[i].group);
+            /* What can never end keeps its share of the cluster. */
+            full = full || (d->holds[i].group == g && has_endless(e) &&
+                            d->holds[i].reason.code == REASON_WAITS_FOR_CLUSTER);
         }
         if (engine_serving(e, g) != desired && !full) {
             snprintf(text, size, "%zu of group %s serve, %zu are wanted, and nothing is done",

@@ -1243,8 +1243,10 @@ void watch_on_truth(struct watch *w, struct engine *e)
                             : w->zone_bad_ms[z] == INT64_MAX ? e->now_ms
                                                              : w->zone_bad_ms[z];
     }
-    w->prober_back_ms =
-        e->truth.prober_cut || e->truth.controller_cut ? e->now_ms : w->prober_back_ms;
+    bool prober_cut = e->truth.prober_cut || e->truth.controller_cut;
+    /* Until this very moment, if it was. */
+    w->prober_back_ms = prober_cut || w->prober_cut ? e->now_ms : w->prober_back_ms;
+    w->prober_cut = prober_cut;
     w->cut_ms = !e->truth.controller_cut ? INT64_MAX
                 : w->cut_ms == INT64_MAX ? e->now_ms
                                          : w->cut_ms;

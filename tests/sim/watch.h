@@ -91,6 +91,7 @@ struct watch {
     int64_t *shared_ms; /* Beside the groups: since when what it needs is away; INT64_MAX. */
     int64_t *rebuilds;  /* [machine * 4]: the last four. */
     int64_t prober_back_ms; /* When there last was none, or one that saw nothing. */
+    bool prober_cut;
     size_t decisions;
     bool looks_at_why;
     size_t reasons[REASON_ORPHAN + 1]; /* How often each was given. */

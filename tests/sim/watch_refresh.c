@@ -11,6 +11,7 @@
 struct tally {
     size_t all;
     size_t replaced; /* With the wanted content, and counted on. */
+    size_t surely;   /* Of those, up on all balancers. */
     size_t going;    /* Old, and to go. */
     size_t coming;   /* New, and not counted on yet. */
 };
@@ -42,7 +43,20 @@ static bool is_up(const struct world *world, size_t instance)
     for (size_t t = 0; t < world->target_count; t++) {
         up += world->targets[t].member == instance && world->targets[t].state == WORLD_TARGET_UP;
     }
-    return up > 0 && world->instances[instance].health.health == WORLD_HEALTHY;
+    const struct world_instance *it = &world->instances[instance];
+    return up > 0 && it->health.health == WORLD_HEALTHY && it->power == WORLD_POWER_RUNNING &&
+           it->configured;
+}
+
+/* On every balancer, whether that can be asked or not. */
+static bool is_up_everywhere(const struct world *world, size_t instance)
+{
+    for (size_t t = 0; t < world->target_count; t++) {
+        if (world->targets[t].member == instance && world->targets[t].state != WORLD_TARGET_UP) {
+            return false;
+        }
+    }
+    return is_up(world, instance);
 }
 
 static struct tally tally(const struct engine *e, size_t group)
@@ -65,6 +79,7 @@ static struct tally tally(const struct engine *e, size_t group)
         bool ignored =
             old && !world_wish_is_to_go(it->wish) && is_set_aside(it, r, WORLD_REFRESH_IGNORE);
         t.all += ignored ? 0 : 1;
+        t.surely += !old && counted && is_up_everywhere(world, i);
         t.going += old && world_wish_is_to_go(it->wish);
         t.replaced += !old && (counted || it->lifecycle == LIFECYCLE_STANDBY);
         /* One that serves and is not baked yet; who was made and never came is counted, too. */
@@ -107,7 +122,7 @@ static void check_next(struct watch *w, struct engine *e, const struct action *a
         watch_fail(w, e, WATCH_REFRESH_ALARM, "%s is next, in spite of the alarm", it->id);
     }
     if (!back && moving == 0 && r->checkpoints_passed < r->checkpoint_count &&
-        t.replaced * 100 >= r->checkpoints[r->checkpoints_passed] * t.all) {
+        t.surely * 100 >= r->checkpoints[r->checkpoints_passed] * t.all) {
         watch_fail(w, e, WATCH_REFRESH_WAITS, "%s is next, past the checkpoint of %u %%", it->id,
                    r->checkpoints[r->checkpoints_passed]);
     }

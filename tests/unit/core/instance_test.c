@@ -627,6 +627,22 @@ static void a_change_that_failed_waits_for_its_turn_again(void **state)
     should(&f, ACTION_CONFIGURE, "db-1", REASON_DRIFT);
 }
 
+/* One whose change failed and that is lost is out: none that serves begins beside it (seed 186392).
+ */
+static void a_change_that_failed_waits_for_one_that_is_lost(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin_databases(&f, 2);
+    roles_differ(&f, "db-1");
+    roles_differ(&f, "db-2");
+    the(&f, "db-1")->change_failed = the(&f, "db-2")->change_failed = true;
+    set_alive(&f, "db-2", WORLD_UNHEALTHY);
+    advance(&f, 0);
+    should_not(&f, ACTION_CONFIGURE, NULL);
+    should_wait(&f, "db-1", REASON_WAITS_FOR_OTHER);
+}
+
 /* The cluster's share is asked for, too, and what was taken in this very step counts (seed 26808).
  */
 static void a_change_that_failed_asks_for_the_clusters_share(void **state)
@@ -729,6 +745,7 @@ int main(void)
         cmocka_unit_test(a_check_command_runs_when_it_is_due),
         cmocka_unit_test(a_check_command_forgives_no_failure),
         cmocka_unit_test(a_change_that_failed_waits_for_its_turn_again),
+        cmocka_unit_test(a_change_that_failed_waits_for_one_that_is_lost),
         cmocka_unit_test(a_change_that_failed_asks_for_the_clusters_share),
         cmocka_unit_test(changes_that_failed_are_tried_one_by_one),
         cmocka_unit_test(whom_a_check_command_does_not_concern),

@@ -672,7 +672,14 @@ static void a_prober_that_errs_is_not_believed(void **state)
     advance(&f, SECOND);
     f.balancers[0].seen_ms = f.world.now_ms;
     should_be_judged(&f, "lb-1", WORLD_VERDICT_DISPUTED);
-    should_be_judged(&f, "db-1", WORLD_VERDICT_UNKNOWN);
+    should_be_judged(&f, "db-1", WORLD_VERDICT_LOST); /* The breaker counts it all the same. */
+    for (int i = 0; i < 600; i++) {
+        f.world.now_ms += SECOND;
+        f.balancers[0].seen_ms = f.world.now_ms;
+        step(&f);
+        should_not(&f, ACTION_CYCLE, "db-1");
+    }
+    should_wait(&f, "db-1", REASON_UNKNOWN);
 }
 
 /* One that is lost this very moment makes up for nobody (seed 123287). */
@@ -694,6 +701,25 @@ static void who_is_lost_now_makes_up_for_nobody(void **state)
     judge_now(&f);
     assert_int_equal(f.world_groups[DB].breaker.bad, 2);
     assert_true(f.world_groups[DB].breaker.open.on);
+}
+
+/* Its provider alone says off, the prober has died: one that flaps is held (seed 255088). */
+static void one_that_flaps_is_not_off_by_one_word(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    settle(&f);
+    the(&f, "web-1")->damping.until_ms = f.world.now_ms + MINUTE;
+    set_power(&f, "web-1", WORLD_POWER_OFF);
+    set_alive(&f, "web-1", WORLD_HEALTH_UNKNOWN);
+    set_health(&f, "web-1", WORLD_HEALTH_UNKNOWN);
+    set_targets(&f, "web-1", WORLD_TARGET_DOWN);
+    advance(&f, SURVEY_SECOND_WITNESS_MS);
+    assert_int_equal(the(&f, "web-1")->verdict, WORLD_VERDICT_FLAPPING);
+    set_alive(&f, "web-1", WORLD_UNHEALTHY); /* Two say so: whatever its check said before. */
+    advance(&f, 0);
+    assert_int_equal(the(&f, "web-1")->verdict, WORLD_VERDICT_DEAD);
 }
 
 int main(void)
@@ -726,6 +752,7 @@ int main(void)
         cmocka_unit_test(balancers_that_answer_confirm),
         cmocka_unit_test(one_that_says_up_confirms_nothing),
         cmocka_unit_test(who_is_lost_now_makes_up_for_nobody),
+        cmocka_unit_test(one_that_flaps_is_not_off_by_one_word),
         cmocka_unit_test(who_need_not_answer_is_not_missed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
