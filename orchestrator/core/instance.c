@@ -131,6 +131,9 @@ static void launch(struct step *s, size_t instance)
                      s->spec->groups[it->group].pool != SPEC_NONE &&
                      !survey_is_off(s->world, instance);
     if (may_serve) {
+        /* Nobody has to contradict its provider for so long. */
+        int64_t alone_ms = it->power_ms > it->alive.since_ms ? it->power_ms : it->alive.since_ms;
+        step_wake_when(s, alone_ms + SURVEY_SECOND_WITNESS_MS);
         step_hold(s, HOLD_WAIT, instance, (struct reason){.code = REASON_UNKNOWN});
         return;
     }

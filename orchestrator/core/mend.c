@@ -225,6 +225,8 @@ bool mend_instance(struct step *s, size_t instance)
             it->power != WORLD_POWER_OFF && it->power != WORLD_POWER_ABSENT) {
             return false; /* Only a balancer differs: whether it is let in is seen to there. */
         }
+        /* They do not all notice at once. */
+        step_wake_when(s, it->verdict_ms + SURVEY_SECOND_WITNESS_MS);
         step_hold(
             s, HOLD_WAIT, instance,
             (struct reason){.code = REASON_DISPUTED,

@@ -353,6 +353,9 @@ static void what_is_not_believed_is_not_waited_for(void **state)
         set_health(&f, "web-1", WORLD_UNHEALTHY); /* Its balancer says up. */
         advance(&f, 0);
         should_wait(&f, "web-1", REASON_DISPUTED);
+        assert_true(decision_waits(&f.decision, f.world.now_ms)); /* They may yet agree. */
+        advance(&f, SURVEY_SECOND_WITNESS_MS);
+        should_wait(&f, "web-1", REASON_DISPUTED);
         assert_false(decision_waits(&f.decision, f.world.now_ms));
         the(&f, "web-1")->damping.until_ms = f.world.now_ms + MINUTE;
         advance(&f, 0);
@@ -488,6 +491,28 @@ static void every_kind_has_a_name(void **state)
     }
 }
 
+/* Off, says its provider alone: the prober is waited for, and it is started again. */
+static void what_is_off_is_waited_for(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.world.tireless = false;
+    settle(&f);
+    set_power(&f, "web-2", WORLD_POWER_OFF);
+    set_alive(&f, "web-2", WORLD_HEALTH_UNKNOWN);
+    step(&f);
+    should_wait(&f, "web-2", REASON_DISPUTED); /* Its balancer has not noticed. */
+    assert_true(decision_waits(&f.decision, f.world.now_ms));
+    for (size_t t = 0; t < f.world.target_count; t++) {
+        bool its = f.targets[t].member == find(&f, "web-2");
+        f.targets[t].state = its ? WORLD_TARGET_DOWN : f.targets[t].state;
+    }
+    step(&f);
+    should_wait(&f, "web-2", REASON_UNKNOWN);
+    assert_true(decision_waits(&f.decision, f.world.now_ms));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -507,6 +532,7 @@ int main(void)
         cmocka_unit_test(a_passing_failure_is_tried_again_three_times),
         cmocka_unit_test(what_comes_due_for_ever_is_not_waited_for),
         cmocka_unit_test(what_is_not_believed_is_not_waited_for),
+        cmocka_unit_test(what_is_off_is_waited_for),
         cmocka_unit_test(a_dead_host_is_started_again_or_replaced),
         cmocka_unit_test(scale_in_drains_first_and_takes_from_the_fuller_zone),
         cmocka_unit_test(an_orphan_is_left_alone_and_named),
