@@ -551,7 +551,10 @@ static int ask_slowly(void)
         _exit(0);
     }
     close(ends[1]);
-    usleep(150000);
+    /* Web 0 has it; on a busy machine that takes its time. */
+    for (int i = 0; i < LONG_MS / 20 && target_of(0).sessions == 0; i++) {
+        usleep(20000);
+    }
     return ends[0];
 }
 
@@ -781,7 +784,7 @@ static void what_targets_do_is_counted(void **state)
     await_state(0, FRONTEND_TARGET_UP);
     await_state(1, FRONTEND_TARGET_UP);
     assert_int_equal(stage_get("GET", "/slow", NULL, 0), 200);
-    assert_in_range(target_of(0).response_ms + target_of(1).response_ms, 150, 2000);
+    assert_in_range(target_of(0).response_ms + target_of(1).response_ms, 150, LONG_MS);
 }
 
 /* ---- who acts ---- */

@@ -207,7 +207,7 @@ static void test_hangs(void **state)
     (void)state;
     struct want honest;
     struct want stuck;
-    must_ask(&honest, WIRE_EXEC, silent_port, 100, NULL);
+    must_ask(&honest, WIRE_EXEC, silent_port, 1000, NULL);
     await(&honest.ended);
     assert_true(honest.has_result);
     assert_non_null(strstr(honest.text, "not done with exchanging keys within"));
