@@ -298,6 +298,8 @@ static void replace(struct step *s, size_t instance)
     }
     if (it->lifecycle == LIFECYCLE_IN_SERVICE) {
         serve(s, instance); /* Until then, on every balancer. */
+    } else if (it->lifecycle == LIFECYCLE_PENDING && !s->survey->known_out[instance]) {
+        advance(s, instance); /* It was on its way back: what serves half is waited for by all. */
     }
 }
 

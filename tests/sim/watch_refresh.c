@@ -8,6 +8,9 @@
 
 #include <inttypes.h>
 
+/* By then everybody has seen that it serves. */
+#define SURE_MS 15000
+
 struct tally {
     size_t all;
     size_t replaced; /* With the wanted content, and counted on. */
@@ -159,7 +162,8 @@ static void check_capture(struct watch *w, struct engine *e, const struct action
     bool leaves = action->kind == ACTION_MARK && (action->lifecycle == LIFECYCLE_DRAINING ||
                                                   action->lifecycle == LIFECYCLE_TERMINATING);
     size_t host = engine_host(e, action->instance);
-    bool serves = host != WORLD_NONE && e->truth.hosts[host].serving;
+    const struct truth_host *h = host == WORLD_NONE ? NULL : &e->truth.hosts[host];
+    bool serves = h != NULL && h->serving && e->now_ms - h->serving_since_ms > SURE_MS;
     if (it->capture == WORLD_CAPTURE_GRANTED && leaves && serves &&
         it->lifecycle == LIFECYCLE_IN_SERVICE && is_up(world, action->instance)) {
         watch_fail(w, e, WATCH_S3_CAPTURE, "%s goes while an image is taken of it", it->id);
@@ -172,7 +176,7 @@ static void check_capture(struct watch *w, struct engine *e, const struct action
         if (i != action->instance && other->group == it->group &&
             ((other->lifecycle == LIFECYCLE_IN_SERVICE &&
               other->capture == WORLD_CAPTURE_GRANTED) ||
-             other->lifecycle == LIFECYCLE_DRAINING)) {
+             (other->lifecycle == LIFECYCLE_DRAINING && other->in_service_ms != 0))) {
             watch_fail(w, e, WATCH_S3_CAPTURE, "an image of %s while %s is under way", it->id,
                        other->id);
         }
