@@ -129,8 +129,9 @@ void roster_place(struct engine *e, size_t index)
     struct engine_controller *c = &e->controller;
     struct world_instance *it = &c->world.instances[index];
     size_t count;
-    size_t machine = free_machine(e, it->group, it->zone, &count);
+    /* First: whoever looks for a free machine looks at all members. */
     c->members[index] = (struct engine_member){.touched_ms = e->now_ms};
+    size_t machine = free_machine(e, it->group, it->zone, &count);
     if (machine != WORLD_NONE) {
         const struct truth_host *h = &e->truth.hosts[machine];
         text_copy(c->members[index].machine, sizeof(c->members[index].machine), h->machine);
