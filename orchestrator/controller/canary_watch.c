@@ -95,8 +95,7 @@ void canary_watch_kept(struct controller *c, size_t count)
 
 static bool is_watched(const struct controller *c, size_t group)
 {
-    enum world_refresh_state state = c->world.groups[group].refresh.state;
-    return world_refresh_is_active(state) && state != WORLD_REFRESH_BACK;
+    return world_refresh_goes_forth(c->world.groups[group].refresh.state);
 }
 
 static void begin(struct controller *c, size_t group)

@@ -175,13 +175,6 @@ static bool has_baked(struct step *s, size_t instance)
     return false;
 }
 
-static bool is_bad(const struct step *s, size_t instance)
-{
-    enum world_verdict verdict = s->world->instances[instance].verdict;
-    return verdict == WORLD_VERDICT_UNREADY || verdict == WORLD_VERDICT_LOST ||
-           verdict == WORLD_VERDICT_DEAD;
-}
-
 /* S19: every balancer in front of it has told its targets just now; one that has not is asked. */
 static bool is_fresh(struct step *s, size_t instance)
 {
@@ -198,7 +191,8 @@ static bool is_fresh(struct step *s, size_t instance)
                                 .a = b->seen_ms == INT64_MIN ? -1 : s->world->now_ms - b->seen_ms};
         /* One that is bad is mended, not asked again and again: that would keep it from it. */
         if (step_balancer_idle(s, balancer) && step_balancer_usable(s, balancer) &&
-            !is_bad(s, b->instance) && !mend_held_by_failure(s, b->instance)) {
+            !world_verdict_is_bad(s->world->instances[b->instance].verdict) &&
+            !mend_held_by_failure(s, b->instance)) {
             step_act_at(s, ACTION_COMPARE, b->instance, balancer, reason);
         }
         reason.code = REASON_WAITS_FOR_FRONTEND;

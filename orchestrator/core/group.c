@@ -6,20 +6,20 @@
 #include "spec/spec.h"
 
 /* NTH: so many were added in this step already. */
-static void add(struct step *s, size_t group, size_t zone, size_t nth, struct reason reason)
+static void add(struct step *s, size_t group, size_t zone, size_t nth, uint64_t content,
+                struct reason reason)
 {
     step_act(s, (struct action){.kind = ACTION_ADD,
                                 .instance = WORLD_NONE,
                                 .group = group,
                                 .zone = zone,
                                 .number = s->world->groups[group].next_number + (unsigned)nth,
-                                .content = refresh_next_content(s, group, nth),
+                                .content = content,
                                 .balancer = WORLD_NONE,
                                 .reason = reason});
 }
 
-/* Says why the group may not launch at all; true when it may not. */
-static bool launches_held(struct step *s, size_t group)
+bool group_launches_held(struct step *s, size_t group)
 {
     const struct world_group *g = &s->world->groups[group];
     if (step_suspended(s, group, WORLD_PROCESS_LAUNCH)) {
@@ -53,9 +53,11 @@ static void grow(struct step *s, size_t group, size_t missing)
     size_t most = world_most(s->spec, s->world, group);
     size_t live = s->survey->groups[group].live;
     size_t placed[WORLD_ZONES_MAX] = {0};
-    if (launches_held(s, group)) {
+    if (group_launches_held(s, group)) {
         return;
     }
+    uint64_t first = refresh_next_content(s, group, true);
+    uint64_t others = refresh_next_content(s, group, false);
     for (size_t i = 0; i < missing; i++) {
         if (live + i >= most && !GUARDED(GUARD_S2_MOST, false)) {
             step_hold_group(s, HOLD_WAIT, group,
@@ -73,7 +75,7 @@ static void grow(struct step *s, size_t group, size_t missing)
                                             .a = (int64_t)(missing - i)});
             return;
         }
-        add(s, group, zone, i,
+        add(s, group, zone, i, i == 0 ? first : others,
             (struct reason){.code = REASON_GROUP_SHORT,
                             .name = g->name,
                             .a = (int64_t)(desired - missing),
@@ -168,7 +170,7 @@ static void balance(struct step *s, size_t group)
     if (standing[most] < standing[least] + 2 || !group_is_at_rest(s, group)) {
         return;
     }
-    add(s, group, least, 0,
+    add(s, group, least, 0, refresh_next_content(s, group, true),
         (struct reason){.code = REASON_UNBALANCED,
                         .name = s->spec->zones[most].name,
                         .a = (int64_t)standing[most],

@@ -20,6 +20,8 @@ struct spec;
    not come into service before a group stops. */
 #define LADDER_REBUILDS_MAX 3
 #define LADDER_LAUNCHES_MAX 3
+/* A step that failed so often in a row was tried enough. */
+#define LADDER_TRIES_MAX 3
 
 /* How long a rung is given to show its effect. */
 int64_t ladder_patience_ms(enum world_rung rung);

@@ -4,7 +4,6 @@
 #include "core/step.h"
 #include "spec/spec.h"
 
-#define TRIES_MAX     3
 #define RETRY_BASE_MS 2000   /* Doubles with each failure, */
 #define RETRY_MAX_MS  300000 /* up to this, and is spread by as much as a quarter (S23). */
 
@@ -34,7 +33,7 @@ static int64_t again_at_ms(const struct step *s, const struct world_instance *it
         return s->world->now_ms;
     }
     bool given_up = it->failure == WORLD_FAILURE_PERMANENT ||
-                    (it->failures >= TRIES_MAX && !s->world->tireless);
+                    (it->failures >= LADDER_TRIES_MAX && !s->world->tireless);
     return given_up ? INT64_MAX : it->failed_ms + retry_ms(it);
 }
 
@@ -271,7 +270,7 @@ static bool was_heard(const struct step *s, int64_t at_ms)
 static bool has_failed_to_come(const struct step *s, const struct world_instance *it)
 {
     bool tried = s->world->tireless && it->failure == WORLD_FAILURE_TRANSIENT &&
-                 it->failures >= TRIES_MAX && was_heard(s, it->failed_ms);
+                 it->failures >= LADDER_TRIES_MAX && was_heard(s, it->failed_ms);
     return tried || it->verdict == WORLD_VERDICT_UNREADY || it->verdict == WORLD_VERDICT_LOST;
 }
 

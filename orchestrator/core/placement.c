@@ -1,6 +1,7 @@
 #include "core/placement.h"
 
 #include "core/guard.h"
+#include "core/ladder.h"
 #include "spec/spec.h"
 
 static bool is_lost(const struct survey *s, size_t zone)
@@ -71,13 +72,10 @@ static int policy_order(const struct survey *s, const struct world_instance *a,
 }
 
 /* A new one that fails and fails is no better than one that is bad. */
-#define LAUNCH_TRIES 3
-
 static bool is_bad(const struct world_instance *it)
 {
-    bool never_came = it->in_service_ms == 0 && it->failures >= LAUNCH_TRIES;
-    return it->verdict == WORLD_VERDICT_UNREADY || it->verdict == WORLD_VERDICT_LOST ||
-           it->verdict == WORLD_VERDICT_DEAD || it->failure == WORLD_FAILURE_PERMANENT ||
+    bool never_came = it->in_service_ms == 0 && it->failures >= LADDER_TRIES_MAX;
+    return world_verdict_is_bad(it->verdict) || it->failure == WORLD_FAILURE_PERMANENT ||
            never_came;
 }
 

@@ -14,8 +14,6 @@
 /* A new one that was in service, and is unready for this long while others are well; or again,
    after it was mended. */
 #define UNWELL_MS 30000
-/* A step of a new one that failed so often in a row. */
-#define TRIES_MAX 3
 
 static const struct world_refresh *refresh_of(const struct survey *s, size_t group)
 {
@@ -105,16 +103,16 @@ struct reason refresh_reason(const struct step *s, size_t group)
                            .b = (int64_t)c.all};
 }
 
-uint64_t refresh_next_content(const struct step *s, size_t group, size_t nth)
+uint64_t refresh_next_content(const struct step *s, size_t group, bool first)
 {
     const struct world_refresh *r = &s->world->groups[group].refresh;
-    if (!world_refresh_is_active(r->state) || r->state == WORLD_REFRESH_BACK) {
+    if (!world_refresh_goes_forth(r->state)) {
         return s->world->groups[group].content;
     }
     /* Until one of it is counted on, there is only that one. */
     const struct refresh_count c = refresh_count(s->survey, group);
-    bool first = nth == 0 && c.fresh == WORLD_NONE;
-    return c.replaced > 0 || first || GUARDED(GUARD_REFRESH_FIRST, false) ? r->wanted : r->before;
+    bool proves = first && c.fresh == WORLD_NONE;
+    return c.replaced > 0 || proves || GUARDED(GUARD_REFRESH_FIRST, false) ? r->wanted : r->before;
 }
 
 static void go_to(struct step *s, size_t group, enum world_refresh_state state,
@@ -156,7 +154,8 @@ static bool never_came(const struct step *s, const struct world_instance *it)
     bool away = it->power != WORLD_POWER_RUNNING || it->zone == WORLD_NONE ||
                 s->world->zones[it->zone].lost.on;
     bool unready = it->verdict == WORLD_VERDICT_UNREADY && !is_shared(s, it->group);
-    bool failed = it->failure == WORLD_FAILURE_TRANSIENT && it->failures >= TRIES_MAX && !away;
+    bool failed =
+        it->failure == WORLD_FAILURE_TRANSIENT && it->failures >= LADDER_TRIES_MAX && !away;
     return it->in_service_ms == 0 && (it->failure == WORLD_FAILURE_PERMANENT || failed || unready);
 }
 
@@ -245,13 +244,15 @@ static size_t next_of(const struct step *s, size_t group)
 static bool end_newcomers(struct step *s, size_t group)
 {
     bool any = false;
+    struct reason reason = {.code = REASON_NONE};
     if (step_suspended(s, group, WORLD_PROCESS_TERMINATE)) {
         return false;
     }
     for (size_t i = 0; i < s->world->instance_count; i++) {
         if (is_candidate(s, i, group) && s->world->instances[i].in_service_ms == 0 &&
             !s->world->instances[i].busy) {
-            step_mark_wish(s, i, WORLD_WISH_REFRESH, refresh_reason(s, group));
+            reason = any ? reason : refresh_reason(s, group);
+            step_mark_wish(s, i, WORLD_WISH_REFRESH, reason);
             any = true;
         }
     }
@@ -271,9 +272,8 @@ static size_t unwell_one(const struct step *s, size_t group)
 {
     for (size_t i = 0; i < s->world->instance_count; i++) {
         const struct world_instance *it = &s->world->instances[i];
-        bool bad = it->verdict == WORLD_VERDICT_UNREADY || it->verdict == WORLD_VERDICT_LOST ||
-                   it->verdict == WORLD_VERDICT_DEAD;
-        if (is_member(it, group) && bad && !world_is_outdated(s->world, i)) {
+        if (is_member(it, group) && world_verdict_is_bad(it->verdict) &&
+            !world_is_outdated(s->world, i)) {
             return i;
         }
     }
@@ -282,20 +282,13 @@ static size_t unwell_one(const struct step *s, size_t group)
 
 static bool is_held(struct step *s, size_t group)
 {
-    const struct world_group *g = &s->world->groups[group];
-    const char *name = step_suspended(s, group, WORLD_PROCESS_LAUNCH)      ? "launch"
-                       : step_suspended(s, group, WORLD_PROCESS_TERMINATE) ? "terminate"
-                                                                           : NULL;
-    if (name != NULL) {
+    bool may_launch = !step_suspended(s, group, WORLD_PROCESS_LAUNCH);
+    if (may_launch && step_suspended(s, group, WORLD_PROCESS_TERMINATE)) {
         step_hold_group(s, HOLD_WAIT, group,
-                        (struct reason){.code = REASON_SUSPENDED, .name = name});
+                        (struct reason){.code = REASON_SUSPENDED, .name = "terminate"});
         return true;
     }
-    if (g->failed_launches >= LADDER_LAUNCHES_MAX && !GUARDED(GUARD_S9_LAUNCHES, false)) {
-        step_hold_group(s, HOLD_STUCK, group,
-                        (struct reason){.code = REASON_LAUNCHES_FAIL,
-                                        .name = s->spec->groups[group].name,
-                                        .a = g->failed_launches});
+    if (group_launches_held(s, group)) {
         return true;
     }
     size_t unwell = unwell_one(s, group);
@@ -438,7 +431,7 @@ void refresh_step(struct step *s, size_t group)
 {
     const struct world_refresh *r = &s->world->groups[group].refresh;
     if (!world_refresh_is_active(r->state)) {
-        if (r->state != WORLD_REFRESH_NONE) {
+        if (s->survey->groups[group].unwanted > 0) {
             (void)end_newcomers(s, group);
         }
         return;

@@ -86,6 +86,8 @@ bool mend_held_by_failure(struct step *s, size_t instance);
 /* instance.c, group.c: one instance's next step, one group's size. */
 void instance_step(struct step *s, size_t instance);
 void group_step(struct step *s, size_t group);
+/* Says why the group may not launch at all; true when it may not. */
+bool group_launches_held(struct step *s, size_t group);
 /* There is room, and leave, for one more. */
 bool group_can_grow(const struct step *s, size_t group);
 /* Nothing moves in it, all of it serves, and its cooldown is over. */
@@ -95,8 +97,8 @@ bool group_is_at_rest(struct step *s, size_t group);
 void refresh_step(struct step *s, size_t group);
 /* True when the refresh of its group is to see to INSTANCE, and nobody else. */
 bool refresh_replaces(const struct step *s, size_t instance);
-/* What the next new instance of GROUP is made from, when NTH were added in this step already. */
-uint64_t refresh_next_content(const struct step *s, size_t group, size_t nth);
+/* What new instances of GROUP are made from: the FIRST one that is added in a step, or another. */
+uint64_t refresh_next_content(const struct step *s, size_t group, bool first);
 /* Why it replaces one of them: how far it is. */
 struct reason refresh_reason(const struct step *s, size_t group);
 

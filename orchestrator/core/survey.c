@@ -71,12 +71,6 @@ static void link_targets(struct survey *s)
     }
 }
 
-static bool is_bad(enum world_verdict verdict)
-{
-    return verdict == WORLD_VERDICT_UNREADY || verdict == WORLD_VERDICT_LOST ||
-           verdict == WORLD_VERDICT_DEAD;
-}
-
 static bool runs(const struct world_instance *it)
 {
     return it->power == WORLD_POWER_RUNNING && it->configured;
@@ -136,7 +130,7 @@ static bool is_serving(const struct survey *s, size_t instance)
         return false;
     }
     if (s->spec->groups[it->group].pool == SPEC_NONE) {
-        return it->lifecycle == LIFECYCLE_IN_SERVICE && !is_bad(it->verdict);
+        return it->lifecycle == LIFECYCLE_IN_SERVICE && !world_verdict_is_bad(it->verdict);
     }
     size_t up = 0;
     for (size_t t = s->first_target[instance]; t != WORLD_NONE; t = s->next_target[t]) {
@@ -161,7 +155,7 @@ static bool is_known_out(const struct survey *s, size_t instance)
     const struct world_instance *it = &s->world->instances[instance];
     bool off = survey_is_off(s->world, instance);
     if (s->spec->groups[it->group].pool == SPEC_NONE) {
-        return !it->configured || is_bad(it->verdict) || off;
+        return !it->configured || world_verdict_is_bad(it->verdict) || off;
     }
     off = off && it->health.health != WORLD_HEALTHY;
     size_t balancers = 0;
@@ -279,7 +273,8 @@ static void count_member(struct survey *s, size_t i)
 {
     const struct world_instance *it = &s->world->instances[i];
     struct survey_group *g = &s->groups[it->group];
-    bool in_service = it->lifecycle == LIFECYCLE_IN_SERVICE && runs(it) && !is_bad(it->verdict);
+    bool in_service =
+        it->lifecycle == LIFECYCLE_IN_SERVICE && runs(it) && !world_verdict_is_bad(it->verdict);
     bool given_up = survey_given_up(s, i);
     g->members++;
     g->live += given_up ? 0 : 1;
@@ -291,6 +286,8 @@ static void count_member(struct survey *s, size_t i)
     s->known_out[i] = is_known_out(s, i);
     g->serving += s->serving[i] ? 1 : 0;
     g->counted += survey_is_counted(s, i) ? 1 : 0;
+    bool refreshing = world_refresh_is_active(s->world->groups[it->group].refresh.state);
+    g->unwanted += !refreshing && world_is_outdated(s->world, i) ? 1 : 0;
     g->unbaked += s->serving[i] && !survey_is_counted(s, i) ? 1 : 0;
     g->unsettled +=
         it->lifecycle == LIFECYCLE_IN_SERVICE && !s->serving[i] && !s->known_out[i] ? 1 : 0;

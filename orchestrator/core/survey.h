@@ -37,6 +37,7 @@ struct survey_group {
     size_t failed;       /* Of `changing`, those that begin anew: survey_begins_anew(). */
     size_t first_failed; /* The first of those; WORLD_NONE. */
     size_t pending;      /* Being made. */
+    size_t unwanted;     /* No refresh is under way, and world_is_outdated() all the same. */
     size_t standby;
     bool woken; /* Written while deciding: when the next one is counted on is known. */
 };

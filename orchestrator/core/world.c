@@ -21,6 +21,12 @@ const char *world_verdict_to_string(enum world_verdict verdict)
     return "unknown";
 }
 
+bool world_verdict_is_bad(enum world_verdict verdict)
+{
+    return verdict == WORLD_VERDICT_UNREADY || verdict == WORLD_VERDICT_LOST ||
+           verdict == WORLD_VERDICT_DEAD;
+}
+
 const char *world_rung_to_string(enum world_rung rung)
 {
     switch (rung) {
@@ -76,6 +82,11 @@ bool world_refresh_is_active(enum world_refresh_state state)
 {
     return state == WORLD_REFRESH_RUNNING || state == WORLD_REFRESH_CHECKPOINT ||
            state == WORLD_REFRESH_BAKING || state == WORLD_REFRESH_BACK;
+}
+
+bool world_refresh_goes_forth(enum world_refresh_state state)
+{
+    return world_refresh_is_active(state) && state != WORLD_REFRESH_BACK;
 }
 
 static bool has_traffic(const struct world *world, size_t instance)

@@ -103,8 +103,10 @@ enum world_verdict {
     WORLD_VERDICT_DEAD,     /* The provider says it is off or gone. */
 };
 const char *world_verdict_to_string(enum world_verdict verdict); /* "unready" */
-const char *world_rung_to_string(enum world_rung rung);          /* "reboot" */
-const char *world_wish_to_string(enum world_wish wish);          /* "standby" */
+/* Unready, lost or dead. */
+bool world_verdict_is_bad(enum world_verdict verdict);
+const char *world_rung_to_string(enum world_rung rung); /* "reboot" */
+const char *world_wish_to_string(enum world_wish wish); /* "standby" */
 /* "replace"; 0 when there is no such process. */
 enum world_process world_process_from_string(const char *name);
 const char *world_process_to_string(enum world_process process);
@@ -113,6 +115,8 @@ extern const char *const world_process_names[];
 const char *world_refresh_to_string(enum world_refresh_state state); /* "rolling back" */
 /* It goes on by itself: running, at a checkpoint, baking, or on its way back. */
 bool world_refresh_is_active(enum world_refresh_state state);
+/* The same, but for the way back: what it brings is on trial. */
+bool world_refresh_goes_forth(enum world_refresh_state state);
 
 /* What one witness says, and since when. Observed. */
 struct world_witness {

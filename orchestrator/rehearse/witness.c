@@ -226,8 +226,8 @@ static void watch_refreshes(struct engine *e)
             continue;
         }
         struct world_refresh *r = &w->groups[h->group].refresh;
-        if (world_refresh_is_active(r->state) && r->state != WORLD_REFRESH_BACK &&
-            h->content == r->wanted && r->alarm != WORLD_UNHEALTHY) {
+        if (world_refresh_goes_forth(r->state) && h->content == r->wanted &&
+            r->alarm != WORLD_UNHEALTHY) {
             r->alarm = WORLD_UNHEALTHY;
             e->controller.dirty = true;
         }
