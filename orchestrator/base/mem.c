@@ -44,6 +44,18 @@ char *xstrdup(const char *text)
     return xstrndup(text, strlen(text));
 }
 
+char *xcopy(const char *text)
+{
+    return text == NULL ? NULL : xstrdup(text);
+}
+
+void xreplace(char **text, const char *fresh)
+{
+    char *copy = xcopy(fresh);
+    free(*text);
+    *text = copy;
+}
+
 char *xasprintf(const char *format, ...)
 {
     va_list args;

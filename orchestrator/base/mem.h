@@ -17,6 +17,12 @@ void *xrealloc(void *mem, size_t count, size_t size) __attribute__((returns_nonn
 char *xstrdup(const char *text) __attribute__((malloc, returns_nonnull));
 char *xstrndup(const char *text, size_t length) __attribute__((malloc, returns_nonnull));
 
+/* xstrdup(), but a NULL stays NULL. */
+char *xcopy(const char *text) __attribute__((malloc));
+/* Puts a copy of FRESH (NULL: nothing), which may be *TEXT itself, in place of *TEXT, and frees
+   that. */
+void xreplace(char **text, const char *fresh);
+
 /* printf into fresh memory; the caller frees it. */
 char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
 

@@ -35,8 +35,7 @@ void problem_add(struct problem_list *list, const char *file, unsigned line, con
     free(raw);
 
     size_t i = xgrow((void **)&list->items, &list->count, &list->capacity, sizeof(*list->items));
-    list->items[i] = (struct problem){
-        .file = file == NULL ? NULL : xstrdup(file), .line = line, .text = str_take(&text)};
+    list->items[i] = (struct problem){.file = xcopy(file), .line = line, .text = str_take(&text)};
 }
 
 /* The first problem of the same file: files are sorted in the order in which they came up. */

@@ -47,8 +47,8 @@ static int take_policy(const char *option, const char *text, enum world_refresh_
 static int take_options(const struct cli *cli, struct refresh_options *o, struct err *e)
 {
     const struct cli_refresh *given = &cli->refresh;
-    o->image = given->image == NULL ? NULL : xstrdup(given->image);
-    o->alarm = given->alarm == NULL ? NULL : xstrdup(given->alarm);
+    o->image = xcopy(given->image);
+    o->alarm = xcopy(given->alarm);
     o->all = given->all;
     o->no_rollback = given->no_rollback;
     o->allow_downgrade = cli->allow_downgrade;

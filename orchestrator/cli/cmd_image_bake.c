@@ -203,7 +203,7 @@ static char *name_of_base(const struct bake *b, const char *directory)
             name = items[i].ref.name;
         }
     }
-    char *copy = name == NULL ? NULL : xstrdup(name);
+    char *copy = xcopy(name);
     image_items_free(items, count);
     return copy;
 }

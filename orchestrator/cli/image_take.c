@@ -16,11 +16,6 @@
 
 #define SMALL_MAX ((size_t)16 * 1024 * 1024)
 
-static char *copy_of(const char *text)
-{
-    return text == NULL ? NULL : xstrdup(text);
-}
-
 /* A plain base's digest is that of what it was made by: "recipe = ..." of its image.ini. */
 static char *recipe_of(const char *directory)
 {
@@ -78,11 +73,11 @@ static struct manifest make_manifest(const struct session *s, const struct image
         .created_s = clock_wall_ms() / 1000,
         .cluster = xstrdup(s->site.spec->cluster),
         .instance = xstrdup(record->id),
-        .group = copy_of(record->group),
-        .script = copy_of(record->script_digest),
+        .group = xcopy(record->group),
+        .script = xcopy(record->script_digest),
         .roles = image_job_roles(s, record),
-        .release = copy_of(message_text(r, WIRE_RELEASE, NULL)),
-        .architecture = copy_of(message_text(r, WIRE_ARCHITECTURE, NULL)),
+        .release = xcopy(message_text(r, WIRE_RELEASE, NULL)),
+        .architecture = xcopy(message_text(r, WIRE_ARCHITECTURE, NULL)),
         .packages = image_report_json(report, WIRE_PACKAGES),
         .left_out = image_report_json(report, WIRE_LEFT_OUT),
         .entries = message_int(r, WIRE_ENTRIES, 0),

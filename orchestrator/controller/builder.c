@@ -100,8 +100,7 @@ int builder_add(struct controller *c, size_t group, const char *owner, size_t *r
 void builder_end(struct controller *c, size_t index, bool keep, const char *why)
 {
     struct record_instance *r = &c->members[index].record;
-    free(r->builder);
-    r->builder = keep ? NULL : xstrdup(NOBODY);
+    xreplace(&r->builder, keep ? NULL : NOBODY);
     journal_put_instance(c->journal, r);
     journal_add_event(c->journal, r->id, "build", why, keep ? "kept, detached" : "to be removed");
 }
@@ -288,9 +287,7 @@ int controller_builder_load(struct controller *c, const char *id, size_t *ret_in
 
 void controller_builder_image(struct controller *c, size_t index, const char *image)
 {
-    struct member *m = &c->members[index];
-    free(m->image);
-    m->image = xstrdup(image);
+    xreplace(&c->members[index].image, image);
 }
 
 struct clearing {

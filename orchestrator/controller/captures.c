@@ -60,15 +60,12 @@ void capture_granted(struct controller *c, size_t index)
 void capture_end(struct controller *c, size_t index, const char *outcome)
 {
     struct record_instance *r = &c->members[index].record;
-    char *clean = NULL;
-    struct str text = STR_NULL;
-    str_add_printable(&text, outcome, strlen(outcome), false);
-    clean = str_take(&text);
-    tell(c, index, clean);
-    free(clean);
+    struct str clean = STR_NULL;
+    str_add_printable(&clean, outcome, strlen(outcome), false);
+    tell(c, index, str_text(&clean));
+    str_deinit(&clean);
     c->world.instances[index].capture = WORLD_CAPTURE_NONE;
-    free(r->capturer);
-    r->capturer = NULL;
+    xreplace(&r->capturer, NULL);
     put(c, index);
 }
 

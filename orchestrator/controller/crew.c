@@ -127,7 +127,7 @@ static struct job *add_job(struct crew *crew, enum crew_kind kind, const char *k
     }
     struct job *job = xcalloc(1, sizeof(*job));
     job->process = process;
-    job->keep = keep == NULL ? NULL : xstrdup(keep);
+    job->keep = xcopy(keep);
     job->next = crew->jobs;
     crew->jobs = job;
     return job;

@@ -109,7 +109,7 @@ static void refresh_static(const struct controller *c, struct record_instance *r
     free(record->user);
     record->address = xstrdup(h->address);
     record->host_key = xstrdup(h->host_key);
-    record->user = h->user == NULL ? NULL : xstrdup(h->user);
+    record->user = xcopy(h->user);
     record->port = h->port;
 }
 

@@ -24,13 +24,6 @@ static const char *only(const char *text, const char *letters, size_t max)
                : NULL;
 }
 
-static void replace(char **text, const char *fresh)
-{
-    char *copy = fresh == NULL ? NULL : xstrdup(fresh);
-    free(*text);
-    *text = copy;
-}
-
 static const char *image_of(const struct message *message)
 {
     return only(message_text(message, WIRE_IMAGE, NULL), "abcdefghijklmnopqrstuvwxyz0123456789-@",
@@ -49,10 +42,10 @@ static const char *machine_id_of(const struct message *message)
 
 void origin_take(struct record_instance *record, const struct message *answer)
 {
-    replace(&record->image, image_of(answer));
-    replace(&record->build, build_of(answer));
-    replace(&record->content, only(message_text(answer, WIRE_CONTENT, NULL), CONTENT_CHARS, 64));
-    replace(&record->machine_id, machine_id_of(answer));
+    xreplace(&record->image, image_of(answer));
+    xreplace(&record->build, build_of(answer));
+    xreplace(&record->content, only(message_text(answer, WIRE_CONTENT, NULL), CONTENT_CHARS, 64));
+    xreplace(&record->machine_id, machine_id_of(answer));
 }
 
 static int check_build(const struct record_instance *record, const struct message *greeting,
@@ -95,9 +88,9 @@ int origin_check(const struct record_instance *record, const struct message *gre
 
 void origin_greeted(struct record_instance *record, const struct message *greeting)
 {
-    replace(&record->seen_machine_id, NULL);
+    xreplace(&record->seen_machine_id, NULL);
     if (record->machine_id == NULL) {
-        replace(&record->machine_id, machine_id_of(greeting));
+        xreplace(&record->machine_id, machine_id_of(greeting));
     }
 }
 
@@ -105,13 +98,13 @@ void origin_refused(struct record_instance *record, const struct message *greeti
 {
     const char *machine_id = machine_id_of(greeting);
     bool other = machine_id != NULL && !text_equal(machine_id, record->machine_id);
-    replace(&record->seen_machine_id, other ? machine_id : NULL);
+    xreplace(&record->seen_machine_id, other ? machine_id : NULL);
 }
 
 void origin_accept(struct record_instance *record)
 {
     if (record->seen_machine_id != NULL) {
-        replace(&record->machine_id, record->seen_machine_id);
-        replace(&record->seen_machine_id, NULL);
+        xreplace(&record->machine_id, record->seen_machine_id);
+        xreplace(&record->seen_machine_id, NULL);
     }
 }

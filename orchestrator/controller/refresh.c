@@ -21,13 +21,6 @@
 
 static_assert(RECORD_CHECKPOINTS_MAX == WORLD_CHECKPOINTS_MAX, "one for each");
 
-static void replace_text(char **text, const char *fresh)
-{
-    char *copy = fresh == NULL ? NULL : xstrdup(fresh);
-    free(*text);
-    *text = copy;
-}
-
 static struct world_refresh *world_of(struct controller *c, size_t group)
 {
     return &c->world.groups[group].refresh;
@@ -69,8 +62,7 @@ static void take_record(struct controller *c, size_t group, struct record_refres
 static void take_alarm(struct controller *c, size_t group)
 {
     bool off = c->notes[group].refresh.alarm_text != NULL;
-    enum world_refresh_state state = world_of(c, group)->state;
-    if (off && world_refresh_is_active(state) && state != WORLD_REFRESH_BACK) {
+    if (off && world_refresh_goes_forth(world_of(c, group)->state)) {
         world_of(c, group)->alarm = WORLD_UNHEALTHY;
     }
 }
@@ -85,8 +77,8 @@ static void drop_void(struct controller *c, size_t group)
     world_refresh_end(&c->world, group, false);
     c->world.groups[group].content = 0;
     note->refresh.since_ms = clock_wall_ms();
-    replace_text(&note->refresh.reason, "the cluster file names another image for its template");
-    replace_text(&note->refresh.cause, note->refresh.reason);
+    xreplace(&note->refresh.reason, "the cluster file names another image for its template");
+    xreplace(&note->refresh.cause, note->refresh.reason);
     note->outdated = true;
 }
 
@@ -169,25 +161,25 @@ static void follow_pin(struct controller *c, size_t group)
     const struct world_refresh *w = world_of(c, group);
     uint64_t content = c->world.groups[group].content;
     if (content == 0) {
-        replace_text(&note->image, NULL);
+        xreplace(&note->image, NULL);
     } else if (content == w->wanted) {
-        replace_text(&note->image, note->refresh.image);
+        xreplace(&note->image, note->refresh.image);
     } else if (content == w->before) {
-        replace_text(&note->image, note->refresh.before_image);
+        xreplace(&note->image, note->refresh.before_image);
     }
     const char *of = c->spec->templates[c->spec->groups[group].template].image;
-    replace_text(&note->image_of, note->image == NULL ? NULL : of);
+    xreplace(&note->image_of, note->image == NULL ? NULL : of);
 }
 
 void refresh_note_state(struct controller *c, size_t group, const char *reason)
 {
     struct group_note *note = &c->notes[group];
     note->refresh.since_ms = clock_wall_ms();
-    replace_text(&note->refresh.reason, reason);
+    xreplace(&note->refresh.reason, reason);
     enum world_refresh_state state = world_of(c, group)->state;
     if (state == WORLD_REFRESH_BACK || state == WORLD_REFRESH_STOPPED ||
         state == WORLD_REFRESH_CANCELLED) {
-        replace_text(&note->refresh.cause, reason);
+        xreplace(&note->refresh.cause, reason);
     }
     if (state == WORLD_REFRESH_BACK) {
         note->refresh.replaced = 0;
@@ -254,7 +246,7 @@ void refresh_alarm_set(struct controller *c, size_t group, const char *text)
     }
     struct str clean = STR_NULL;
     str_add_printable(&clean, text, strcspn(text, "\n"), false);
-    replace_text(&r->alarm_text, str_text(&clean));
+    xreplace(&r->alarm_text, str_text(&clean));
     if (c->journal != NULL) {
         refresh_put(c, group);
     }
@@ -267,11 +259,6 @@ void refresh_alarm_set(struct controller *c, size_t group, const char *text)
 }
 
 /* The alarm command. */
-
-static bool is_watched(enum world_refresh_state state)
-{
-    return world_refresh_is_active(state) && state != WORLD_REFRESH_BACK;
-}
 
 static void build_alarm(const struct controller *c, size_t group, struct message *request)
 {
@@ -325,7 +312,7 @@ void refresh_alarm_end(struct controller *c, const struct running *running,
     size_t group = running->action.group;
     const struct world_refresh *w = world_of(c, group);
     c->notes[group].alarm_runs = false;
-    if (!is_watched(w->state) || w->began_ms != running->asked_ms) {
+    if (!world_refresh_goes_forth(w->state) || w->began_ms != running->asked_ms) {
         return; /* Of one that is over. */
     }
     if (outcome == WORK_DONE && message_int(result, WIRE_STATUS, 1) == 0) {
@@ -398,7 +385,7 @@ void refresh_watch(struct controller *c, bool stopping)
         if (world_refresh_is_active(world_of(c, g)->state)) {
             count(c, g);
         }
-        if (!stopping && is_watched(world_of(c, g)->state)) {
+        if (!stopping && world_refresh_goes_forth(world_of(c, g)->state)) {
             run_alarm(c, g);
         }
     }

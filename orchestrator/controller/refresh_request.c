@@ -81,7 +81,7 @@ static void begin(struct controller *c, size_t group, const struct refresh_optio
         .image = goal->image,
         .before_image = goal->before_image,
         .began_ms = clock_wall_ms(),
-        .alarm_command = options->alarm == NULL ? NULL : xstrdup(options->alarm),
+        .alarm_command = xcopy(options->alarm),
         .alarm_every_ms = options->alarm_every_ms,
         .alarm_timeout_ms = options->alarm_every_ms < REFRESH_ALARM_LIMIT_MS
                                 ? options->alarm_every_ms

@@ -32,13 +32,6 @@ static char *take_text(const struct message *message, uint16_t tag)
     return clean_text(message_text(message, tag, ""));
 }
 
-static void replace_text(char **text, const char *fresh)
-{
-    char *copy = fresh == NULL ? NULL : xstrdup(fresh);
-    free(*text);
-    *text = copy;
-}
-
 static void note(struct controller *c, const char *subject, const char *text)
 {
     if (c->options.watch.on_note != NULL) {
@@ -125,9 +118,9 @@ static void hear_found(struct controller *c, const struct spec_provider *provide
                                      .group = xstrdup(message_text(message, WIRE_GROUP, "?")),
                                      .zone = xstrdup(c->spec->zones[provider->zone].name),
                                      .provider = xstrdup(provider->name),
-                                     .address = address == NULL ? NULL : xstrdup(address),
+                                     .address = xcopy(address),
                                      .port = 22,
-                                     .host_key = key == NULL ? NULL : xstrdup(key),
+                                     .host_key = xcopy(key),
                                      .lifecycle = LIFECYCLE_DETACHED,
                                      .created_ms = clock_wall_ms()};
     origin_take(&record, message);
@@ -278,7 +271,7 @@ void result_fail(struct controller *c, const struct action *action, enum work_ou
             WORLD_DRIFT_UNKNOWN;
     }
     m->record.failures = (int)c->world.instances[action->instance].failures;
-    replace_text(&m->record.reason, text == NULL ? "failed" : text);
+    xreplace(&m->record.reason, text == NULL ? "failed" : text);
     c->totals.failures++;
 }
 
@@ -292,10 +285,10 @@ static void done_launch(struct controller *c, size_t index, const struct message
             /* A root made anew: what the old one had is gone with it. */
             c->world.instances[index].configured = false;
             m->record.configured_ms = 0;
-            replace_text(&m->record.facts, NULL);
+            xreplace(&m->record.facts, NULL);
             origin_take(&m->record, result);
         }
-        replace_text(&m->record.host_key, key);
+        xreplace(&m->record.host_key, key);
     }
     c->world.instances[index].content = refresh_content(m->record.content);
 }
@@ -305,7 +298,7 @@ static void take_facts(struct controller *c, size_t index, const struct message 
     struct member *m = &c->members[index];
     const char *facts = message_text(result, WIRE_FACTS, NULL);
     if (facts != NULL && !text_equal(facts, m->record.facts)) {
-        replace_text(&m->record.facts, facts);
+        xreplace(&m->record.facts, facts);
         m->digest[0] = '\0';
     }
 }
@@ -314,7 +307,7 @@ static void take_boot(struct controller *c, size_t index, const struct message *
 {
     const char *boot = message_text(result, WIRE_BOOT_ID, NULL);
     if (boot != NULL) {
-        replace_text(&c->members[index].record.boot_id, boot);
+        xreplace(&c->members[index].record.boot_id, boot);
     }
 }
 
@@ -345,7 +338,7 @@ static void done_inspect(struct controller *c, size_t index, const struct runnin
     it->drift = it->drift_count == 0 ? WORLD_DRIFT_NONE : WORLD_DRIFT_PENDING;
     it->change_failed = it->change_failed && it->drift != WORLD_DRIFT_NONE; /* It came about. */
     if (it->drift_count == 0) {
-        replace_text(&m->record.script_digest, running->script.digest);
+        xreplace(&m->record.script_digest, running->script.digest);
     }
     take_facts(c, index, result);
 }
@@ -358,7 +351,7 @@ static void done_configure(struct controller *c, size_t index, const struct runn
     c->totals.changed_resources += (size_t)changed;
     c->totals.changed_hosts += changed > 0 ? 1 : 0;
     m->record.configured_ms = clock_wall_ms();
-    replace_text(&m->record.script_digest, running->script.digest);
+    xreplace(&m->record.script_digest, running->script.digest);
     take_facts(c, index, result);
 }
 
@@ -377,7 +370,7 @@ static void done_balancer(struct controller *c, const struct action *action,
         m->record.admitted = true;
     } else {
         m->record.admitted = false;
-        replace_text(&m->frontend_text, NULL);
+        xreplace(&m->frontend_text, NULL);
     }
 }
 
@@ -616,7 +609,7 @@ static void end_action(struct controller *c, struct running *running, int64_t to
         describe(running, result, detail, sizeof(detail));
         if (action->kind != ACTION_CHECK) { /* It mends nothing that failed. */
             c->members[action->instance].record.failures = 0;
-            replace_text(&c->members[action->instance].record.reason, NULL);
+            xreplace(&c->members[action->instance].record.reason, NULL);
         }
         apply_result(c, running, result);
         text = detail[0] == '\0' ? NULL : detail;
@@ -705,7 +698,7 @@ static void hear_readiness(struct controller *c, size_t index, enum world_health
         unsigned results = check->rise > check->fall ? check->rise : check->fall;
         damping_on_transition(&it->damping, c->world.now_ms, check->interval_ms * results);
     }
-    replace_text(&c->members[index].probe_text, text);
+    xreplace(&c->members[index].probe_text, text);
     if (before == WORLD_HEALTHY && health == WORLD_UNHEALTHY) {
         note_trouble(c, it->id, "probe healthy -> unhealthy", text);
     }

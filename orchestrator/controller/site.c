@@ -125,7 +125,7 @@ int site_load(struct site *ret_site, const char *path, struct problem_list *prob
     }
     site.secrets = xcalloc(site.spec->secret_count, sizeof(*site.secrets));
     const char *key_file = site.spec->login.key_file;
-    site.login_key_file = key_file == NULL ? NULL : xstrdup(key_file);
+    site.login_key_file = xcopy(key_file);
     *ret_site = site;
     return 0;
 }

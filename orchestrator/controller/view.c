@@ -51,11 +51,6 @@ static const char *hold_word(enum hold_kind kind)
     return "waits";
 }
 
-static char *copy(const char *text)
-{
-    return text == NULL ? NULL : xstrdup(text);
-}
-
 static int64_t to_wall(const struct controller *c, int64_t ms)
 {
     return clock_wall_ms() - (c->world.now_ms - ms);
@@ -176,7 +171,7 @@ static void take_decision(const struct controller *c, size_t instance, size_t gr
             reason_to_string(&hold->reason, text, sizeof(text));
             view->hold = xstrdup(hold_word(hold->kind));
             view->reason = xstrdup(text);
-            view->rule = copy(reason_rule(hold->reason.code));
+            view->rule = xcopy(reason_rule(hold->reason.code));
         }
     }
     for (size_t i = 0; i < d->action_count && view->doing == NULL; i++) {
@@ -197,8 +192,8 @@ static void view_instance(const struct controller *c, size_t i, struct record_vi
     view->state = xstrdup(lifecycle_to_string(it->lifecycle));
     view->power = xstrdup(power_word(it->power));
     view->probe = xstrdup(health_word(it->health.health));
-    view->probe_text = copy(c->members[i].probe_text);
-    view->balancer_text = copy(c->members[i].frontend_text);
+    view->probe_text = xcopy(c->members[i].probe_text);
+    view->balancer_text = xcopy(c->members[i].frontend_text);
     view->serving = c->decision.survey.serving != NULL && c->decision.survey.serving[i];
     view->paused = it->paused;
     take_decision(c, i, it->group, view);

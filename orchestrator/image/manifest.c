@@ -53,11 +53,6 @@ static bool is_digest(const char *text)
            strspn(text, "0123456789abcdef") == DIGEST_TEXT_SIZE - 1;
 }
 
-static char *copy_of(const char *text)
-{
-    return text == NULL ? NULL : xstrdup(text);
-}
-
 int manifest_parse(const char *text, struct manifest *ret_manifest, struct err *e)
 {
     json_error_t problem;
@@ -95,15 +90,15 @@ int manifest_parse(const char *text, struct manifest *ret_manifest, struct err *
             .name = xstrdup(name),
             .generation = (unsigned)generation,
             .created_s = created,
-            .parent = copy_of(parent),
-            .parent_digest = copy_of(parent_digest),
-            .cluster = copy_of(cluster),
-            .instance = copy_of(instance),
-            .group = copy_of(group),
-            .script = copy_of(script),
+            .parent = xcopy(parent),
+            .parent_digest = xcopy(parent_digest),
+            .cluster = xcopy(cluster),
+            .instance = xcopy(instance),
+            .group = xcopy(group),
+            .script = xcopy(script),
             .roles = json_incref(roles),
-            .release = copy_of(release),
-            .architecture = copy_of(architecture),
+            .release = xcopy(release),
+            .architecture = xcopy(architecture),
             .packages = json_incref(packages),
             .left_out = json_incref(left_out),
             .entries = entries,

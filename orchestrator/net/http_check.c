@@ -284,11 +284,6 @@ static bool same_spec(const struct check_target *a, const struct check_target *b
            a->timeout_ms == b->timeout_ms && a->rise == b->rise && a->fall == b->fall;
 }
 
-static char *copy(const char *text)
-{
-    return text == NULL ? NULL : xstrdup(text);
-}
-
 static void target_free(struct checker *c, struct target *t)
 {
     heap_remove(c, t);
@@ -420,9 +415,9 @@ int checker_set(struct checker *checker, const struct check_target *target, stru
     t->spec = *target;
     t->spec.id = xstrdup(target->id);
     t->spec.address = xstrdup(target->address);
-    t->spec.method = copy(target->method);
-    t->spec.path = copy(target->path);
-    t->spec.host = copy(target->host);
+    t->spec.method = xcopy(target->method);
+    t->spec.path = xcopy(target->path);
+    t->spec.host = xcopy(target->host);
     t->heap_index = HEAP_NONE;
     t->shard = find_shard(checker);
     t->shard->target_count++;

@@ -42,7 +42,7 @@ static struct ssh_link *link_new(const struct ssh_target *target)
     struct ssh_link *link = xcalloc(1, sizeof(*link));
     link->label = make_label(target);
     link->user = xstrdup(target->user);
-    link->become = target->become == NULL ? NULL : xstrdup(target->become);
+    link->become = xcopy(target->become);
     link->read_timeout_ms = target->read_timeout_ms > 0 ? target->read_timeout_ms : READ_TIMEOUT_MS;
     link->socket = -1;
     return link;

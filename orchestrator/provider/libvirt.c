@@ -101,9 +101,9 @@ static int libvirt_open(const struct provider_config *config, void **ret_context
     context->cluster = xstrdup(config->cluster);
     context->zone = xstrdup(config->zone);
     context->bridge = xstrdup(config->bridge);
-    context->image_dir = config->image_dir == NULL ? NULL : xstrdup(config->image_dir);
+    context->image_dir = xcopy(config->image_dir);
     context->epoch = config->epoch;
-    context->image_keys = config->image_keys == NULL ? NULL : xstrdup(config->image_keys);
+    context->image_keys = xcopy(config->image_keys);
     if (instance_dir_base(config->instance_dir, false, &context->base, e) < 0 ||
         libvirt_connect(config->uri, &context->connection, e) < 0) {
         libvirt_close(context);
@@ -210,7 +210,7 @@ static int make_view(const struct mark *mark, const struct instance_dir *dir, vi
         .cluster = xstrdup(mark->cluster),
         .group = xstrdup(mark->group),
         .zone = xstrdup(mark->zone),
-        .address = mark->address == NULL ? NULL : xstrdup(mark->address),
+        .address = xcopy(mark->address),
         .power = key == NULL ? PROVIDER_BROKEN : power,
         .host_key = key,
         .machine_id = machine_id[0] == '\0' ? NULL : xstrdup(machine_id),

@@ -57,7 +57,7 @@ static int static_ensure(void *opaque, const struct provider_instance_config *co
         .cluster = xstrdup(context->cluster),
         .group = xstrdup(config->group),
         .zone = xstrdup(context->zone),
-        .address = config->address == NULL ? NULL : xstrdup(config->address),
+        .address = xcopy(config->address),
         .power = PROVIDER_RUNNING,
     };
     return 0;

@@ -138,7 +138,7 @@ static char *find_nearest(const struct role_library *library, const char *name)
         }
     }
     const char *nearest = text_nearest(name, (const char *const *)names, count);
-    char *result = nearest == NULL ? NULL : xstrdup(nearest);
+    char *result = xcopy(nearest);
     role_words_free(names, count);
     return result;
 }

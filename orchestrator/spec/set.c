@@ -40,7 +40,7 @@ static char *suggest(const struct key *key, const char *text)
             count++;
         }
         word = text_nearest(text, key->words, count);
-        return word == NULL ? NULL : xstrdup(word);
+        return xcopy(word);
     case KEY_SCRIPT:
         return strpbrk(text, " \t\n") == NULL && *text != '\0' ? xasprintf("@%.60s", text) : NULL;
     case KEY_LISTEN: return digits ? xasprintf("http:%.20s", text) : NULL;

@@ -459,11 +459,6 @@ void journal_delete_view(struct journal *journal, const char *subject)
     queue(journal, xasprintf("view/%s", subject))->removes = true;
 }
 
-static char *copy(const char *text)
-{
-    return text == NULL ? NULL : xstrdup(text);
-}
-
 void journal_add_event(struct journal *journal, const char *subject, const char *what,
                        const char *why, const char *outcome)
 {
@@ -471,9 +466,9 @@ void journal_add_event(struct journal *journal, const char *subject, const char 
                      sizeof(*journal->events));
     journal->events[i] = (struct record_event){
         .wall_ms = clock_wall_ms(),
-        .subject = copy(subject),
-        .what = copy(what),
-        .why = copy(why),
-        .outcome = copy(outcome),
+        .subject = xcopy(subject),
+        .what = xcopy(what),
+        .why = xcopy(why),
+        .outcome = xcopy(outcome),
     };
 }

@@ -32,7 +32,7 @@ void record_texts_decode(void *record, const struct record_text *texts, size_t c
 {
     for (size_t i = 0; i < count; i++) {
         const char *text = message_text(value, texts[i].tag, NULL);
-        set_text(record, &texts[i], text == NULL ? NULL : xstrdup(text));
+        set_text(record, &texts[i], xcopy(text));
     }
 }
 
