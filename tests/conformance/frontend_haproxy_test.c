@@ -734,10 +734,9 @@ static void a_look_is_one_exchange(void **state)
     assert_int_equal(slow_status(slow), 200);
 }
 
-/* What it counts of each, by what it really did. */
-static void what_targets_do_is_counted(void **state)
+/* Both are in their pool, and no check that fails takes one out. */
+static void both_serve_whatever_fails(void)
 {
-    (void)state;
     sync_now(false);
     setup.pools[0].check.fall = 100;
     setup.config.idle_timeout_ms = 31000;
@@ -745,6 +744,13 @@ static void what_targets_do_is_counted(void **state)
     admit(0);
     admit(1);
     usleep(400000); /* The slow start. */
+}
+
+/* What it counts of each, by what it really did. */
+static void what_targets_do_is_counted(void **state)
+{
+    (void)state;
+    both_serve_whatever_fails();
     assert_int_equal(target_of(0).tries, 0);
     for (int i = 0; i < 10; i++) {
         assert_int_equal(stage_get("GET", "/", NULL, 0), 200);
@@ -907,13 +913,7 @@ static void every_interruption_of_a_reload_is_mended(void **state)
 static void only_what_may_be_repeated_is(void **state)
 {
     (void)state;
-    sync_now(false);
-    setup.pools[0].check.fall = 100;
-    setup.config.idle_timeout_ms = 31000;
-    sync_now(false);
-    admit(0);
-    admit(1);
-    usleep(400000); /* The slow start. */
+    both_serve_whatever_fails();
     stage.webs[0].page_status = 0;
     for (int i = 0; i < 10; i++) {
         assert_int_equal(stage_get("GET", "/", NULL, 0), 200);
