@@ -5,33 +5,9 @@
 #include "cli/holds.h"
 #include "cli/progress.h"
 #include "cli/session.h"
+#include "cli/stop.h"
 
-#include <signal.h>
 #include <stdio.h>
-#include <unistd.h>
-
-static volatile bool stop_wanted;
-
-/* The first signal lets running steps end; the second ends us at once, which is safe too. */
-static void on_signal(int number)
-{
-    if (stop_wanted) {
-        signal(number, SIG_DFL);
-        raise(number);
-        return;
-    }
-    stop_wanted = true;
-    static const char text[] = "\nstopping after the steps that run; once more to stop at once\n";
-    ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
-    (void)ignored;
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
 
 static void summarise(const struct cli *cli, const struct session *s, enum controller_end end,
                       int64_t took_ms)
@@ -85,10 +61,11 @@ int cmd_apply(const struct cli *cli)
         progress_free(progress);
         return status;
     }
-    catch_signals();
+    const volatile bool *stop =
+        stop_catch("\nstopping after the steps that run; once more to stop at once\n");
     struct err e = ERR_NULL;
     enum controller_end end = CONTROLLER_FAILED;
-    int result = controller_apply(session.controller, &stop_wanted, &end, &e);
+    int result = controller_apply(session.controller, stop, &end, &e);
     progress_free(progress);
     if (result != 0) {
         log_error("%s", e.text);

@@ -16,13 +16,11 @@
 
 static int ask(const struct cli *cli, const struct spec *spec, struct record_request *request)
 {
-    struct store store = STORE_NULL;
+    struct store store;
     struct group_known known;
     struct err e = ERR_NULL;
-    if (group_store_open(spec, &store, &e) != 0 ||
-        group_known_read(&known, spec, &store, &e) != 0) {
+    if (group_open(spec, &store, &known, &e) != 0) {
         log_error("%s", e.text);
-        store_close(&store);
         return CLI_FAILED;
     }
     enum group_answer answer = group_request_check(&known, request, &e);

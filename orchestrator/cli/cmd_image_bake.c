@@ -16,8 +16,8 @@
 #include "cli/group_ask.h"
 #include "cli/image_take.h"
 #include "cli/progress.h"
+#include "cli/stop.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +31,7 @@
 
 struct bake {
     struct session *s;
+    const volatile bool *stop;
     size_t group;
     const char *name; /* Borrowed; the image's. */
     char *base;       /* Owned; what it is built from. */
@@ -42,29 +43,6 @@ struct bake {
     struct image_taken taken;
     bool is_taken;
 };
-
-static volatile bool stop_wanted;
-
-/* As in apply: the first signal lets the running step end, the second ends us at once. */
-static void on_signal(int number)
-{
-    if (stop_wanted) {
-        signal(number, SIG_DFL);
-        raise(number);
-        return;
-    }
-    stop_wanted = true;
-    static const char text[] = "\nstopping after the step that runs; once more to stop at once\n";
-    ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
-    (void)ignored;
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
 
 /* --- the builder -------------------------------------------------------------------------------
  */
@@ -274,8 +252,8 @@ static int find_base(struct bake *b, struct err *e)
 
 static int step(struct bake *b, enum action_kind kind, const char *reason, struct err *e)
 {
-    return stop_wanted ? err_set(e, "stopped")
-                       : controller_step(b->s->controller, kind, b->member, reason, e);
+    return *b->stop ? err_set(e, "stopped")
+                    : controller_step(b->s->controller, kind, b->member, reason, e);
 }
 
 /* A host from IMAGE that answers. */
@@ -301,7 +279,7 @@ static int build(struct bake *b, struct err *e)
         step(b, ACTION_GREET, "its roles go into the image", e) < 0) {
         return -1;
     }
-    if (stop_wanted) {
+    if (*b->stop) {
         return err_set(e, "stopped");
     }
     /* What it stands on is known now: the image's parent. */
@@ -518,12 +496,13 @@ int cmd_image_bake(const struct cli *cli)
     struct session session;
     int status = session_open(&session, cli, SESSION_JOIN, "image bake", &watch);
     if (status == CLI_DONE) {
-        struct bake bake = {.s = &session,
-                            .name = name,
-                            .member = WORLD_NONE,
-                            .place = IMAGE_PLACE_NULL,
-                            .draft = IMAGE_DRAFT_NULL};
-        catch_signals();
+        struct bake bake = {
+            .s = &session,
+            .stop = stop_catch("\nstopping after the step that runs; once more to stop at once\n"),
+            .name = name,
+            .member = WORLD_NONE,
+            .place = IMAGE_PLACE_NULL,
+            .draft = IMAGE_DRAFT_NULL};
         status = find_group(session.site.spec, cli->argv[1], &bake.group);
         if (status == CLI_DONE) {
             status = run(&bake);

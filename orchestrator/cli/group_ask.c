@@ -21,7 +21,7 @@
 #define WAIT_LIMIT_MS 60000
 #define EVENTS_READ   256
 
-int group_store_open(const struct spec *spec, struct store *ret_store, struct err *e)
+static int open_store(const struct spec *spec, struct store *ret_store, struct err *e)
 {
     if (access(spec->state_path, F_OK) != 0) {
         return err_set(e,
@@ -39,8 +39,8 @@ void group_known_deinit(struct group_known *known)
     record_refresh_list_free((struct record_refresh *)known->refreshes, known->refresh_count);
 }
 
-int group_known_read(struct group_known *ret_known, const struct spec *spec, struct store *store,
-                     struct err *e)
+static int read_known(struct group_known *ret_known, const struct spec *spec, struct store *store,
+                      struct err *e)
 {
     struct record_instance *instances = NULL;
     struct record_group *groups = NULL;
@@ -59,6 +59,21 @@ int group_known_read(struct group_known *ret_known, const struct spec *spec, str
         return -1;
     }
     *ret_known = known;
+    return 0;
+}
+
+int group_open(const struct spec *spec, struct store *ret_store, struct group_known *ret_known,
+               struct err *e)
+{
+    struct store store = STORE_NULL;
+    if (open_store(spec, &store, e) != 0) {
+        return -1;
+    }
+    if (read_known(ret_known, spec, &store, e) != 0) {
+        store_close(&store);
+        return -1;
+    }
+    *ret_store = store;
     return 0;
 }
 

@@ -11,11 +11,12 @@
 
 struct err;
 
-/* The store for writing. Faults, saying so, where nothing was ever applied. */
-int group_store_open(const struct spec *spec, struct store *ret_store, struct err *e);
-/* *ret_known is the caller's: group_known_deinit(). SPEC is borrowed. */
-int group_known_read(struct group_known *ret_known, const struct spec *spec, struct store *store,
-                     struct err *e);
+/*
+ * The store for writing, and what it knows. Faults, saying so, where nothing was ever applied. Both
+ * are the caller's: store_close(), group_known_deinit(). SPEC is borrowed.
+ */
+int group_open(const struct spec *spec, struct store *ret_store, struct group_known *ret_known,
+               struct err *e);
 void group_known_deinit(struct group_known *known);
 
 /*
