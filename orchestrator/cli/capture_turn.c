@@ -125,7 +125,7 @@ enum capture_answer capture_turn_begin(struct capture_turn *turn, struct session
             return CAPTURE_FAULT;
         }
         if (session->journal == NULL) {
-            err_set(e, "who acts on this cluster does not take in what is asked");
+            group_not_taken_in(e);
             return CAPTURE_FAULT;
         }
     }

@@ -85,7 +85,7 @@ static int begin_builder(struct bake *b, struct err *e)
             return -1;
         }
         if (!taken && clock_now_ms() > until_ms) {
-            return err_set(e, "who acts on this cluster does not take in what is asked");
+            return group_not_taken_in(e);
         }
     }
     return 0;

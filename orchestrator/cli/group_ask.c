@@ -228,6 +228,12 @@ int group_ask_quietly(struct store *store, struct record_request *request, char 
     return result;
 }
 
+int group_not_taken_in(struct err *e)
+{
+    return err_set(e, "who acts on this cluster does not take in what is asked: `lamplighter "
+                      "status` says who that is; see its log, then try again");
+}
+
 int group_ask(const struct cli *cli, const struct spec *spec, struct store *store,
               struct record_request *request, char **ret_outcome)
 {

@@ -27,6 +27,9 @@ void group_known_deinit(struct group_known *known);
 int group_ask_quietly(struct store *store, struct record_request *request, char **ret_outcome,
                       struct err *e);
 
+/* Faults: somebody acts, and does not take in what is asked. */
+int group_not_taken_in(struct err *e);
+
 /*
  * Queues REQUEST (who asks, when and its number are filled in), waits as CLI says, and tells what
  * became of it: the exit status. *ret_outcome (may be NULL; the caller's) is what the controller

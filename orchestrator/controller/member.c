@@ -393,7 +393,7 @@ int member_place_made(const struct controller *c, size_t group, struct record_in
         }
     }
     return err_set(e, "no zone has a provider that makes instances, answers, and has an address "
-                      "left");
+                      "left: widen `addresses` of a zone, or see that its hypervisor is up");
 }
 
 /* Makes room for one more. */

@@ -411,8 +411,10 @@ static int check_content(const struct controller *c, const struct running *runni
         text_equal(key, r->host_key)) {
         return 0;
     }
-    return err_set(e, "%s was made of %s, which is not what its group is to be made from", r->id,
-                   message_text(answer, WIRE_IMAGE, "a plain directory"));
+    return err_set(e,
+                   "%s was made of %s, which is not what its group is to be made from: "
+                   "`group replace %s` makes another",
+                   r->id, message_text(answer, WIRE_IMAGE, "a plain directory"), r->id);
 }
 
 static void apply_result(struct controller *c, const struct running *running,
