@@ -59,6 +59,10 @@ static void serve(struct step *s, size_t instance)
     if (in_pool && !pool_let_in(s, instance)) {
         return;
     }
+    if (!in_pool && it->alive.health == WORLD_UNHEALTHY && it->lifecycle != LIFECYCLE_IN_SERVICE) {
+        step_hold_for_health(s, instance); /* It would be counted, and nobody reaches it. */
+        return;
+    }
     /* Drained for something, and nothing was done to it since. */
     bool unchanged = it->lifecycle == LIFECYCLE_DRAINING && it->ready_ms <= it->in_service_ms;
     if (it->lifecycle != LIFECYCLE_IN_SERVICE) {

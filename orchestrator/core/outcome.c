@@ -108,6 +108,16 @@ static void set_power(struct world *world, struct world_instance *it, enum world
     it->power = power;
 }
 
+/* What the frontends of this host have is compared anew. */
+static void doubt_frontends(struct world *world, size_t instance)
+{
+    for (size_t b = 0; b < world->balancer_count; b++) {
+        if (world->balancers[b].instance == instance) {
+            world->balancers[b].sync = WORLD_SYNC_UNKNOWN;
+        }
+    }
+}
+
 static void configured(struct world *world, size_t instance)
 {
     struct world_instance *it = &world->instances[instance];
@@ -120,11 +130,7 @@ static void configured(struct world *world, size_t instance)
         it->in_service_ms = world->now_ms;
         world->groups[it->group].disrupted_ms = world->now_ms;
     }
-    for (size_t b = 0; b < world->balancer_count; b++) {
-        if (world->balancers[b].instance == instance) {
-            world->balancers[b].sync = WORLD_SYNC_UNKNOWN;
-        }
-    }
+    doubt_frontends(world, instance);
 }
 
 static void set_target(struct world *world, const struct action *action,
@@ -352,7 +358,10 @@ static void done(const struct spec *spec, struct world *world, const struct acti
         come_up(world, action->instance);
         return;
     case ACTION_GREET: it->greeted = true; return;
-    case ACTION_INSPECT: it->drift = WORLD_DRIFT_NONE; return;
+    case ACTION_INSPECT:
+        it->drift = WORLD_DRIFT_NONE;
+        doubt_frontends(world, action->instance);
+        return;
     case ACTION_CONFIGURE: configured(world, action->instance); return;
     case ACTION_COMPARE:
         world->balancers[action->balancer].sync = WORLD_SYNC_DONE;

@@ -50,19 +50,6 @@ bool pool_taken_out(struct step *s, size_t instance, struct reason reason)
     return true;
 }
 
-static void hold_for_health(struct step *s, size_t instance)
-{
-    const struct world_instance *it = &s->world->instances[instance];
-    int64_t until_ms = it->ready_ms + s->spec->groups[it->group].grace_ms;
-    if (s->world->now_ms >= until_ms) {
-        step_hold(s, HOLD_STUCK, instance, (struct reason){.code = REASON_UNHEALTHY});
-        return;
-    }
-    step_hold(s, HOLD_WAIT, instance,
-              (struct reason){.code = REASON_WAITS_FOR_HEALTH, .a = until_ms - s->world->now_ms});
-    step_wake_at(s, until_ms);
-}
-
 /* No request before the first passed check; one of a host that is off by now was of another. */
 static bool may_enter(const struct step *s, const struct world_target *target)
 {
@@ -115,7 +102,7 @@ bool pool_let_in(struct step *s, size_t instance)
         } else if (!ready) {
             hold_for_frontend(s, instance, target->balancer);
         } else if (!may_enter(s, target)) {
-            hold_for_health(s, instance);
+            step_hold_for_health(s, instance);
         } else {
             step_act_at(
                 s, ACTION_ADMIT, instance, target->balancer,
@@ -128,7 +115,7 @@ bool pool_let_in(struct step *s, size_t instance)
         return false;
     }
     if (it->health.health != WORLD_HEALTHY) {
-        hold_for_health(s, instance);
+        step_hold_for_health(s, instance);
         return false;
     }
     return true;

@@ -101,6 +101,19 @@ void step_wake_at(struct step *s, int64_t deadline_ms)
     step_look_at(s, deadline_ms);
 }
 
+void step_hold_for_health(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    int64_t until_ms = it->ready_ms + s->spec->groups[it->group].grace_ms;
+    if (s->world->now_ms >= until_ms) {
+        step_hold(s, HOLD_STUCK, instance, (struct reason){.code = REASON_UNHEALTHY});
+        return;
+    }
+    step_hold(s, HOLD_WAIT, instance,
+              (struct reason){.code = REASON_WAITS_FOR_HEALTH, .a = until_ms - s->world->now_ms});
+    step_wake_at(s, until_ms);
+}
+
 void step_look_at(struct step *s, int64_t deadline_ms)
 {
     if (deadline_ms < s->d->deadline_ms) {

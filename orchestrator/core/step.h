@@ -26,6 +26,8 @@ void step_mark_wish(struct step *s, size_t instance, enum world_wish wish, struc
 /* At most one hold an instance a step counts: the first. */
 void step_hold(struct step *s, enum hold_kind kind, size_t instance, struct reason reason);
 void step_hold_group(struct step *s, enum hold_kind kind, size_t group, struct reason reason);
+/* It waits for its check to pass: for its grace, then for a human. */
+void step_hold_for_health(struct step *s, size_t instance);
 /* Look again then: a hold may end, or something has come about by itself. */
 void step_wake_at(struct step *s, int64_t deadline_ms);
 /* The same, when that is not over yet. */

@@ -50,12 +50,6 @@ static void attach(struct engine *e, struct world_instance *it)
     it->drift = WORLD_DRIFT_UNKNOWN;
     it->ready_ms = e->now_ms;
     world_complete(&e->spec, &e->controller.world);
-    for (size_t b = 0; b < e->controller.world.balancer_count; b++) {
-        struct world_balancer *balancer = &e->controller.world.balancers[b];
-        if (&e->controller.world.instances[balancer->instance] == it) {
-            balancer->sync = WORLD_SYNC_UNKNOWN; /* What was changed meanwhile it does not know. */
-        }
-    }
     engine_touch(e);
 }
 

@@ -765,7 +765,7 @@ static void tell_state(struct schedule *s)
     for (size_t i = 0; i < w->instance_count; i++) {
         size_t host = engine_host(e, i);
         const struct truth_host *h = host == WORLD_NONE ? NULL : &e->truth.hosts[host];
-        printf("%s in %s, wish %s: truth %s%s%s%s%s%s\n", w->instances[i].id,
+        printf("%s in %s, wish %s: truth %s%s%s%s%s%s%s%s%s\n", w->instances[i].id,
                lifecycle_to_string(w->instances[i].lifecycle),
                world_wish_to_string(w->instances[i].wish),
                h == NULL                   ? "no host"
@@ -773,7 +773,10 @@ static void tell_state(struct schedule *s)
                                            : "not running",
                h != NULL && h->configured ? " configured" : "",
                h != NULL && h->service ? " up" : "", h != NULL && h->serving ? " serving" : "",
-               h != NULL && h->doomed ? " doomed" : "", w->instances[i].busy ? " busy" : "");
+               h != NULL && h->doomed ? " doomed" : "", h != NULL && h->synced ? " synced" : "",
+               h != NULL && h->haproxy_silent ? " silent" : "",
+               h != NULL && !h->looked_stale && h->synced ? " told" : "",
+               w->instances[i].busy ? " busy" : "");
         why_instance(&e->spec, w, &e->controller.decision, i, &why);
         for (size_t n = 0; n < why.count; n++) {
             printf("    %s\n", why.lines[n]);

@@ -110,7 +110,7 @@ void watch_deinit(struct watch *w)
 
 static struct watch_id *id_of(struct watch *w, const char *id, size_t group)
 {
-    for (size_t i = 0; i < w->id_count; i++) {
+    for (size_t i = w->id_count; i-- > 0;) { /* The last ones are those that still live. */
         if (text_equal(w->ids[i].id, id)) {
             return &w->ids[i];
         }

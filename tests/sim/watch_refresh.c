@@ -40,15 +40,23 @@ static bool is_set_aside(const struct world_instance *it, const struct world_ref
            (!standby && it->protect && r->protected_ones == policy);
 }
 
+/* Where no balancer is left (detached, or not made yet), its own checks alone say so. */
 static bool is_up(const struct world *world, size_t instance)
 {
+    size_t asked = 0;
     size_t up = 0;
     for (size_t t = 0; t < world->target_count; t++) {
-        up += world->targets[t].member == instance && world->targets[t].state == WORLD_TARGET_UP;
+        const struct world_instance *from =
+            &world->instances[world->balancers[world->targets[t].balancer].instance];
+        bool away = !from->configured || from->lifecycle == LIFECYCLE_DETACHED ||
+                    from->lifecycle == LIFECYCLE_TERMINATED;
+        bool is_its = world->targets[t].member == instance && !away;
+        asked += is_its;
+        up += is_its && world->targets[t].state == WORLD_TARGET_UP;
     }
     const struct world_instance *it = &world->instances[instance];
-    return up > 0 && it->health.health == WORLD_HEALTHY && it->power == WORLD_POWER_RUNNING &&
-           it->configured;
+    return (up > 0 || asked == 0) && it->health.health == WORLD_HEALTHY &&
+           it->power == WORLD_POWER_RUNNING && it->configured;
 }
 
 /* On every balancer, whether that can be asked or not. */

@@ -715,6 +715,23 @@ static void whom_a_check_command_does_not_concern(void **state)
     }
 }
 
+/* Nothing but its SSH port says whether it serves: one that nobody reaches is not counted on. */
+static void without_a_pool_it_must_answer(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    settle(&f);
+    the(&f, "db-1")->lifecycle = LIFECYCLE_PENDING;
+    the(&f, "db-1")->ready_ms = f.world.now_ms;
+    set_alive(&f, "db-1", WORLD_UNHEALTHY);
+    advance(&f, 0);
+    should_wait(&f, "db-1", REASON_WAITS_FOR_HEALTH);
+    set_alive(&f, "db-1", WORLD_HEALTHY);
+    advance(&f, 0);
+    should_mark(&f, "db-1", LIFECYCLE_IN_SERVICE, REASON_SERVING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -749,6 +766,7 @@ int main(void)
         cmocka_unit_test(a_change_that_failed_asks_for_the_clusters_share),
         cmocka_unit_test(changes_that_failed_are_tried_one_by_one),
         cmocka_unit_test(whom_a_check_command_does_not_concern),
+        cmocka_unit_test(without_a_pool_it_must_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

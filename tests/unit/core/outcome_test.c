@@ -306,6 +306,10 @@ static void small_ends(void **state)
     action = action_of(&f, ACTION_INSPECT, "web-1");
     world_end(&f.spec, &f.world, &action, OUTCOME_DONE);
     assert_int_equal(it->drift, WORLD_DRIFT_NONE); /* Unless the driver knows better. */
+    assert_int_equal(f.balancers[0].sync, WORLD_SYNC_DONE);
+    action = action_of(&f, ACTION_INSPECT, "lb-1");
+    world_end(&f.spec, &f.world, &action, OUTCOME_DONE);
+    assert_int_equal(f.balancers[0].sync, WORLD_SYNC_UNKNOWN); /* Its frontend is looked at, too. */
     action = action_of(&f, ACTION_CHECK, "web-1");
     world_end(&f.spec, &f.world, &action, OUTCOME_DONE);
     assert_int_equal(it->custom_ms, f.world.now_ms);
