@@ -337,7 +337,9 @@ static bool is_lost(const struct bench *b, size_t zone)
     bool other_well = false;
     for (size_t i = 0; i < b->world->instance_count; i++) {
         const struct world_instance *it = &b->world->instances[i];
-        if (it->evidence == WORLD_VERDICT_NONE || it->zone == WORLD_NONE) {
+        /* One of whom nothing is known is no witness, for or against. */
+        if (it->evidence == WORLD_VERDICT_NONE || it->evidence == WORLD_VERDICT_UNKNOWN ||
+            it->zone == WORLD_NONE) {
             continue;
         }
         bool is_off = off(it) && it->evidence != WORLD_VERDICT_DISPUTED;

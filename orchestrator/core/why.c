@@ -223,14 +223,12 @@ static struct reason idle_reason(const struct spec *spec, const struct world *wo
     if (it->verdict == WORLD_VERDICT_DISPUTED) {
         return (struct reason){.code = REASON_DISPUTED, .a = 3};
     }
-    if (is_too_old(spec, world, it)) {
-        return unrest_of(spec, world, s, it->group);
-    }
     const char *frontend = frontend_of(spec, world, s, instance);
     if (!s->serving[instance] && frontend != NULL) {
         return (struct reason){.code = REASON_WAITS_FOR_FRONTEND, .name = frontend};
     }
-    return (struct reason){.code = REASON_NONE};
+    return is_too_old(spec, world, it) ? unrest_of(spec, world, s, it->group)
+                                       : (struct reason){.code = REASON_NONE};
 }
 
 /* Nothing is said of it in the decision: its state says why. */

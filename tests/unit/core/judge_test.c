@@ -506,6 +506,14 @@ static void a_zone_is_lost_when_nobody_in_it_answers(void **state)
     from_balancer(&f, "lb-1", WORLD_TARGET_UP, f.world.now_ms + CALM_MS);
     advance(&f, CALM_MS);
     assert_false(f.world_zones[RACK_B].lost.on);
+
+    begin_racks(&f); /* One of whom nothing is known says nothing for the zone. */
+    f.no_looks = true;
+    a_rack_goes(&f);
+    set_alive(&f, "web-4", WORLD_HEALTH_UNKNOWN);
+    advance(&f, SECOND);
+    assert_int_equal(the(&f, "web-4")->verdict, WORLD_VERDICT_UNKNOWN);
+    assert_true(f.world_zones[RACK_B].lost.on);
 }
 
 static void what_is_not_a_lost_zone(void **state)

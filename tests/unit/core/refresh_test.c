@@ -299,9 +299,11 @@ static void a_new_one_that_is_never_ready_is_the_end(void **state)
         }
     }
     assert_int_equal(state_of(&f), WORLD_REFRESH_BACK);
+    unsigned next = f.world_groups[WEB].next_number;
     settle(&f);
     assert_int_equal(state_of(&f), WORLD_REFRESH_ROLLED_BACK);
     assert_int_equal(with(&f, OLD), 3);
+    assert_int_equal(f.world_groups[WEB].next_number, next); /* Nobody was made in its place. */
 }
 
 static void half_way(struct fixture *f, struct world_refresh r)
