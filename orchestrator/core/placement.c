@@ -48,7 +48,7 @@ static bool may_leave(const struct survey *s, size_t instance, size_t group)
     const struct world_instance *it = &s->world->instances[instance];
     bool stands = it->group == group && !world_leaving(it->lifecycle) &&
                   it->lifecycle != LIFECYCLE_STANDBY && it->lifecycle != LIFECYCLE_DETACHED &&
-                  !world_wish_is_to_go(it->wish);
+                  !world_is_to_go(s->world, instance);
     return stands && !survey_given_up(s, instance) && GUARDED(GUARD_PROTECTED, !it->protect);
 }
 

@@ -291,7 +291,7 @@ static void count_member(struct survey *s, size_t i)
     g->unbaked += s->serving[i] && !survey_is_counted(s, i) ? 1 : 0;
     g->unsettled +=
         it->lifecycle == LIFECYCLE_IN_SERVICE && !s->serving[i] && !s->known_out[i] ? 1 : 0;
-    bool stays = !given_up && !world_wish_is_to_go(it->wish) && it->lifecycle != LIFECYCLE_STANDBY;
+    bool stays = !given_up && !world_is_to_go(s->world, i) && it->lifecycle != LIFECYCLE_STANDBY;
     if (stays) {
         g->standing++;
         g->ready += survey_is_counted(s, i) ? 1 : 0;

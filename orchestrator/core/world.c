@@ -120,6 +120,13 @@ bool world_is_outdated(const struct world *world, size_t instance)
     return it->content != r->wanted || (r->all && it->made_ms < r->began_ms);
 }
 
+bool world_is_to_go(const struct world *world, size_t instance)
+{
+    enum world_wish wish = world->instances[instance].wish;
+    return world_wish_is_to_go(wish) &&
+           (wish != WORLD_WISH_REFRESH || world_is_outdated(world, instance));
+}
+
 int64_t world_bake_ms(const struct spec *spec, const struct world *world, size_t instance)
 {
     size_t group = world->instances[instance].group;

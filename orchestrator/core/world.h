@@ -330,6 +330,8 @@ size_t world_healthy_minimum(const struct spec *spec, const struct world *world,
 int64_t world_bake_ms(const struct spec *spec, const struct world *world, size_t instance);
 /* Its group's refresh, under way, is to replace it. */
 bool world_is_outdated(const struct world *world, size_t instance);
+/* INSTANCE is to leave its group; what a refresh wished that has turned back since is void. */
+bool world_is_to_go(const struct world *world, size_t instance);
 /* How many live instances a group may have for a while, so that launch comes before terminate:
    healthy-max of desired, rounded down, but at least its max. */
 size_t world_most(const struct spec *spec, const struct world *world, size_t group);
