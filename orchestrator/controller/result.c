@@ -337,6 +337,9 @@ static void done_inspect(struct controller *c, size_t index, const struct runnin
     it->drift_count = message_int(result, WIRE_CHANGED, 0);
     it->drift = it->drift_count == 0 ? WORLD_DRIFT_NONE : WORLD_DRIFT_PENDING;
     it->change_failed = it->change_failed && it->drift != WORLD_DRIFT_NONE; /* It came about. */
+    if (m->record.configured_ms == 0) {
+        m->record.configured_ms = clock_wall_ms(); /* An older record, and it serves. */
+    }
     if (it->drift_count == 0) {
         xreplace(&m->record.script_digest, running->script.digest);
     }

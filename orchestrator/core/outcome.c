@@ -359,6 +359,7 @@ static void done(const struct spec *spec, struct world *world, const struct acti
         return;
     case ACTION_GREET: it->greeted = true; return;
     case ACTION_INSPECT:
+        it->configured = true; /* Or it would not have been looked at: it serves (S20). */
         it->drift = WORLD_DRIFT_NONE;
         doubt_frontends(world, action->instance);
         return;

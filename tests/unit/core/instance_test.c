@@ -732,6 +732,25 @@ static void without_a_pool_it_must_answer(void **state)
     should_mark(&f, "db-1", LIFECYCLE_IN_SERVICE, REASON_SERVING);
 }
 
+/* Restored records are older than what the balancers do: they say that it was never configured. */
+static void one_that_serves_is_looked_at_whatever_its_record_says(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    settle(&f);
+    the(&f, "web-1")->lifecycle = LIFECYCLE_PENDING;
+    the(&f, "web-1")->configured = false;
+    the(&f, "web-1")->in_service_ms = 0;
+    advance(&f, 0);
+    should(&f, ACTION_INSPECT, "web-1", REASON_NOT_INSPECTED);
+    should_not(&f, ACTION_REMOVE, "web-1");
+    ends(&f, ACTION_INSPECT, "web-1", OUTCOME_DONE);
+    assert_true(the(&f, "web-1")->configured);
+    advance(&f, 0);
+    should_mark(&f, "web-1", LIFECYCLE_IN_SERVICE, REASON_SERVING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -767,6 +786,7 @@ int main(void)
         cmocka_unit_test(changes_that_failed_are_tried_one_by_one),
         cmocka_unit_test(whom_a_check_command_does_not_concern),
         cmocka_unit_test(without_a_pool_it_must_answer),
+        cmocka_unit_test(one_that_serves_is_looked_at_whatever_its_record_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
