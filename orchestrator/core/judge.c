@@ -317,7 +317,10 @@ static void count_breakers(struct bench *b)
     }
     for (size_t i = 0; i < w->instance_count; i++) {
         const struct world_instance *it = &w->instances[i];
-        if (it->verdict == WORLD_VERDICT_NONE || it->group == WORLD_NONE) {
+        /* One that never came and is to go says nothing of those that are counted on: else what a
+           bad image made would keep itself from being taken back. */
+        bool given_up = it->in_service_ms == 0 && world_is_to_go(w, i);
+        if (it->verdict == WORLD_VERDICT_NONE || it->group == WORLD_NONE || given_up) {
             continue;
         }
         breaker_count(&w->groups[it->group].breaker, it);

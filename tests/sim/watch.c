@@ -345,12 +345,21 @@ static bool any_libelled(const struct engine *e, bool balancers)
     return false;
 }
 
+/* Its provider says, or said when it was asked last, that it is off, and it runs. */
+static bool is_libelled(const struct engine *e, size_t host, const struct world_instance *it)
+{
+    const struct truth_host *h = &e->truth.hosts[host];
+    bool lately = h->wronged_ms != 0 && e->now_ms - h->wronged_ms < 120000;
+    bool told = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT;
+    return h->libelled || (lately && told && h->power == TRUTH_RUNNING);
+}
+
 /* All witnesses that can be heard say that it is gone; who could contradict is silent. */
 static bool unheard(const struct engine *e, const struct action *action, size_t host)
 {
     const struct world_instance *it = &e->controller.world.instances[action->instance];
     return it->alive.health != WORLD_HEALTHY && !somebody_heard(e, action->instance) &&
-           (is_mending(action) || e->truth.hosts[host].libelled);
+           (is_mending(action) || is_libelled(e, host, it));
 }
 
 /* S1, S3, S11: what is left. */
@@ -500,7 +509,8 @@ static void check_breaker(struct watch *w, struct engine *e, const struct action
     size_t members = 0;
     for (size_t i = 0; i < world->instance_count; i++) {
         const struct world_instance *it = &world->instances[i];
-        if (it->group == group && !world_leaving(it->lifecycle)) {
+        bool given_up = it->in_service_ms == 0 && world_wish_is_to_go(it->wish);
+        if (it->group == group && !world_leaving(it->lifecycle) && !given_up) {
             members++;
             bad += told_bad(e, i) ? 1 : 0;
             well += came_back(it) && !told_bad(e, i) &&
@@ -787,7 +797,7 @@ static void check_disruption(struct watch *w, struct engine *e, const struct act
     const struct world_instance *it = &e->controller.world.instances[action->instance];
     bool looked_at =
         (e->controller.world.groups[action->group].suspended & WORLD_PROCESS_HEALTH_CHECK) == 0;
-    bool host_libelled = host != WORLD_NONE && e->truth.hosts[host].libelled &&
+    bool host_libelled = host != WORLD_NONE && is_libelled(e, host, it) &&
                          (it->alive.health != WORLD_HEALTHY || !looked_at);
     if (host_libelled || any_libelled(e, true)) {
         return; /* Its provider's word stands alone, and nobody contradicts. */

@@ -278,6 +278,25 @@ static void a_new_one_that_never_comes_is_the_end(void **state)
     assert_int_equal(the(&f, "web-3")->lifecycle, LIFECYCLE_IN_SERVICE);
 }
 
+/* The checks of those that never came fail; the world goes on until the refresh turns back. */
+static void newcomers_fail(struct fixture *f)
+{
+    for (int i = 0; i < 600 && state_of(f) == WORLD_REFRESH_RUNNING; i++) {
+        advance(f, SECOND);
+        for (size_t a = 0; a < f->decision.action_count; a++) {
+            world_expect(&f->spec, &f->world, &f->actions[a]);
+        }
+        for (size_t k = 0; k < f->world.instance_count; k++) {
+            struct world_instance *it = &f->instances[k];
+            if (it->content == NEW && it->configured && it->in_service_ms == 0) {
+                witness(&it->health, WORLD_UNHEALTHY, f->world.now_ms);
+                assert_int_not_equal(it->lifecycle, LIFECYCLE_IN_SERVICE);
+            }
+        }
+    }
+    assert_int_equal(state_of(f), WORLD_REFRESH_BACK);
+}
+
 /* It runs, and its check fails until its grace is over. */
 static void a_new_one_that_is_never_ready_is_the_end(void **state)
 {
@@ -285,25 +304,43 @@ static void a_new_one_that_is_never_ready_is_the_end(void **state)
     struct fixture f;
     begin(&f);
     refresh(&f, asked());
-    for (int i = 0; i < 600 && state_of(&f) == WORLD_REFRESH_RUNNING; i++) {
-        advance(&f, SECOND);
-        for (size_t a = 0; a < f.decision.action_count; a++) {
-            world_expect(&f.spec, &f.world, &f.actions[a]);
-        }
-        for (size_t k = 0; k < f.world.instance_count; k++) {
-            struct world_instance *it = &f.instances[k];
-            if (it->content == NEW && it->configured) {
-                witness(&it->health, WORLD_UNHEALTHY, f.world.now_ms);
-                assert_int_not_equal(it->lifecycle, LIFECYCLE_IN_SERVICE);
-            }
-        }
-    }
-    assert_int_equal(state_of(&f), WORLD_REFRESH_BACK);
+    newcomers_fail(&f);
     unsigned next = f.world_groups[WEB].next_number;
     settle(&f);
     assert_int_equal(state_of(&f), WORLD_REFRESH_ROLLED_BACK);
     assert_int_equal(with(&f, OLD), 3);
     assert_int_equal(f.world_groups[WEB].next_number, next); /* Nobody was made in its place. */
+}
+
+/* The way back, with no room for others beside them. */
+static void what_a_bad_image_made_does_not_open_the_breaker(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    f.groups[WEB].max = 3;
+    f.groups[WEB].healthy_max_percent = 100;
+    struct world_refresh r = asked();
+    r.state = WORLD_REFRESH_BACK;
+    r.began_ms = f.world.now_ms;
+    f.world_groups[WEB].refresh = r;
+    for (const char *id = "web-1"; id != NULL; id = id[4] == '1' ? "web-2" : NULL) {
+        struct world_instance *it = the(&f, id);
+        it->lifecycle = LIFECYCLE_PENDING;
+        it->content = NEW;
+        it->in_service_ms = 0;
+        it->made_ms = it->ready_ms = f.world.now_ms;
+        set_health(&f, id, WORLD_UNHEALTHY);
+        set_targets(&f, id, WORLD_TARGET_ABSENT);
+    }
+    f.world.now_ms += FIXTURE_GRACE_MS;
+    look_at_balancers(&f);
+    judge_now(&f);
+    assert_int_equal(the(&f, "web-1")->verdict, WORLD_VERDICT_UNREADY);
+    assert_true(f.world_groups[WEB].breaker.open.on);
+    settle(&f);
+    assert_int_equal(state_of(&f), WORLD_REFRESH_ROLLED_BACK);
+    assert_int_equal(with(&f, OLD), 3);
 }
 
 static void half_way(struct fixture *f, struct world_refresh r)
@@ -545,6 +582,7 @@ int main(void)
         cmocka_unit_test(it_bakes_at_the_end),
         cmocka_unit_test(a_new_one_that_never_comes_is_the_end),
         cmocka_unit_test(a_new_one_that_is_never_ready_is_the_end),
+        cmocka_unit_test(what_a_bad_image_made_does_not_open_the_breaker),
         cmocka_unit_test(one_that_goes_bad_in_service_is_the_end),
         cmocka_unit_test(one_that_is_mended_in_vain_is_the_end),
         cmocka_unit_test(its_alarm_is_the_end),
