@@ -218,8 +218,13 @@ static void add_target(struct world *world, size_t member, size_t balancer, size
         }
     }
     assert(world->target_count < world->target_capacity);
-    world->targets[world->target_count++] = (struct world_target){
-        .member = member, .balancer = balancer, .state = WORLD_TARGET_UNKNOWN};
+    /* One that was configured before may be on its way in: begun by a controller that was killed.
+     */
+    world->targets[world->target_count++] =
+        (struct world_target){.member = member,
+                              .balancer = balancer,
+                              .state = WORLD_TARGET_UNKNOWN,
+                              .doubtful = world->instances[member].configured};
 }
 
 static bool routes_to(const struct spec_frontend *frontend, size_t pool)

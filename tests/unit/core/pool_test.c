@@ -194,6 +194,28 @@ static void it_is_out_when_every_balancer_has_it_out(void **state)
 }
 
 /* One that was added and is ended before it was ever made: no look has named it yet. */
+/* Whoever was begun to be let in by a controller that was killed may come in yet. */
+static void one_of_before_is_removed_even_where_it_is_not(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin_two(&f);
+    f.world.target_count = 0;
+    world_complete(&f.spec, &f.world); /* A controller starts. */
+    set_targets(&f, "web-1", WORLD_TARGET_UP);
+    set_targets(&f, "web-2", WORLD_TARGET_UP);
+    set_targets(&f, "web-3", WORLD_TARGET_ABSENT);
+    the(&f, "web-3")->lifecycle = LIFECYCLE_TERMINATING;
+    for (size_t b = 0; b < 2; b++) {
+        advance(&f, 0);
+        should(&f, ACTION_REMOVE, "web-3", REASON_LEAVES);
+        should_not(&f, ACTION_TERMINATE, "web-3");
+        ends(&f, ACTION_REMOVE, "web-3", OUTCOME_DONE);
+    }
+    advance(&f, 0);
+    should(&f, ACTION_TERMINATE, "web-3", REASON_LEAVES);
+}
+
 static void what_is_not_known_there_is_asked(void **state)
 {
     (void)state;
@@ -334,6 +356,7 @@ int main(void)
         cmocka_unit_test(a_balancer_that_is_gone_keeps_nobody_out),
         cmocka_unit_test(with_all_balancers_gone_nobody_comes_into_service),
         cmocka_unit_test(it_is_out_when_every_balancer_has_it_out),
+        cmocka_unit_test(one_of_before_is_removed_even_where_it_is_not),
         cmocka_unit_test(what_is_not_known_there_is_asked),
         cmocka_unit_test(a_balancer_that_cannot_be_told_is_waited_for),
         cmocka_unit_test(one_that_goes_stays_when_the_minimum_is_lost_meanwhile),
