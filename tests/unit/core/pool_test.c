@@ -208,12 +208,12 @@ static void one_of_before_is_removed_even_where_it_is_not(void **state)
     the(&f, "web-3")->lifecycle = LIFECYCLE_TERMINATING;
     for (size_t b = 0; b < 2; b++) {
         advance(&f, 0);
-        should(&f, ACTION_REMOVE, "web-3", REASON_LEAVES);
+        should(&f, ACTION_REMOVE, "web-3", REASON_LEAVES_FOR_GOOD);
         should_not(&f, ACTION_TERMINATE, "web-3");
         ends(&f, ACTION_REMOVE, "web-3", OUTCOME_DONE);
     }
     advance(&f, 0);
-    should(&f, ACTION_TERMINATE, "web-3", REASON_LEAVES);
+    should(&f, ACTION_TERMINATE, "web-3", REASON_LEAVES_FOR_GOOD);
 }
 
 static void what_is_not_known_there_is_asked(void **state)
