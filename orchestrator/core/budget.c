@@ -293,6 +293,38 @@ static bool is_captured(struct step *s, size_t instance)
     return true;
 }
 
+/* Its host answers, and so does what it is for, as far as anybody asks. */
+static bool stands_in(const struct survey *s, size_t instance)
+{
+    bool balances = false;
+    for (size_t b = 0; b < s->world->balancer_count; b++) {
+        balances = balances || s->world->balancers[b].instance == instance;
+    }
+    return s->serving[instance] && !world_leaving(s->world->instances[instance].lifecycle) &&
+           (!balances || survey_answers(s, instance, INT64_MIN));
+}
+
+bool budget_spares_last(struct step *s, size_t instance)
+{
+    size_t group = s->world->instances[instance].group;
+    const struct spec_group *spec = &s->spec->groups[group];
+    if (spec->pool != SPEC_NONE || s->survey->known_out[instance] ||
+        world_healthy_minimum(s->spec, s->world, group) == 0 || GUARDED(GUARD_S1_MINIMUM, false)) {
+        return true;
+    }
+    for (size_t i = 0; i < s->world->instance_count; i++) {
+        if (i != instance && s->world->instances[i].group == group && stands_in(s->survey, i)) {
+            return true;
+        }
+    }
+    step_hold(s, HOLD_REFUSED, instance,
+              (struct reason){.code = REASON_BELOW_MINIMUM,
+                              .name = spec->name,
+                              .a = s->survey->serving[instance] ? 1 : 0,
+                              .b = 1});
+    return false;
+}
+
 bool budget_allows_capture(struct step *s, size_t instance)
 {
     const char *id = s->world->instances[instance].id;

@@ -332,7 +332,7 @@ static bool follow_wish(struct step *s, size_t instance)
         if (!came) {
             return false;
         }
-        if (budget_allows(s, instance)) {
+        if (budget_spares_last(s, instance) && budget_allows(s, instance)) {
             step_mark(s, instance, LIFECYCLE_DRAINING,
                       (struct reason){.code = REASON_WISH_STANDBY});
         } else {
@@ -340,7 +340,7 @@ static bool follow_wish(struct step *s, size_t instance)
         }
         return true;
     case WORLD_WISH_DETACH:
-        if (came ? budget_allows(s, instance) : true) {
+        if (!came || (budget_spares_last(s, instance) && budget_allows(s, instance))) {
             step_mark(s, instance, LIFECYCLE_DRAINING, (struct reason){.code = REASON_WISH_DETACH});
         } else {
             serve(s, instance);

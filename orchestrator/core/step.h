@@ -55,6 +55,8 @@ bool step_suspended(const struct step *s, size_t group, enum world_process proce
 bool budget_allows(struct step *s, size_t instance);
 /* S1 alone, of the live state (S19): asked again right before each drain. */
 bool budget_keeps_minimum(struct step *s, size_t instance);
+/* S1 where no pool counts: the last one that serves is not set aside, ordered or not. */
+bool budget_spares_last(struct step *s, size_t instance);
 /* By what is known now, whether fresh or not: it must not go (S1). Says nothing. */
 bool budget_would_break(const struct step *s, size_t instance);
 /* The same without S1 and S7: paused, frozen, breaker, lost zone (S4, S5, S6, S22). */

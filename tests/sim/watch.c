@@ -386,6 +386,35 @@ static void check_taking(struct watch *w, struct engine *e, const struct action 
     }
 }
 
+/* S1 where no pool counts: the last one that serves is not set aside. */
+static void check_last(struct watch *w, struct engine *e, const struct action *action, size_t host)
+{
+    const struct world_instance *it = &e->controller.world.instances[action->instance];
+    bool aside = it->wish == WORLD_WISH_DETACH || it->wish == WORLD_WISH_STANDBY;
+    if (e->spec.groups[action->group].pool != SPEC_NONE || !aside || !is_disruption(it, action) ||
+        !gives(e, host) || minimum_of(e, action->group) == 0) {
+        return;
+    }
+    size_t others = 0;
+    for (size_t i = 0; i < e->controller.world.instance_count; i++) {
+        const struct world_instance *other = &e->controller.world.instances[i];
+        bool may = i != action->instance && other->group == action->group && came_back(other);
+        size_t at = may ? engine_host(e, i) : WORLD_NONE;
+        if (at == WORLD_NONE) {
+            continue;
+        }
+        /* Nobody asks for the service of one that is no balancer; a balancer's socket answers. */
+        const struct truth_host *h = &e->truth.hosts[at];
+        bool serves = h->serving || (h->power == TRUTH_RUNNING && h->configured &&
+                                     (!h->synced || (h->service && !h->haproxy_silent)));
+        others += serves || e->now_ms - h->serving_since_ms <= told_ms(e, action->group);
+    }
+    if (others == 0) {
+        watch_fail(w, e, WATCH_S1_MINIMUM, "%s is set aside, the last of %s that serves", it->id,
+                   e->spec.groups[action->group].name);
+    }
+}
+
 static void check_baked(struct watch *w, struct engine *e, const struct action *action, size_t host)
 {
     size_t group = action->group;
@@ -987,6 +1016,7 @@ void watch_on_action(struct watch *w, struct engine *e, const struct action *act
     bool older = e->counts[ENGINE_RESTORED] > 0 && (!it->configured || older_balancer(e));
     if (host != WORLD_NONE && !older) {
         check_taking(w, e, action, host);
+        check_last(w, e, action, host);
         check_drained(w, e, action, host);
     }
     if (disrupts) {

@@ -751,6 +751,28 @@ static void one_that_serves_is_looked_at_whatever_its_record_says(void **state)
     should_mark(&f, "web-1", LIFECYCLE_IN_SERVICE, REASON_SERVING);
 }
 
+static void the_last_one_without_a_pool_is_not_set_aside(void **state)
+{
+    (void)state;
+    static const enum world_wish wishes[] = {WORLD_WISH_STANDBY, WORLD_WISH_DETACH};
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture f;
+        fixture_init(&f);
+        f.groups[LB].max = 2;
+        settle(&f);
+        wish(&f, "lb-1", wishes[i]);
+        advance(&f, 0);
+        should_refuse(&f, "lb-1", REASON_BELOW_MINIMUM);
+        f.world_groups[LB].desired = 2; /* With another beside it, it may go. */
+        wish(&f, "lb-1", WORLD_WISH_NONE);
+        settle(&f);
+        wish(&f, "lb-1", wishes[i]);
+        advance(&f, 0);
+        should_mark(&f, "lb-1", LIFECYCLE_DRAINING,
+                    i == 0 ? REASON_WISH_STANDBY : REASON_WISH_DETACH);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -786,6 +808,7 @@ int main(void)
         cmocka_unit_test(changes_that_failed_are_tried_one_by_one),
         cmocka_unit_test(whom_a_check_command_does_not_concern),
         cmocka_unit_test(without_a_pool_it_must_answer),
+        cmocka_unit_test(the_last_one_without_a_pool_is_not_set_aside),
         cmocka_unit_test(one_that_serves_is_looked_at_whatever_its_record_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
