@@ -30,7 +30,8 @@ put_images() {
     mkdir -p "$images"
     ln -s "/var/cache/lamplighter/images/debian-$VERSION_ID" "$images/debian-$VERSION_ID"
     sed -i "s|^images = .*|images = $images|; s|^image = debian-12|image = debian-$VERSION_ID|" "$file"
-    set_key 'pool web' drain $((uploads + 7))s
+    # Longer than an upload.
+    set_key 'pool web' drain $((uploads + uploads / 2 + 6))s
     set_key 'pool web' slow-start 1s
     sed -i '/^\[pool web\]/,/^\[/ s|^slow-start = .*|&\nsticky = yes|' "$file"
     set_key 'group web' bake 1s
@@ -143,6 +144,14 @@ sticky_clients() {
     [[ -z $(moves | awk -v id="$id" '$2 != id') && $(moves | wc -l) -le $hosts ]] || { moves && return 1; }
     # Each host had somebody.
     [[ $(grep -c '^served' "$work/load") -ge $hosts ]]
+}
+key_is_nowhere() {
+    local key=$home/state/keys/sticky said
+    [[ $(stat -c %a "$key") -eq 600 && $(<"$key") =~ ^[A-Za-z0-9]{32}$ ]]
+    said=$(grep -rlF -e "$(<"$key")" "$home/state" "$work")
+    [[ $said == "$key" ]] || { echo "$said" && return 1; }
+    said=$(on lb-1 "grep -rlF -e $(<"$key") /etc /var/log /tmp /run /root; stat -c %a /etc/haproxy/haproxy.cfg")
+    [[ $(sed 's/^.*| //' <<<"$said" | tr '\n' ' ') == '/etc/haproxy/haproxy.cfg 600 ' ]] || { echo "$said" && return 1; }
 }
 enough_load() { [[ $(cat "$work/load.now") -ge $requests ]]; }
 rolled_under_load() {
@@ -337,6 +346,7 @@ put_images
 check 'an image of the first host; all others cloned from it' first_image
 check 'a second generation, with another page' second_image
 check 'sticky: clients stay with their host, and move without a failed request when it leaves' sticky_clients
+check 'the key of the cookies: only where it belongs' key_is_nowhere
 check "refresh of $hosts hosts under load, the controller killed, the balancer reloaded: no request lost" rolled_under_load
 check 'a bad image: Apache does not start' no_start
 check 'a bad image: its check answers 500' error_500
