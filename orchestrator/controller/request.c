@@ -344,6 +344,7 @@ static void put_config(const struct controller *c, size_t frontend, size_t also,
             .least_connections = pool->balance == SPEC_BALANCE_LEASTCONN,
             .slow_start_ms = pool->slow_start_ms,
             .drain_ms = pool->drain_ms,
+            .cookie_key = pool->sticky ? (const char *)c->site->sticky_key.bytes : NULL,
             .members = members + member_count,
             .member_count = count,
         };

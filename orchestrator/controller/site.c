@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/problem.h"
 #include "base/process.h"
+#include "frontend/frontend.h"
 #include "net/ssh_link.h"
 
 #include <errno.h>
@@ -15,9 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SECRET_PREFIX   "secret:"
-#define KEYGEN_LIMIT_MS 30000
-#define PUBLIC_KEY_MAX  16384
+#define SECRET_PREFIX     "secret:"
+#define KEYGEN_LIMIT_MS   30000
+#define PUBLIC_KEY_MAX    16384
+#define STICKY_KEY_LENGTH 32
 
 /* SETTING must name a role that is loaded, one of its variables, and a value of its type. */
 static void check_setting(struct site *site, const struct spec_setting *setting,
@@ -147,6 +149,7 @@ void site_deinit(struct site *site)
     free(site->path);
     free(site->login_key_file);
     free(site->login_key);
+    secret_deinit(&site->sticky_key);
     *site = (struct site){.path = NULL};
 }
 
@@ -167,13 +170,13 @@ static int make_parents(const char *path, struct err *e)
     return result;
 }
 
-static int make_secret(struct secret *secret, const struct spec_secret *spec, struct err *e)
+static int make_secret(struct secret *secret, const char *path, size_t length, struct err *e)
 {
-    if (make_parents(spec->path, e) != 0) {
+    if (make_parents(path, e) != 0) {
         return -1;
     }
-    secret_generate(secret, spec->generate);
-    return secret_write_file(secret, spec->path, e);
+    secret_generate(secret, length);
+    return secret_write_file(secret, path, e);
 }
 
 /* Made under another name first, so that a kill in the middle leaves no half key. */
@@ -249,6 +252,49 @@ static int unlock_login_key(struct site *site, bool make, struct err *e)
     return read_public_key(path, &site->login_key, e);
 }
 
+static bool has_sticky_pool(const struct spec *spec)
+{
+    for (size_t i = 0; i < spec->pool_count; i++) {
+        if (spec->pools[i].sticky) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int read_sticky_key(struct secret *key, const char *path, struct err *e)
+{
+    if (secret_read_file(key, path, e) != 0) {
+        return -1;
+    }
+    return frontend_cookie_key_is_good((const char *)key->bytes)
+               ? 0
+               : err_set(e,
+                         "%s: expected 16 to 64 letters and digits; remove the file, and one is "
+                         "made",
+                         path);
+}
+
+static int unlock_sticky_key(struct site *site, bool make, struct err *e)
+{
+    /* Not the one that will be made, but as good to be rendered with. */
+    static const char later[STICKY_KEY_LENGTH + 1] = "00000000000000000000000000000000";
+    if (!has_sticky_pool(site->spec)) {
+        return 0;
+    }
+    char *path = xasprintf("%s/keys/sticky", site->spec->state_dir);
+    int result = 0;
+    if (access(path, F_OK) == 0 || errno != ENOENT) {
+        result = read_sticky_key(&site->sticky_key, path, e);
+    } else if (make) {
+        result = make_secret(&site->sticky_key, path, STICKY_KEY_LENGTH, e);
+    } else {
+        secret_set(&site->sticky_key, later, STICKY_KEY_LENGTH);
+    }
+    free(path);
+    return result == 0 ? 0 : err_wrap(e, "the key of sticky pools' cookies");
+}
+
 int site_unlock(struct site *site, bool make, struct err *e)
 {
     for (size_t i = 0; i < site->spec->secret_count; i++) {
@@ -260,13 +306,16 @@ int site_unlock(struct site *site, bool make, struct err *e)
         } else if (spec->generate == 0) {
             result = err_set(e, "%s: no such file", spec->path);
         } else if (make) {
-            result = make_secret(&site->secrets[i], spec, e);
+            result = make_secret(&site->secrets[i], spec->path, spec->generate, e);
         } else {
             secret_set(&site->secrets[i], "made-later", 10);
         }
         if (result != 0) {
             return err_wrap(e, "[secret %s]", spec->name);
         }
+    }
+    if (unlock_sticky_key(site, make, e) != 0) {
+        return -1;
     }
     return unlock_login_key(site, make, e);
 }

@@ -23,6 +23,9 @@ struct site {
     char **user_data;     /* Owned; one for each template: its script as a setting; or NULL. */
     char *login_key_file; /* Owned; private key. NULL: agent only. */
     char *login_key;      /* Owned; its public line; NULL until site_unlock(). */
+    /* Of the cookies of sticky pools, the same for all; empty until site_unlock(), and where no
+       pool is sticky. */
+    struct secret sticky_key;
 };
 
 /* Loads and checks files and roles; reads no secret. All mistakes go to PROBLEMS; -1 if any. */
@@ -30,8 +33,8 @@ int site_load(struct site *ret_site, const char *path, struct problem_list *prob
 void site_deinit(struct site *site);
 
 /*
- * Reads secrets and the login key. With MAKE, makes what is absent and may be made (a login key,
- * secrets with generate = N); without, an absent one that may be made counts as "made later".
+ * Reads secrets and keys. With MAKE, makes what is absent and may be made (the login key, the key
+ * of sticky pools' cookies, secrets with generate = N); without, it counts as "made later".
  */
 int site_unlock(struct site *site, bool make, struct err *e);
 

@@ -39,6 +39,9 @@ struct frontend_pool {
     bool least_connections;
     int64_t slow_start_ms;
     int64_t drain_ms;
+    /* Clients stay with their target: it keeps addresses from being read out of their cookies, and
+       is the same on all balancers and after all reloads, else they move. NULL: not sticky. */
+    const char *cookie_key;
     const struct frontend_member *members; /* Admitted ones: those that the file lists. */
     size_t member_count;
 };
@@ -59,6 +62,8 @@ struct frontend_config {
     size_t pool_count;
     int64_t idle_timeout_ms;
 };
+/* 16 to 64 letters and digits. */
+bool frontend_cookie_key_is_good(const char *key);
 /* For the trip to a worker; the decoded one borrows from STORAGE (opaque, frontend_config_free). */
 void frontend_config_encode(const struct frontend_config *config, struct message *ret_message);
 int frontend_config_decode(const struct message *message, struct frontend_config **ret_config,
@@ -141,6 +146,8 @@ struct frontend_removed {
  * Takes it out: drain, wait until no session is left or the pool's drain time is over, maintenance,
  * removed, file updated. Absent is a no-op. Right before the drain the others are counted: one that
  * is UP stays when fewer than the minimum are. (One that is not UP takes no traffic, and goes.)
+ * In a sticky pool it is in maintenance from the start: what is under way ends as in a drain, and a
+ * client that holds its cookie gets another target, and that one's cookie, with its next request.
  */
 int frontend_haproxy_remove(const struct frontend_balancer *balancer,
                             const struct frontend_config *config,

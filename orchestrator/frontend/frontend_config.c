@@ -33,6 +33,7 @@ enum config_tag {
     CONFIG_DRAIN,
     CONFIG_MEMBERS,
     CONFIG_ADDRESS,
+    CONFIG_COOKIE_KEY,
 };
 
 static void put_pool(const struct frontend_pool *pool, struct message *outer)
@@ -55,6 +56,7 @@ static void put_pool(const struct frontend_pool *pool, struct message *outer)
     message_put_int(&m, CONFIG_LEAST, pool->least_connections);
     message_put_int(&m, CONFIG_SLOW_START, pool->slow_start_ms);
     message_put_int(&m, CONFIG_DRAIN, pool->drain_ms);
+    message_put_text(&m, CONFIG_COOKIE_KEY, pool->cookie_key);
     for (size_t i = 0; i < pool->member_count; i++) {
         struct message member = MESSAGE_NULL;
         message_init(&member, CONFIG_MEMBER);
@@ -222,6 +224,7 @@ static int take_pool(struct storage *s, const struct message_field *field, struc
         .least_connections = message_int(m, CONFIG_LEAST, 0) != 0,
         .slow_start_ms = message_int(m, CONFIG_SLOW_START, 0),
         .drain_ms = message_int(m, CONFIG_DRAIN, 0),
+        .cookie_key = message_text(m, CONFIG_COOKIE_KEY, NULL),
         .members = s->members[index],
         .member_count = member_count,
     };

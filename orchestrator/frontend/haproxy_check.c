@@ -78,10 +78,20 @@ static int health_check(const struct frontend_check *check, struct err *e)
     return path_check(check->path, e) == 0 ? 0 : err_wrap(e, "check");
 }
 
+bool frontend_cookie_key_is_good(const char *key)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    size_t length = strlen(key);
+    return length >= 16 && length <= 64 && strspn(key, letters) == length;
+}
+
 static int pool_check(const struct frontend_pool *pool, struct err *e)
 {
     if (health_check(&pool->check, e) != 0) {
         return -1;
+    }
+    if (pool->cookie_key != NULL && !frontend_cookie_key_is_good(pool->cookie_key)) {
+        return err_set(e, "the key of its cookies is not 16 to 64 letters and digits");
     }
     if (!is_span(pool->slow_start_ms, 0) || !is_span(pool->drain_ms, 0)) {
         return err_set(e, "slow-start or drain out of range");

@@ -92,11 +92,11 @@ void haproxy_add_complaint(struct str *s, const struct str *text)
 /*
  * The text comes on standard input. A line that drops in the middle leaves half a file, which may
  * well be valid: so its digest is checked first. It stands beside the old one (same file system)
- * until it takes its place.
+ * until it takes its place. Only root reads it: a sticky pool's key is in it.
  */
 static const char install_script[] =
     "new=$file.lamplighter-new\n"
-    "umask 022\n"
+    "umask 077\n"
     "trap 'rm -f \"$new\"' EXIT\n"
     "digest() { sha256sum | { read -r d _; printf %s \"$d\"; }; }\n"
     "cat >\"$new\" || exit 1\n"

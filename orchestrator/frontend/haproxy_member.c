@@ -7,6 +7,7 @@
  *   enable health            Checks are off on a dynamic server until this.
  *   state drain              Checked now, but sent no request.
  *   ... its first check passes: "DRAIN" with L7OK in `show stat` ...
+ *   (its cookie)             In a sticky pool; see give_cookie().
  *   state ready              Traffic, growing over the slow start.
  *   the file lists it        A restart of HAProxy changes nothing.
  *
@@ -19,6 +20,11 @@
  *   shutdown sessions        Those that are left are cut.
  *   del server               Refused while a connection, idle ones too, is open: asked again.
  *   the file forgets it
+ *
+ * In a sticky pool those that hold its cookie would be sent to it through all of the drain, and
+ * what they have begun when its time is over would be cut. So there it is in maintenance from the
+ * start, while what is under way ends: their next request is another's, which gives them its own
+ * cookie.
  *
  * Both are a loop that looks at what is and does the next step, not a list of steps: cut off
  * anywhere and started again, they go on.
@@ -51,6 +57,7 @@ struct place {
     const struct haproxy_host *host;
     const struct frontend_pool *pool;
     const char *id;
+    const struct frontend_member *member; /* Of an admission; else NULL. */
 };
 
 const struct frontend_pool *haproxy_find_pool(const struct frontend_config *config,
@@ -103,6 +110,11 @@ static int add(const struct place *place, const char *address, struct err *e)
     return result;
 }
 
+static bool is_sticky(const struct place *place)
+{
+    return place->pool->cookie_key != NULL;
+}
+
 static int watch(const struct place *place, struct err *e)
 {
     if (haproxy_runtime_tell(place->host, "", e, "enable health %s/%s", place->pool->name,
@@ -140,9 +152,10 @@ static int delete_server(const struct place *place, int64_t deadline_ms, struct 
     }
 }
 
-/* Waits in drain until no session is left; the number that is when the time is over. */
+/* Waits until no session is left; the number that is when the time is over. */
 static int drain(const struct place *place, int64_t until_ms, int64_t *ret_left, struct err *e)
 {
+    bool sticky = is_sticky(place);
     for (int64_t span_ms = POLL_FIRST_MS;; span_ms = next_poll(span_ms)) {
         struct haproxy_view view;
         bool found;
@@ -150,15 +163,16 @@ static int drain(const struct place *place, int64_t until_ms, int64_t *ret_left,
             return -1;
         }
         *ret_left = found ? view.sessions : 0;
-        if (!found || view.maintenance) {
+        if (!found || (view.maintenance && !sticky)) {
             return 0;
         }
+        bool leaving = sticky ? view.maintenance : view.draining;
         /* Again when HAProxy was restarted meanwhile and has forgotten. */
-        if (!view.draining && set_state(place, "drain", e) != 0) {
+        if (!leaving && set_state(place, sticky ? "maint" : "drain", e) != 0) {
             return -1;
         }
         bool over = clock_now_ms() >= until_ms;
-        if (view.draining && (view.sessions == 0 || over)) {
+        if (leaving && (view.sessions == 0 || over)) {
             return 0;
         }
         haproxy_sleep(over ? POLL_FIRST_MS : span_ms);
@@ -187,6 +201,29 @@ static int take_out(const struct place *place, int64_t deadline_ms, int64_t *ret
 
 enum admission { ADMISSION_DONE, ADMISSION_STEP, ADMISSION_WAIT };
 
+/*
+ * HAProxy 2.6 makes no cookie for a server that is added, and takes the client's away where such a
+ * one answers; it makes one when the address changes. (`enable dynamic-cookie` would, too, but for
+ * all servers of the pool, whose cookies other threads are reading.) Not before its first check has
+ * passed: a client that holds the cookie of who had this address before, or of the same host before
+ * it was changed, is sent to it from here on.
+ */
+static int give_cookie(const struct place *place, struct err *e)
+{
+    const struct frontend_member *member = place->member;
+    struct haproxy_view view;
+    bool found;
+    if (haproxy_runtime_tell(place->host, NULL, e,
+                             "set server %s/%s addr %s port %u; set server %s/%s addr %s port %u",
+                             place->pool->name, place->id, member->address,
+                             member->port == 1 ? 2 : 1, place->pool->name, place->id,
+                             member->address, member->port) != 0 ||
+        look(place, &found, &view, e) != 0) {
+        return -1;
+    }
+    return found && !view.cookie ? err_set(e, "HAProxy made no cookie for it") : 0;
+}
+
 /* Does the next step towards UP at ADDRESS. */
 static int admit_step(const struct place *place, const char *address, int64_t deadline_ms,
                       enum admission *ret_admission, struct err *e)
@@ -203,11 +240,11 @@ static int admit_step(const struct place *place, const char *address, int64_t de
     }
     /* In maintenance what its last check said is old; at another address it is another's. */
     if (view.maintenance || strcmp(view.address, address) != 0) {
-        return view.maintenance ? delete_server(place, deadline_ms, e)
-                                : take_out(place, deadline_ms, &cut, e);
+        return take_out(place, deadline_ms, &cut, e);
     }
     if (view.draining && view.checked && view.passed) {
-        return set_state(place, "ready", e);
+        return is_sticky(place) && !view.cookie ? give_cookie(place, e)
+                                                : set_state(place, "ready", e);
     }
     bool up = !view.draining && !view.down && view.checked;
     *ret_admission = up ? ADMISSION_DONE : ADMISSION_WAIT;
@@ -256,7 +293,7 @@ int haproxy_admit(const struct haproxy_host *host, const struct frontend_config 
                   struct err *e)
 {
     const struct place place = {
-        .host = host, .pool = haproxy_find_pool(config, pool), .id = member->id};
+        .host = host, .pool = haproxy_find_pool(config, pool), .id = member->id, .member = member};
     if (haproxy_config_check(config, e) != 0 || haproxy_name_check(member->id, e) != 0 ||
         haproxy_address_check(member->address, member->port, e) != 0) {
         return -1;

@@ -208,11 +208,23 @@ void haproxy_add_address(struct str *s, const char *address, unsigned port)
     str_deinit(&text);
 }
 
+/* Each pool has a cookie of its own: behind one frontend a client has one of each. */
+static void add_cookie(struct str *s, const struct frontend_pool *pool)
+{
+    if (pool->cookie_key != NULL) {
+        str_addf(s,
+                 "    cookie sticky-%s insert indirect nocache httponly attr SameSite=Lax dynamic\n"
+                 "    dynamic-cookie-key %s\n",
+                 pool->name, pool->cookie_key);
+    }
+}
+
 static void add_pool(struct str *s, const struct frontend_pool *pool)
 {
     str_addf(s, "\nbackend %s\n    balance %s\n", pool->name,
              pool->least_connections ? "leastconn" : "roundrobin");
     add_check(s, &pool->check);
+    add_cookie(s, pool);
     str_add(s, "    default-server ");
     haproxy_add_server_options(s, pool);
     str_add_char(s, '\n');

@@ -146,7 +146,7 @@ int haproxy_runtime_tell(const struct haproxy_host *host, const char *expected, 
         return -1;
     }
     int result = 0;
-    if (strcmp(answers.items[0], expected) != 0) {
+    if (expected != NULL && strcmp(answers.items[0], expected) != 0) {
         result = err_set(e, "HAProxy refuses '%s': %.200s", command, answers.items[0]);
     }
     haproxy_answers_deinit(&answers);

@@ -35,9 +35,10 @@ void haproxy_answers_deinit(struct haproxy_answers *answers);
 int haproxy_runtime_ask(const struct haproxy_host *host, const char *const *commands, size_t count,
                         struct haproxy_answers *ret_answers, bool *ret_running, struct err *e);
 
-/* One command that changes something, formatted, whose answer must be EXPECTED to the letter;
-   faults with what it was else. HAProxy that does not run is a fault too, and so is a host that a
-   newer controller has (S18). */
+/* One command that changes something, formatted, whose answer must be EXPECTED to the letter (NULL:
+   any; what it did is to be looked at); faults with what it was else. Of several on one line, with
+   "; " between them, the first answer is meant. HAProxy that does not run is a fault too, and so is
+   a host that a newer controller has (S18). */
 int haproxy_runtime_tell(const struct haproxy_host *host, const char *expected, struct err *e,
                          const char *format, ...) __attribute__((format(printf, 4, 5)));
 
@@ -51,6 +52,7 @@ struct haproxy_view {
     bool down;     /* Its checks say so. */
     bool checked;  /* At least once since it is in this process. */
     bool passed;   /* ... and its last check passed. */
+    bool cookie;   /* Clients that hold its cookie come to it; in a sticky pool only. */
     char check[64];
     int64_t sessions; /* scur + qcur. */
     int64_t since_s;

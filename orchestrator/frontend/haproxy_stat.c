@@ -160,6 +160,7 @@ enum stat_field {
     STAT_ABORTED,
     STAT_MOVED,
     STAT_RESPONSE_TIME,
+    STAT_COOKIE,
 };
 static const char *const stat_names[] = {
     [STAT_POOL] = "pxname",        [STAT_ID] = "svname",        [STAT_QUEUED] = "qcur",
@@ -169,6 +170,7 @@ static const char *const stat_names[] = {
     [STAT_3XX] = "hrsp_3xx",       [STAT_4XX] = "hrsp_4xx",     [STAT_5XX] = "hrsp_5xx",
     [STAT_OTHER] = "hrsp_other",   [STAT_UNCONNECTED] = "econ", [STAT_UNANSWERED] = "eresp",
     [STAT_ABORTED] = "srv_abrt",   [STAT_MOVED] = "wredis",     [STAT_RESPONSE_TIME] = "rtime",
+    [STAT_COOKIE] = "cookie",
 };
 
 /* "L7STS/500 in 3 ms: Internal Server Error" */
@@ -233,6 +235,7 @@ static int take_stat(const struct table *t, struct haproxy_state *state, struct 
     view->checked = check[0] != '\0' && !text_starts(check, "INI");
     view->passed =
         text_starts(check, "L7OK") || text_starts(check, "L6OK") || text_starts(check, "L4OK");
+    view->cookie = t->fields[STAT_COOKIE] != NULL && t->fields[STAT_COOKIE][0] != '\0';
     describe_check(t, check, view->check, sizeof(view->check));
     view->sessions = number(t->fields[STAT_SESSIONS]) + number(t->fields[STAT_QUEUED]);
     view->since_s = number(t->fields[STAT_SINCE]);

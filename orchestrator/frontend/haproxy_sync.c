@@ -282,6 +282,23 @@ static int swap_and_reload(const struct sync *s, struct err *e)
 }
 
 /*
+ * What drains is sent those that hold its cookie, as long as no check says that it is down: so it
+ * is down until one passes.
+ */
+static int set_state(const struct sync *s, const struct haproxy_view *view, const char *state,
+                     struct err *e)
+{
+    const struct frontend_pool *pool = haproxy_find_pool(s->config, view->pool);
+    bool by_cookie = pool != NULL && pool->cookie_key != NULL && view->maintenance;
+    return by_cookie
+               ? haproxy_runtime_tell(s->host, "", e,
+                                      "set server %s/%s state %s; set server %s/%s health down",
+                                      view->pool, view->id, state, view->pool, view->id)
+               : haproxy_runtime_tell(s->host, "", e, "set server %s/%s state %s", view->pool,
+                                      view->id, state);
+}
+
+/*
  * After a reload: those that took no traffic go back into their state, and checks of those that did
  * are awaited, so that what is said of them afterwards is true. *ret_settled: nothing is left to
  * do.
@@ -303,8 +320,7 @@ static int settle_step(const struct sync *s, const struct haproxy_state *now, bo
             next = "ready";
         }
         *ret_settled = *ret_settled && next == NULL && view->checked;
-        if (next != NULL && haproxy_runtime_tell(s->host, "", e, "set server %s/%s state %s",
-                                                 view->pool, view->id, next) != 0) {
+        if (next != NULL && set_state(s, view, next, e) != 0) {
             return -1;
         }
     }

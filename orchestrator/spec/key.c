@@ -272,6 +272,14 @@ static const struct key pool_keys[] = {
      .fallback = "roundrobin",
      .words = WORDS("roundrobin", "leastconn"),
      .help = "Who gets the next request: each in turn, or who has the fewest connections."},
+    {.name = "sticky",
+     .type = KEY_YESNO,
+     .offset = POOL(sticky),
+     .fallback = "no",
+     .help =
+         "Whether a client stays with the member that answered it first, as long as that one is "
+         "up and does not leave: the balancers give it a cookie, sticky-POOL. Of a member that "
+         "leaves, requests under way are finished (drain); the client's next goes to another."},
 };
 
 static const struct key group_keys[] = {
@@ -595,7 +603,7 @@ const struct section_kind section_kinds[] = {
                       .name = "pool",
                       .help = "Who receives traffic, and how their health is checked.",
                       KEYS(pool_keys),
-                      .later = WORDS("sticky", "weight", "fail-open")},
+                      .later = WORDS("weight", "fail-open")},
     [SECTION_GROUP] = {.id = SECTION_GROUP,
                        .name = "group",
                        .help = "Instances of one kind: how many, where, of what.",

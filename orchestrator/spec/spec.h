@@ -129,6 +129,7 @@ struct spec_pool {
     int64_t drain_ms;      /* Default 300 s, as AWS's deregistration delay. */
     int64_t slow_start_ms; /* 0: none. */
     enum spec_balance balance;
+    bool sticky; /* A client stays with its member, by cookie; default no. */
 };
 
 /* What a group does about an instance that is bad. */

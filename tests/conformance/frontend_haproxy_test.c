@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CHECK_MS 100
@@ -538,13 +539,14 @@ static int slow_status(int pipe_end)
     return status;
 }
 
-/* A request under way; its status comes down the pipe. */
-static int ask_slowly(void)
+/* A request under way, of a client that holds COOKIE; its status comes down the pipe. */
+static int ask_slowly_with(const struct stage_cookie *cookie)
 {
     int ends[2];
     assert_int_equal(pipe(ends), 0);
     if (fork() == 0) {
-        int status = stage_get("GET", "/slow", NULL, 0);
+        struct stage_cookie held = *cookie;
+        int status = stage_visit(&held, "/slow", NULL, 0);
         if (write(ends[1], &status, sizeof(status)) < 0) {
             _exit(1);
         }
@@ -556,6 +558,11 @@ static int ask_slowly(void)
         usleep(20000);
     }
     return ends[0];
+}
+
+static int ask_slowly(void)
+{
+    return ask_slowly_with(&(struct stage_cookie){""});
 }
 
 static void removal_under_load_loses_nothing(void **state)
@@ -702,6 +709,235 @@ static void removal_leaves_the_minimum_up(void **state)
     assert_false(removed.refused);
     assert_stays(1, 1, 0);
     assert_no_loss();
+}
+
+/* ---- sticky ---- */
+
+#define COOKIE_KEY "abcdefghijklmnopqrstuvwxyz012345"
+
+/* Syncs a sticky pool, and lets in the first COUNT webs. */
+static void make_sticky(int count)
+{
+    setup.pools[0].cookie_key = COOKIE_KEY;
+    sync_now(false);
+    for (int i = 0; i < count; i++) {
+        admit(i);
+    }
+    usleep(400000); /* The slow start. */
+}
+
+/* A client that WEB answered, and that holds its cookie. */
+static struct stage_cookie client_of(int web)
+{
+    char wanted[16];
+    char body[16] = "";
+    struct stage_cookie cookie = {""};
+    snprintf(wanted, sizeof(wanted), "web-%d", web + 1);
+    for (int i = 0; i < 200 && strcmp(body, wanted) != 0; i++) {
+        cookie.text[0] = '\0';
+        assert_int_equal(stage_visit(&cookie, "/", body, sizeof(body)), 200);
+    }
+    assert_string_equal(body, wanted);
+    assert_true(strncmp(cookie.text, "sticky-web=", 11) == 0 && strlen(cookie.text) == 11 + 16);
+    return cookie;
+}
+
+/* All that a client asks goes to WEB, and it is given no other cookie. */
+static void assert_stays_with(const struct stage_cookie *cookie, int web)
+{
+    char wanted[16];
+    snprintf(wanted, sizeof(wanted), "web-%d", web + 1);
+    for (int i = 0; i < 12; i++) {
+        char body[16] = "";
+        struct stage_cookie held = *cookie;
+        assert_int_equal(stage_visit(&held, "/", body, sizeof(body)), 200);
+        assert_string_equal(body, wanted);
+        assert_string_equal(held.text, cookie->text);
+    }
+}
+
+/* Over all that changes nothing about their target: another comes, a reload, a restart. */
+static void sticky_clients_stay_with_their_target(void **state)
+{
+    (void)state;
+    make_sticky(2);
+    struct stage_cookie clients[2] = {client_of(0), client_of(1)};
+    assert_string_not_equal(clients[0].text, clients[1].text);
+    admit(2);
+    for (int round = 0; round < 3; round++) {
+        assert_stays_with(&clients[0], 0);
+        assert_stays_with(&clients[1], 1);
+        if (round == 0) {
+            setup.config.idle_timeout_ms += 1000;
+            assert_true(sync_now(false).reloaded);
+        } else if (round == 1) {
+            stage_kill_haproxy(&stage);
+            sync_now(false);
+        }
+    }
+    struct stage_cookie third = client_of(2);
+    assert_stays_with(&third, 2);
+    /* Without a cookie, each in turn. */
+    stage_load_start(&stage);
+    usleep(500000);
+    assert_no_loss();
+    assert_true(stage.load->moved > 10);
+    assert_file_is_wanted();
+}
+
+/* A client that never stops asking; what is under way is finished, and nothing is waited for. */
+static void sticky_clients_move_when_their_target_leaves(void **state)
+{
+    (void)state;
+    make_sticky(3);
+    setup.pools[0].drain_ms = 12000;
+    struct stage_cookie client = client_of(0);
+    struct stage_cookie other = client_of(1);
+    stage.webs[0].slow_ms = 2500;
+    int slow = ask_slowly_with(&client);
+    stage_load_start_sticky(&stage, &client);
+    usleep(300000);
+    assert_int_equal(stage.load->moved, 0);
+    int pages = stage.webs[0].pages;
+    int64_t begin_ms = clock_now_ms();
+    assert_int_equal(remove_web(0), 0);
+    assert_in_range(clock_now_ms() - begin_ms, 1000, 8000);
+    /* It moved at once, not when the drain ended. */
+    assert_in_range(stage.webs[0].pages - pages, 0, 60);
+    assert_int_equal(slow_status(slow), 200);
+    assert_int_equal(target_of(0).state, FRONTEND_TARGET_ABSENT);
+    usleep(300000);
+    assert_no_loss();
+    assert_int_equal(stage.load->moved, 1);
+    assert_stays_with(&other, 1);
+    assert_file_is_wanted();
+}
+
+static void a_sticky_removal_cuts_what_outlasts_the_drain_time(void **state)
+{
+    (void)state;
+    make_sticky(1); /* No other that could be asked again. */
+    setup.pools[0].drain_ms = 1500;
+    struct stage_cookie client = client_of(0);
+    stage.webs[0].slow_ms = 12000;
+    int slow = ask_slowly_with(&client);
+    int64_t begin_ms = clock_now_ms();
+    assert_int_equal(remove_web(0), 1);
+    assert_in_range(clock_now_ms() - begin_ms, 1500, 9000);
+    assert_int_not_equal(slow_status(slow), 200);
+    /* Again, when it was cut off in the middle: what is under way is not cut at once. */
+    setup.pools[0].drain_ms = 12000;
+    admit(0);
+    usleep(400000);
+    client = client_of(0);
+    stage.webs[0].slow_ms = 2000;
+    slow = ask_slowly_with(&client);
+    free(stage_ask(&stage, "set server web/web-1 state maint"));
+    assert_int_equal(remove_web(0), 0);
+    assert_int_equal(slow_status(slow), 200);
+}
+
+/* Its address, and so its cookie, is that of the one that left: clients of that one still ask. */
+static void a_sticky_target_gets_nothing_before_its_first_passed_check(void **state)
+{
+    (void)state;
+    make_sticky(2);
+    struct stage_cookie client = client_of(1);
+    remove_web(1);
+    stage.webs[1].checked = false;
+    stage.webs[1].check_status = 500;
+    stage.webs[1].page_status = 500;
+    pid_t healer = fork();
+    if (healer == 0) {
+        usleep(1500000);
+        stage.webs[1].page_status = 200;
+        stage.webs[1].check_status = 200;
+        _exit(0);
+    }
+    pid_t visitor = fork();
+    if (visitor == 0) {
+        /* Always with the old cookie, whatever it is given. */
+        int bad = 0;
+        for (int64_t until_ms = clock_now_ms() + 1400; clock_now_ms() < until_ms;) {
+            struct stage_cookie held = client;
+            bad += stage_visit(&held, "/", NULL, 0) == 200 ? 0 : 1;
+        }
+        _exit(bad == 0 ? 0 : 1);
+    }
+    admit(1);
+    int status = -1;
+    assert_int_equal(waitpid(visitor, &status, 0), visitor);
+    assert_int_equal(status, 0);
+    assert_int_equal(waitpid(healer, NULL, 0), healer);
+    assert_int_equal(stage.webs[1].before_check, 0);
+    assert_true(stage.webs[1].checks > 0);
+    assert_int_equal(target_of(1).state, FRONTEND_TARGET_UP);
+    assert_stays_with(&client, 1);
+}
+
+/* What is down is put back in drain after a reload, where HAProxy would send it who holds its
+ * cookie. */
+static void a_reload_sends_nobody_to_a_sticky_target_that_is_down(void **state)
+{
+    (void)state;
+    make_sticky(2);
+    struct stage_cookie client = client_of(1);
+    stage.webs[1].check_status = 500;
+    await_state(1, FRONTEND_TARGET_DOWN);
+    stage.webs[1].page_status = 500;
+    int pages = stage.webs[1].pages;
+    pid_t visitor = fork();
+    if (visitor == 0) {
+        while (!stage.load->stop) {
+            struct stage_cookie held = client;
+            stage_visit(&held, "/", NULL, 0);
+        }
+        _exit(0);
+    }
+    for (int i = 0; i < 3; i++) {
+        setup.config.idle_timeout_ms += 1000;
+        assert_true(sync_now(false).reloaded);
+        assert_int_equal(target_of(1).state, FRONTEND_TARGET_DOWN);
+    }
+    stage.load->stop = true;
+    assert_int_equal(waitpid(visitor, NULL, 0), visitor);
+    assert_int_equal(stage.webs[1].pages, pages);
+    stage.webs[1].page_status = 200;
+    stage.webs[1].check_status = 200;
+    await_state(1, FRONTEND_TARGET_UP);
+    assert_stays_with(&client, 1);
+}
+
+static void every_interruption_in_a_sticky_pool_is_mended(void **state)
+{
+    (void)state;
+    make_sticky(2);
+    struct stage_cookie client = client_of(1);
+    struct stage_cookie other = client_of(0);
+    stage_load_start_sticky(&stage, &other);
+    bool done = false;
+    int drops = 0;
+    for (int commands = 0; !done && commands < 40; commands++) {
+        struct err e = ERR_NULL;
+        struct frontend_removed removed;
+        stage.runs_left = commands;
+        done = remove_by(1, 1, &removed, &e) == 0;
+        stage.runs_left = -1;
+        remove_web(1);
+        stage.webs[1].checked = false;
+        stage.runs_left = commands;
+        done = admit_by(1, LONG_MS, &e) == 0 && done;
+        stage.runs_left = -1;
+        admit(1);
+        assert_int_equal(target_of(1).state, FRONTEND_TARGET_UP);
+        assert_stays_with(&client, 1);
+        drops += done ? 0 : 1;
+    }
+    assert_true(done);
+    assert_true(drops >= 6);
+    assert_no_loss();
+    assert_int_equal(stage.load->moved, 0);
+    assert_file_is_wanted();
 }
 
 /* ---- looking ---- */
@@ -1012,6 +1248,12 @@ int main(void)
         STAGED(who_waits_looks),
         STAGED(a_dead_target_can_be_removed),
         STAGED(removal_leaves_the_minimum_up),
+        STAGED(sticky_clients_stay_with_their_target),
+        STAGED(sticky_clients_move_when_their_target_leaves),
+        STAGED(a_sticky_removal_cuts_what_outlasts_the_drain_time),
+        STAGED(a_sticky_target_gets_nothing_before_its_first_passed_check),
+        STAGED(a_reload_sends_nobody_to_a_sticky_target_that_is_down),
+        STAGED(every_interruption_in_a_sticky_pool_is_mended),
         STAGED(a_look_is_one_exchange),
         STAGED(what_targets_do_is_counted),
         STAGED(a_lower_epoch_changes_nothing),

@@ -236,14 +236,33 @@ static int connect_balancer(void)
     return fd;
 }
 
+/* What is asked, and what came of it. */
+struct question {
+    const char *method, *path;
+    struct stage_cookie *cookie; /* Sent when it is not empty, and set; NULL: none. */
+    char *body;                  /* Its start; NULL: not wanted. */
+    size_t size;
+};
+
+static void take_cookie(const char *text, struct stage_cookie *cookie)
+{
+    static const char field[] = "\r\nset-cookie: ";
+    const char *value = cookie == NULL ? NULL : strcasestr(text, field);
+    if (value != NULL) {
+        value += sizeof(field) - 1;
+        snprintf(cookie->text, sizeof(cookie->text), "%.*s", (int)strcspn(value, ";\r"), value);
+    }
+}
+
 /* The status, 0 when the connection gave none; *ret_close: it is of no more use. */
-static int exchange(int fd, const char *method, const char *path, bool *ret_close, char *ret_text,
-                    size_t size)
+static int exchange(int fd, const struct question *q, bool *ret_close)
 {
     char text[4096];
-    int length =
-        snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: shop\r\nContent-Length: 0\r\n\r\n",
-                 method, path);
+    bool holds = q->cookie != NULL && q->cookie->text[0] != '\0';
+    int length = snprintf(text, sizeof(text),
+                          "%s %s HTTP/1.1\r\nHost: shop\r\n%s%s%sContent-Length: 0\r\n\r\n",
+                          q->method, q->path, holds ? "Cookie: " : "", holds ? q->cookie->text : "",
+                          holds ? "\r\n" : "");
     *ret_close = true;
     if (send(fd, text, (size_t)length, MSG_NOSIGNAL) != length) {
         return 0;
@@ -266,22 +285,33 @@ static int exchange(int fd, const char *method, const char *path, bool *ret_clos
         }
     }
     *ret_close = strcasestr(text, "\r\nconnection: close") != NULL;
-    if (ret_text != NULL) {
-        snprintf(ret_text, size, "%s", body);
+    if (q->body != NULL) {
+        snprintf(q->body, q->size, "%s", body);
     }
+    take_cookie(text, q->cookie);
     return (int)strtol(text + 9, NULL, 10);
 }
 
-int stage_get(const char *method, const char *path, char *ret_body, size_t size)
+static int ask_once(const struct question *q)
 {
     bool closed;
     int fd = connect_balancer();
     if (fd < 0) {
         return 0;
     }
-    int status = exchange(fd, method, path, &closed, ret_body, size);
+    int status = exchange(fd, q, &closed);
     close(fd);
     return status;
+}
+
+int stage_get(const char *method, const char *path, char *ret_body, size_t size)
+{
+    return ask_once(&(struct question){method, path, NULL, ret_body, size});
+}
+
+int stage_visit(struct stage_cookie *cookie, const char *path, char *ret_body, size_t size)
+{
+    return ask_once(&(struct question){"GET", path, cookie, ret_body, size});
 }
 
 static void note_failure(struct stage_load *load, const char *kind, int status, int errnum)
@@ -302,16 +332,33 @@ static void ask_fresh(struct stage_load *load)
     }
 }
 
-/* As browsers do: a kept connection that was closed is opened anew and asked once more. */
-static void ask_kept(struct stage_load *load, int *fd)
+/* A client with a connection that it keeps. */
+struct kept {
+    int fd;
+    struct stage_cookie *cookie; /* NULL: none. */
+    char last[16];               /* Who answered. */
+};
+
+static void note_answer(struct stage_load *load, struct kept *kept, const char *body)
 {
+    load->kept_ok++;
+    load->moved += kept->last[0] != '\0' && strcmp(kept->last, body) != 0 ? 1 : 0;
+    snprintf(kept->last, sizeof(kept->last), "%s", body);
+}
+
+/* As browsers do: a kept connection that was closed is opened anew and asked once more. */
+static void ask_kept(struct stage_load *load, struct kept *kept)
+{
+    char body[16] = "";
+    const struct question page = {"GET", "/page", kept->cookie, body, sizeof(body)};
+    int *fd = &kept->fd;
     bool closed = true;
     int status = 0;
     errno = 0;
     bool reused = *fd >= 0;
     for (int try = 0; try < 2 && status == 0; try++) {
         *fd = *fd >= 0 ? *fd : connect_balancer();
-        status = *fd < 0 ? 0 : exchange(*fd, "GET", "/page", &closed, NULL, 0);
+        status = *fd < 0 ? 0 : exchange(*fd, &page, &closed);
         if ((status == 0 || closed) && *fd >= 0) {
             close(*fd);
             *fd = -1;
@@ -321,19 +368,19 @@ static void ask_kept(struct stage_load *load, int *fd)
         }
     }
     if (status == 200) {
-        load->kept_ok++;
+        note_answer(load, kept, body);
     } else {
         note_failure(load, "kept", status, errno);
         load->kept_failed++;
     }
 }
 
-void stage_load_start(struct stage *stage)
+static void start_load(struct stage *stage, struct stage_cookie *cookie)
 {
     *stage->load = (struct stage_load){.stop = false};
     stage->load_pid = start_child();
     if (stage->load_pid == 0) {
-        int kept = -1;
+        struct kept kept = {.fd = -1, .cookie = cookie};
         while (!stage->load->stop) {
             ask_fresh(stage->load);
             ask_kept(stage->load, &kept);
@@ -341,6 +388,17 @@ void stage_load_start(struct stage *stage)
         }
         _exit(0);
     }
+}
+
+void stage_load_start(struct stage *stage)
+{
+    start_load(stage, NULL);
+}
+
+void stage_load_start_sticky(struct stage *stage, const struct stage_cookie *cookie)
+{
+    struct stage_cookie held = *cookie;
+    start_load(stage, &held);
 }
 
 void stage_load_stop(struct stage *stage)

@@ -27,6 +27,11 @@ struct stage_web {
     atomic_bool checked;     /* Set by a passed check; a test clears it. */
 };
 
+/* What a client holds: "sticky-web=0123456789abcdef"; empty for nothing. */
+struct stage_cookie {
+    char text[64];
+};
+
 /* Clients; shared with their process. */
 struct stage_load {
     atomic_bool stop;
@@ -35,6 +40,7 @@ struct stage_load {
     atomic_int kept_ok; /* Over one kept connection; asked once more when it was closed. */
     atomic_int kept_failed;
     char failure[128];
+    atomic_int moved; /* So often another target answered a kept one than before. */
 };
 
 struct stage {
@@ -74,9 +80,13 @@ void stage_write_file(const struct stage *stage, const char *text);
 char *stage_ask(struct stage *stage, const char *command);
 
 void stage_load_start(struct stage *stage);
+/* The same, and the kept ones send the cookie that they were given last, the first time COOKIE. */
+void stage_load_start_sticky(struct stage *stage, const struct stage_cookie *cookie);
 void stage_load_stop(struct stage *stage);
 
 /* One request over a connection of its own: the status (0: none), the body's start. */
 int stage_get(const char *method, const char *path, char *ret_body, size_t size);
+/* The same with COOKIE, which becomes what the answer sets. */
+int stage_visit(struct stage_cookie *cookie, const char *path, char *ret_body, size_t size);
 
 #endif

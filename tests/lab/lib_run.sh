@@ -46,6 +46,21 @@ start_watch() {
         done' >"$work/ups" 2>&1 &
     watch_pid=$!
 }
+# What clients that keep their cookies were moved by, by the end of `load ... sticky`: one line each,
+# "MILLISECONDS FROM TO".
+moves() { sed -n 's/^moved //p' "$work/load"; }
+# Those of them whose host was up all the time, by what the watch saw two seconds around.
+moves_without_cause() {
+    awk 'NR == FNR { sub(/^.*\| /, "") } NR == FNR && $1 + 0 > 0 { at[++n] = $1; up[n] = $0 " " }
+        NR == FNR { next }
+        $1 == "moved" {
+            gone = 0
+            for (i = 1; i <= n && !gone; i++) {
+                gone = at[i] >= $2 - 2000 && at[i] <= $2 + 2000 && !index(up[i], " " $3 " ")
+            }
+            if (!gone) print
+        }' "$work/ups" "$work/load"
+}
 # Ends it; `lowest` is the lowest number up of `samples`.
 end_watch() {
     lamplighter exec lb-1 -- touch /run/watch-stop

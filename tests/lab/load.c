@@ -1,12 +1,17 @@
 /*
- * A steady load for the lab tests and the demo: load URL STOP-FILE OUT-FILE CLIENTS
+ * A steady load for the lab tests and the demo:
+ * load URL STOP-FILE OUT-FILE CLIENTS [uploads [SECONDS]] [sticky]
  *
- * Each client is a process with connections it keeps: pages with a cookie, one after the other, and
- * every so often an upload that takes a few seconds (a POST, that no balancer may repeat). It ends
- * when STOP-FILE is there, and after 2,000,000 requests or an hour at the latest. OUT-FILE gets a
- * line for each failure, with the time and the reason; at the end one for each host and image that
- * answered, as the page's header says ("served web-4 web@2 812"); and last the sums ("total PAGES
- * FAILED UPLOADS FAILED"). Meanwhile OUT-FILE.now has the number of requests so far.
+ * Each client is a process with connections it keeps: pages, one after the other, and with
+ * `uploads` every so often one that takes three seconds (a POST, that no balancer may repeat).
+ * With SECONDS an upload takes so long, and there are as many clients more that upload and ask for
+ * a page in turn. It ends when STOP-FILE is there, and after 2,000,000 requests or an hour at the
+ * latest. OUT-FILE gets a line for each failure, with the time and the reason; at the end one for
+ * each host and image that answered, as the page's header says ("served web-4 web@2 812"); and last
+ * the sums ("total PAGES FAILED UPLOADS FAILED"). Meanwhile OUT-FILE.now has the number of requests
+ * so far. With `sticky` clients keep their cookies, else each request is a new visitor's; and each
+ * time that one is answered by another host than the time before is a line ("moved MILLISECONDS
+ * web-1 web-4").
  */
 #include <curl/curl.h>
 
@@ -26,10 +31,17 @@
 #define SECONDS_MAX  3600
 #define UPLOAD_EVERY 200
 #define UPLOAD_SIZE  (256 * 1024)
-#define UPLOAD_SPEED (96 * 1024) /* Bytes a second: one takes almost three seconds. */
-#define TIMEOUT_S    30
+#define UPLOAD_S     3
+#define TIMEOUT_S    30 /* Of what comes after an upload, too. */
 #define NAME_SIZE    100
 #define SERVERS_MAX  256
+
+struct options {
+    const char *url, *stop_path, *out_path;
+    unsigned clients;
+    bool uploads, sticky;
+    unsigned upload_s; /* 0: not said. */
+};
 
 struct server {
     char name[NAME_SIZE]; /* "web-4 web@2" */
@@ -91,23 +103,28 @@ static void tell(FILE *out, const char *what, CURLcode code, long status)
     fflush(out);
 }
 
-/* True when the page came whole; an upload ends with a redirect to it. */
-static bool request(CURL *curl, const char *url, const char *upload, FILE *out,
+/* True when the page came whole; an upload (of UPLOAD_SIZE bytes) ends with a redirect to it. */
+static bool request(CURL *curl, const struct options *options, const char *upload, FILE *out,
                     char ret_server[NAME_SIZE])
 {
+    long upload_s = options->upload_s == 0 ? UPLOAD_S : (long)options->upload_s;
     ret_server[0] = '\0';
     curl_easy_reset(curl);
-    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_URL, options->url);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, swallow);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, hear_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, ret_server);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
-    curl_easy_setopt(curl, CURLOPT_COOKIEFILE, "");
+    if (options->sticky) {
+        curl_easy_setopt(curl, CURLOPT_COOKIEFILE, "");
+    }
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     if (upload != NULL) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, upload);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)UPLOAD_SIZE);
-        curl_easy_setopt(curl, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)UPLOAD_SPEED);
+        curl_easy_setopt(curl, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)(UPLOAD_SIZE / upload_s));
+        curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, 16L * 1024);
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT, upload_s + TIMEOUT_S);
     }
     CURLcode code = curl_easy_perform(curl);
     long status = 0;
@@ -119,10 +136,36 @@ static bool request(CURL *curl, const char *url, const char *upload, FILE *out,
     return false;
 }
 
-static void client(struct counts *counts, unsigned number, char **argv, bool uploads)
+/* SERVER is a host and its image; the host is compared. LAST is who answered before, or empty. */
+static void note_move(const char *server, char last[NAME_SIZE], FILE *out)
+{
+    char host[NAME_SIZE];
+    snprintf(host, sizeof(host), "%.*s", (int)strcspn(server, " "), server);
+    if (host[0] != '\0' && last[0] != '\0' && strcmp(host, last) != 0) {
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        fprintf(out, "moved %lld %s %s\n",
+                (long long)now.tv_sec * 1000 + (long long)now.tv_nsec / 1000000, last, host);
+        fflush(out);
+    }
+    if (host[0] != '\0') {
+        memcpy(last, host, NAME_SIZE);
+    }
+}
+
+/* Whether request I of client NUMBER is an upload. */
+static bool is_upload(const struct options *options, unsigned number, unsigned i)
+{
+    if (options->upload_s > 0) {
+        return number >= options->clients && i % 2 == 1;
+    }
+    return options->uploads && i % UPLOAD_EVERY == number * 7 % UPLOAD_EVERY;
+}
+
+static void client(struct counts *counts, unsigned number, const struct options *options)
 {
     CURL *curl = curl_easy_init();
-    FILE *out = fopen(argv[3], "a");
+    FILE *out = fopen(options->out_path, "a");
     char *body = malloc(UPLOAD_SIZE);
     if (curl == NULL || out == NULL || body == NULL) {
         _exit(2);
@@ -131,11 +174,16 @@ static void client(struct counts *counts, unsigned number, char **argv, bool upl
     memset(body, 'x', UPLOAD_SIZE);
     memcpy(body, form, sizeof(form) - 1);
     time_t end = time(NULL) + SECONDS_MAX;
-    for (unsigned i = 0; i < REQUESTS_MAX && access(argv[2], F_OK) != 0 && time(NULL) < end; i++) {
-        bool upload = uploads && i % UPLOAD_EVERY == number * 7 % UPLOAD_EVERY;
+    char last[NAME_SIZE] = "";
+    for (unsigned i = 0;
+         i < REQUESTS_MAX && access(options->stop_path, F_OK) != 0 && time(NULL) < end; i++) {
+        bool upload = is_upload(options, number, i);
         char server[NAME_SIZE];
-        bool good = request(curl, argv[1], upload ? body : NULL, out, server);
+        bool good = request(curl, options, upload ? body : NULL, out, server);
         count_server(counts->servers[number], server);
+        if (options->sticky) {
+            note_move(server, last, out);
+        }
         counts->asked[number][upload]++;
         counts->failed[number][upload] += good ? 0 : 1;
     }
@@ -191,14 +239,48 @@ static void tell_servers(struct counts *counts, size_t clients, FILE *out)
     }
 }
 
-int main(int argc, char **argv)
+static bool take_number(const char *text, unsigned long max, unsigned *ret_number)
 {
     char *end = NULL;
-    unsigned long clients = argc == 6 || argc == 5 ? strtoul(argv[4], &end, 10) : 0;
-    if (clients == 0 || clients > CLIENTS_MAX) {
-        fprintf(stderr, "usage: load URL STOP-FILE OUT-FILE CLIENTS [uploads]\n");
+    unsigned long number = strtoul(text, &end, 10);
+    if (number == 0 || number > max || *end != '\0') {
+        return false;
+    }
+    *ret_number = (unsigned)number;
+    return true;
+}
+
+static bool take_options(int argc, char **argv, struct options *ret_options)
+{
+    struct options o = {.url = argv[1]};
+    if (argc < 5 || !take_number(argv[4], CLIENTS_MAX, &o.clients)) {
+        return false;
+    }
+    o.stop_path = argv[2];
+    o.out_path = argv[3];
+    int i = 5;
+    if (i < argc && strcmp(argv[i], "uploads") == 0) {
+        o.uploads = true;
+        i++;
+        i += i < argc && take_number(argv[i], SECONDS_MAX, &o.upload_s) ? 1 : 0;
+    }
+    if (i < argc && strcmp(argv[i], "sticky") == 0) {
+        o.sticky = true;
+        i++;
+    }
+    *ret_options = o;
+    return i == argc && (o.upload_s == 0 || o.clients * 2 <= CLIENTS_MAX);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    if (!take_options(argc, argv, &options)) {
+        fprintf(stderr,
+                "usage: load URL STOP-FILE OUT-FILE CLIENTS [uploads [SECONDS]] [sticky]\n");
         return 2;
     }
+    unsigned clients = options.upload_s == 0 ? options.clients : options.clients * 2;
     struct counts *counts =
         mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -206,7 +288,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < clients; i++) {
         pids[i] = fork();
         if (pids[i] == 0) {
-            client(counts, i, argv, argc == 6);
+            client(counts, i, &options);
         }
     }
     int result = 0;
@@ -214,7 +296,7 @@ int main(int argc, char **argv)
         int status = 1;
         pid_t ended = 0;
         while (pids[i] > 0 && (ended = waitpid(pids[i], &status, WNOHANG)) == 0) {
-            tell_now(counts, clients, argv[3]);
+            tell_now(counts, clients, options.out_path);
             usleep(200000);
         }
         result |= ended != pids[i] || status != 0;
@@ -222,7 +304,7 @@ int main(int argc, char **argv)
     uint64_t asked[2];
     uint64_t failed[2];
     add_up(counts, clients, asked, failed);
-    FILE *out = fopen(argv[3], "a");
+    FILE *out = fopen(options.out_path, "a");
     if (out == NULL || result != 0) {
         return 2;
     }

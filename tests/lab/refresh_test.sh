@@ -1,8 +1,9 @@
 #!/bin/bash
-# tests/lab/refresh_test.sh: golden images rolled through a group under load: the controller killed and
-# the balancer reloaded in the middle; images that are bad in four ways; checkpoints, cancelled, rolled
-# back; how long a launch and a replacement take. HOSTS=6 REQUESTS=200000 CRASHES=3 TIMES=30 for the
-# long form. One case a line, the counts last. Needs root.
+# tests/lab/refresh_test.sh: golden images rolled through a group with a sticky pool under load: the
+# controller killed and the balancer reloaded in the middle; images that are bad in four ways;
+# checkpoints, cancelled, rolled back; how long a launch and a replacement take. HOSTS=6 REQUESTS=200000
+# CRASHES=3 TIMES=30 UPLOADS=30 (seconds that an upload takes) for the long form. One case a line, the
+# counts last. Needs root.
 set -euo pipefail
 test_name=refresh
 # shellcheck source=tests/lab/lib.sh
@@ -13,14 +14,15 @@ hosts=${HOSTS:-3}
 requests=${REQUESTS:-500}
 crashes=${CRASHES:-$((hosts > 3 ? 3 : 1))}
 times=${TIMES:-3}
+uploads=${UPLOADS:-$((hosts > 3 ? 30 : 3))}
 minimum=$(((hosts * 60 + 99) / 100))
 images=$home/images
 instances=$home/instances
 
 on() { lamplighter exec "$1" -- sh -c "$2"; }
 now_ms() { date +%s%3N; }
-# Never longer than three minutes, with --wait.
-refresh() { inside timeout 180 "$program" -c "$file" group refresh web "$@"; }
+# Never longer than this, with --wait: each host may have to finish an upload.
+refresh() { inside timeout $((180 + hosts * uploads)) "$program" -c "$file" group refresh web "$@"; }
 # Who is a full member: not those that leave.
 in_service() { lamplighter status --json | jq -r '.instances[] | select(.group == "web" and .state == "in-service").id'; }
 
@@ -28,8 +30,10 @@ put_images() {
     mkdir -p "$images"
     ln -s "/var/cache/lamplighter/images/debian-$VERSION_ID" "$images/debian-$VERSION_ID"
     sed -i "s|^images = .*|images = $images|; s|^image = debian-12|image = debian-$VERSION_ID|" "$file"
-    set_key 'pool web' drain 10s
+    # Longer than an upload.
+    set_key 'pool web' drain $((uploads + uploads / 2 + 6))s
     set_key 'pool web' slow-start 1s
+    sed -i '/^\[pool web\]/,/^\[/ s|^slow-start = .*|&\nsticky = yes|' "$file"
     set_key 'group web' bake 1s
     set_key 'group web' min 1
     set_key 'group web' max $((hosts * 2))
@@ -117,18 +121,50 @@ reload_balancer() {
     is_over && echo 'measured: the balancer was reloaded only after the end'
     true
 }
+requests_are() { [[ $(cat "$work/load.now") -ge $1 ]]; }
+# Every host has clients: one more client than hosts, and each in turn gets one.
+sticky_clients() {
+    local id
+    start_watch
+    load $((hosts + 1)) sticky
+    until_true 60 requests_are 300
+    [[ -z $(moves) ]] || { moves && return 1; }
+    id=$(in_service | head -n 1)
+    lamplighter group standby "$id"
+    until_true 60 serving_is $((hosts - 1))
+    until_true 60 requests_are $(($(cat "$work/load.now") + 300))
+    [[ -n $(moves) && -z $(moves | awk -v id="$id" '$2 != id') ]] || { moves && return 1; }
+    lamplighter group in-service "$id"
+    until_true 60 serving_is "$hosts"
+    until_true 60 requests_are $(($(cat "$work/load.now") + 300))
+    end_watch
+    end_load 900
+    echo "measured: $(moves | wc -l) of $((hosts + 1)) clients moved when $id left, and nobody else"
+    # Nobody twice, and nobody when it came back.
+    [[ -z $(moves | awk -v id="$id" '$2 != id') && $(moves | wc -l) -le $hosts ]] || { moves && return 1; }
+    # Each host had somebody.
+    [[ $(grep -c '^served' "$work/load") -ge $hosts ]]
+}
+key_is_nowhere() {
+    local key=$home/state/keys/sticky said
+    [[ $(stat -c %a "$key") -eq 600 && $(<"$key") =~ ^[A-Za-z0-9]{32}$ ]]
+    said=$(grep -rlF -e "$(<"$key")" "$home/state" "$work")
+    [[ $said == "$key" ]] || { echo "$said" && return 1; }
+    said=$(on lb-1 "grep -rlF -e $(<"$key") /etc /var/log /tmp /run /root; stat -c %a /etc/haproxy/haproxy.cfg")
+    [[ $(sed 's/^.*| //' <<<"$said" | tr '\n' ' ') == '/etc/haproxy/haproxy.cfg 600 ' ]] || { echo "$said" && return 1; }
+}
 enough_load() { [[ $(cat "$work/load.now") -ge $requests ]]; }
 rolled_under_load() {
     local address n
     start_watch
-    load 4 uploads
+    if [[ $uploads -gt 3 ]]; then load 4 uploads "$uploads" sticky; else load 4 uploads sticky; fi
     sleep 1
     refresh --image web@2
     for n in $(seq 1 "$crashes"); do
         crash
         [[ $n -gt 1 ]] || reload_balancer
     done
-    over "done" $((hosts * 60))
+    over "done" $((hosts * (60 + uploads)))
     echo "measured: web@1 -> web@2 on $hosts hosts in $(refresh_took)"
     all_have web@2
     for address in $(addresses); do
@@ -142,6 +178,9 @@ rolled_under_load() {
     end_watch
     end_load 500
     grep '^served' "$work/load" | awk '{ pages[$3] += $4 } END { for (i in pages) printf "measured: %s pages by %s\n", pages[i], i }'
+    echo "measured: clients were moved $(moves | wc -l) times, $(moves_without_cause | wc -l) of them from a host that stayed up"
+    # Everybody, as every host left.
+    [[ $(moves | wc -l) -ge 4 && -z $(moves_without_cause) ]] || { moves_without_cause && return 1; }
     [[ $samples -ge 100 && $lowest -ge $minimum ]]
 }
 
@@ -306,6 +345,8 @@ make_lab
 put_images
 check 'an image of the first host; all others cloned from it' first_image
 check 'a second generation, with another page' second_image
+check 'sticky: clients stay with their host, and move without a failed request when it leaves' sticky_clients
+check 'the key of the cookies: only where it belongs' key_is_nowhere
 check "refresh of $hosts hosts under load, the controller killed, the balancer reloaded: no request lost" rolled_under_load
 check 'a bad image: Apache does not start' no_start
 check 'a bad image: its check answers 500' error_500

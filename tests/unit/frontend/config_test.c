@@ -32,6 +32,7 @@ static const struct frontend_pool pools[] = {
      .least_connections = true,
      .slow_start_ms = 10000,
      .drain_ms = 30000,
+     .cookie_key = "abcdefgh01234567",
      .members = members,
      .member_count = 2},
     {.name = "db",
@@ -66,6 +67,8 @@ static void comes_back_the_same(void **state)
     assert_string_equal(str_text(&before), str_text(&after));
     assert_string_equal(back->pools[0].members[1].address, "fd00::2");
     assert_int_equal(back->pools[0].drain_ms, 30000);
+    assert_string_equal(back->pools[0].cookie_key, "abcdefgh01234567");
+    assert_null(back->pools[1].cookie_key);
     assert_null(back->pools[1].check.method);
     frontend_config_free(back);
     frontend_config_free(NULL);

@@ -42,6 +42,7 @@ static struct frontend_config make_config(void)
             .least_connections = i == 1,
             .slow_start_ms = i == 0 ? 10000 : 0,
             .drain_ms = 30000,
+            .cookie_key = i == 0 ? "abcdefgh01234567" : NULL,
             .members = i == 0 ? members : NULL,
             .member_count = i == 0 ? 3 : 0,
         };
@@ -85,6 +86,9 @@ static void says_what_the_configuration_says(void **state)
         "    default-server check inter 2000ms rise 2 fall 3 slowstart 10000ms pool-purge-delay ",
         "    default-server check port 81 inter 2000ms rise 2 fall 3 pool-purge-delay ",
         "\nbackend web\n    balance roundrobin\n",
+        "    cookie sticky-web insert indirect nocache httponly attr SameSite=Lax dynamic\n"
+        "    dynamic-cookie-key abcdefgh01234567\n"
+        "    default-server ",
         "\nbackend admin\n    balance leastconn\n",
         /* In the order of people. */
         ("    server web-2 10.0.0.2:80\n    server web-9 [fd00::9]:80\n"
@@ -99,6 +103,7 @@ static void says_what_the_configuration_says(void **state)
             fail_msg("lacks:\n%s\nin:\n%s", wanted[i], text);
         }
     }
+    assert_null(strstr(text, "sticky-admin"));
     char *again = render(&config);
     assert_string_equal(text, again);
     free(text);
@@ -247,6 +252,16 @@ static void spoil_interval(struct frontend_config *c)
     (void)c;
     pools[0].check.interval_ms = 0;
 }
+static void spoil_cookie_key(struct frontend_config *c)
+{
+    (void)c;
+    pools[0].cookie_key = "abcdefgh01234567\n    server evil 1.2.3.4:80";
+}
+static void spoil_cookie_key_length(struct frontend_config *c)
+{
+    (void)c;
+    pools[0].cookie_key = "abcdefgh0123456";
+}
 static void spoil_address(struct frontend_config *c)
 {
     static struct frontend_member member = {.id = "web-1", .address = "web-1.example", .port = 80};
@@ -285,6 +300,9 @@ static void values_that_could_do_harm_are_refused(void **state)
         {"method", spoil_method, "no HTTP method"},
         {"status", spoil_status, "expected status 500-200"},
         {"interval", spoil_interval, "out of range"},
+        {"cookie key", spoil_cookie_key,
+         "pool web: the key of its cookies is not 16 to 64 letters"},
+        {"short cookie key", spoil_cookie_key_length, "the key of its cookies"},
         {"address", spoil_address, "web-1: 'web-1.example' is no IP address"},
         {"id", spoil_id, "is no name"},
         {"twice", spoil_twice, "web-1 is in it twice"},

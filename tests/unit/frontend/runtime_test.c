@@ -141,6 +141,7 @@ static void an_answer_is_checked_to_the_letter(void **state)
             haproxy_runtime_tell(&host, "Server deleted.", &e, "del server %s/%s", "web", "web-1"),
             cases[i].result);
         assert_non_null(strstr(e.text, cases[i].says));
+        assert_int_equal(haproxy_runtime_tell(&host, NULL, &e, "del server a/b; show x"), 0);
         script_deinit(&script);
     }
 }

@@ -132,12 +132,14 @@ static void test_pools(void **state)
     assert_int_equal(web->drain_ms, 30000);
     assert_int_equal(web->slow_start_ms, 10000);
     assert_int_equal(web->balance, SPEC_BALANCE_LEASTCONN);
+    assert_true(web->sticky);
     const struct spec_pool *admin = &spec->pools[spec_find_pool(spec, "admin")];
     assert_string_equal(admin->check.path, "/");
     assert_int_equal(admin->check.interval_ms, 2000);
     assert_int_equal(admin->drain_ms, 300000);
     assert_int_equal(admin->slow_start_ms, 0);
     assert_int_equal(admin->balance, SPEC_BALANCE_ROUNDROBIN);
+    assert_false(admin->sticky);
 }
 
 static bool needs(const struct spec *spec, const char *group, const char *other)

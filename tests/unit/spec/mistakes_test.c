@@ -137,6 +137,11 @@ static const struct mistake mistakes[] = {
              "drain = 2h\n",
      "x.ini:5: [pool p] drain: expected a duration with its unit (ms, s, min, h), from 0 to 1h, "
      "got '2h'\n"},
+    {"sticky by a cookie's name",
+     CLUSTER "[pool p]\n"
+             "port = 80\n"
+             "sticky = SERVERID\n",
+     "x.ini:5: [pool p] sticky: expected yes or no, got 'SERVERID'; did you mean 'no'?\n"},
     {"repair of another kind",
      CLUSTER BASE "[group g]\n"
                   "template = t\n"
