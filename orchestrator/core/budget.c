@@ -300,8 +300,9 @@ static bool stands_in(const struct survey *s, size_t instance)
     for (size_t b = 0; b < s->world->balancer_count; b++) {
         balances = balances || s->world->balancers[b].instance == instance;
     }
-    return s->serving[instance] && !world_leaving(s->world->instances[instance].lifecycle) &&
-           (!balances || survey_answers(s, instance, INT64_MIN));
+    const struct world_instance *it = &s->world->instances[instance];
+    return s->serving[instance] && it->alive.health == WORLD_HEALTHY &&
+           !world_leaving(it->lifecycle) && (!balances || survey_answers(s, instance, INT64_MIN));
 }
 
 bool budget_spares_last(struct step *s, size_t instance)

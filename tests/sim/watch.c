@@ -539,8 +539,10 @@ static void check_breaker(struct watch *w, struct engine *e, const struct action
     for (size_t i = 0; i < world->instance_count; i++) {
         const struct world_instance *it = &world->instances[i];
         bool given_up = it->in_service_ms == 0 && world_wish_is_to_go(it->wish);
+        if (it->group == group && !world_leaving(it->lifecycle)) {
+            members++; /* Also who is given up in this very step, and was counted before. */
+        }
         if (it->group == group && !world_leaving(it->lifecycle) && !given_up) {
-            members++;
             bad += told_bad(e, i) ? 1 : 0;
             well += came_back(it) && !told_bad(e, i) &&
                     (e->spec.groups[group].pool == SPEC_NONE || it->health.health == WORLD_HEALTHY);
