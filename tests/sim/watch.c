@@ -405,7 +405,7 @@ static void check_last(struct watch *w, struct engine *e, const struct action *a
         }
         /* Nobody asks for the service of one that is no balancer; a balancer's socket answers. */
         const struct truth_host *h = &e->truth.hosts[at];
-        bool serves = h->serving || (h->power == TRUTH_RUNNING && h->configured &&
+        bool serves = h->serving || (h->power == TRUTH_RUNNING &&
                                      (!h->synced || (h->service && !h->haproxy_silent)));
         others += serves || e->now_ms - h->serving_since_ms <= told_ms(e, action->group);
     }
