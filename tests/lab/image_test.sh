@@ -148,7 +148,8 @@ put_tiny() {
     printf '[role]\ndescription = Never at rest.\n[run never at rest]\ncommand = true\nunless = false\n' >"$shop/roles/restless/role.ini"
     sed -i "s|^roles = $top/roles\$|& roles|" "$file"
     printf '\n[template %s]\nimage = %s\nsize = small\nroles = %s\n\n[group %s]\ntemplate = %s\nmin = 0\ndesired = 0\nmax = 1\nzones = rack-a\n' \
-        tiny "debian-$VERSION_ID" base tiny tiny restless "debian-$VERSION_ID" 'base restless' restless restless >>"$file"
+        tiny "debian-$VERSION_ID" base tiny tiny restless "debian-$VERSION_ID" 'base restless' restless restless \
+        store "debian-$VERSION_ID" 'base mariadb' store store >>"$file"
     lamplighter check
 }
 bake_web() {
@@ -181,6 +182,20 @@ bake_that_is_not_good() {
     lamplighter image show restless@1 >"$work/said"
     says '^deprecated .*never at rest'
     no_builder restless
+}
+# Its image has no data in it, so its trial makes some first. Kept, it can be looked at, and ended.
+bake_database() {
+    lamplighter image bake store --keep >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    says 'store@1: built from debian-.*, tried, and current'
+    says '^bake-store stays, in no group'
+    on bake-store "mariadb -BNe 'SHOW DATABASES'" >"$work/said"
+    says '| mysql$'
+    silent_on '| test$'
+    with 1 lamplighter image bake store 2>"$work/said"
+    says 'there is an instance bake-store already: .group terminate bake-store. first'
+    lamplighter group terminate bake-store --no-wait
+    lamplighter apply
+    no_builder store
 }
 # At any moment, without a controller: what is left goes with the next bake, or the next apply.
 killed_bakes() {
@@ -571,6 +586,7 @@ put_tiny >"$work/out" 2>&1 || cat "$work/out"
 check 'bake: from the plain base, tried, current' bake_web
 check 'bake: lineage' bake_lineage
 check 'bake: one that fails its trial is never current' bake_that_is_not_good
+check 'bake: a database host, which is kept' bake_database
 check 'bake killed with -9 at five moments: nothing stays' killed_bakes
 check 'bake and capture beside a controller' bake_beside_a_controller
 [[ ! -e $work/run_pid ]] || kill -9 "$(<"$work/run_pid")" || true
