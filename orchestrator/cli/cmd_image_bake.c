@@ -17,6 +17,7 @@
 #include "cli/image_take.h"
 #include "cli/progress.h"
 #include "cli/stop.h"
+#include "image/seal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,8 +139,8 @@ static int end_by_request(struct bake *b, bool keep, bool *ret_done, struct err 
     return 0;
 }
 
-/* What cannot be removed now goes with who acts next: its owner is this process. */
-static void end_builder(struct bake *b, bool keep)
+/* What cannot be removed now goes with who acts next: its owner is this process. False then. */
+static bool end_builder(struct bake *b, bool keep)
 {
     struct err e = ERR_NULL;
     bool done = b->member == WORLD_NONE;
@@ -159,6 +160,7 @@ static void end_builder(struct bake *b, bool keep)
                     result == 0 ? "" : ": ", result == 0 ? "" : e.text);
     }
     b->member = WORLD_NONE;
+    return done;
 }
 
 /* --- from what ---------------------------------------------------------------------------------
@@ -305,11 +307,29 @@ static bool was_left_out(const struct bake *b, const char *path)
     return false;
 }
 
-/* ROLE keeps a database, and that is not there: what it runs to make one is due as well. */
-static bool lacks_data(const struct controller_member *m, const char *role)
+/* What this is to make is in no image: a database's data, the mark of a first boot. */
+static bool makes_own(const struct bake *b, const struct controller_item *item)
+{
+    const char *creates = NULL;
+    if (text_equal(item->type, "run")) {
+        creates = role_library_creates(b->s->site.library, item->role, item->name);
+    }
+    if (creates == NULL || creates[0] != '/') {
+        return text_equal(item->type, "database");
+    }
+    char *path = xstrdup(creates + 1);
+    const struct tar_entry entry = {.path = path, .type = TAR_FILE};
+    bool is_sealed = seal_rule_of(&entry) != NULL;
+    free(path);
+    return is_sealed;
+}
+
+/* ROLE's data are not there: what it runs on them, and a service that needs them, is due as well.
+ */
+static bool lacks_data(const struct bake *b, const struct controller_member *m, const char *role)
 {
     for (size_t i = 0; i < m->item_count; i++) {
-        if (text_equal(m->items[i].type, "database") && text_equal(m->items[i].role, role)) {
+        if (text_equal(m->items[i].role, role) && makes_own(b, &m->items[i])) {
             return true;
         }
     }
@@ -323,10 +343,11 @@ static bool lacks_data(const struct controller_member *m, const char *role)
 static bool is_hosts_own(const struct bake *b, const struct controller_member *m,
                          const struct controller_item *item)
 {
+    bool needs_data = text_equal(item->type, "database") || text_equal(item->type, "run") ||
+                      text_equal(item->type, "service");
     return item->status == ROLE_CHANGED &&
-           (was_left_out(b, item->name) || text_equal(item->type, "database") ||
-            (text_equal(item->type, "run") && lacks_data(m, item->role)) ||
-            text_equal(item->type, "handler") || text_equal(item->role, SITE_USER_DATA_ROLE));
+           (was_left_out(b, item->name) || text_equal(item->type, "handler") ||
+            (needs_data && lacks_data(b, m, item->role)));
 }
 
 /* Compares the host with its roles; OWN: what is its own may still be missing. */
@@ -411,17 +432,19 @@ static int bake(struct bake *b, struct err *e)
                    b->draft.ref.generation, problem.text);
 }
 
-static void summarise(const struct bake *b, int result, int64_t took_ms, const struct err *e)
+static void summarise(const struct bake *b, int result, bool kept, int64_t took_ms,
+                      const struct err *e)
 {
     const struct manifest *m = &b->taken.manifest;
     char span[32];
     clock_format_span(took_ms, span, sizeof(span));
     if (b->s->cli->json) {
         json_t *object =
-            json_pack("{s:s, s:s, s:s, s:i, s:s?, s:b, s:I, s:s?}", "event", "summary", "result",
-                      result == 0 ? "done" : "failed", "name", b->name, "generation",
-                      (int)b->draft.ref.generation, "base", b->base, "current", result == 0,
-                      "took_ms", (json_int_t)took_ms, "problem", result == 0 ? NULL : e->text);
+            json_pack("{s:s, s:s, s:s, s:i, s:s?, s:b, s:s?, s:I, s:s?}", "event", "summary",
+                      "result", result == 0 ? "done" : "failed", "name", b->name, "generation",
+                      (int)b->draft.ref.generation, "base", b->base, "current", result == 0, "kept",
+                      kept ? b->id : NULL, "took_ms", (json_int_t)took_ms, "problem",
+                      result == 0 ? NULL : e->text);
         json_dumpf(object, stdout, JSON_COMPACT);
         putchar('\n');
         json_decref(object);
@@ -434,6 +457,11 @@ static void summarise(const struct bake *b, int result, int64_t took_ms, const s
         printf("%s@%u: built from %s, tried, and current from now on, in %s\n", m->name,
                m->generation, b->base, span);
     }
+    if (kept) {
+        printf("%s stays, in no group: `lamplighter ssh %s`; `lamplighter group terminate %s` "
+               "removes it\n",
+               b->id, b->id, b->id);
+    }
 }
 
 static int run(struct bake *b)
@@ -441,8 +469,9 @@ static int run(struct bake *b)
     struct err e = ERR_NULL;
     int64_t begun_ms = clock_now_ms();
     int result = bake(b, &e);
-    end_builder(b, b->s->cli->keep && b->is_taken);
-    summarise(b, result, clock_now_ms() - begun_ms, &e);
+    bool keep = b->s->cli->keep && b->is_taken;
+    bool ended = end_builder(b, keep);
+    summarise(b, result, keep && ended, clock_now_ms() - begun_ms, &e);
     if (result < 0) {
         log_error("%s", e.text);
     }

@@ -120,6 +120,7 @@ const struct seal_rule *seal_rule_of(const struct tar_entry *entry)
 static const char *const tar_options[] = {
     "--create",
     "--file=-",
+    "--blocking-factor=64", /* 32 KiB at a time: as much as an SSH packet holds. */
     "--format=posix",
     "--pax-option=delete=atime,delete=ctime,delete=mtime",
     "--numeric-owner",

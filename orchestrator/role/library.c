@@ -232,6 +232,19 @@ const struct role_variable *role_library_variable(struct role_library *library, 
     return NULL;
 }
 
+const char *role_library_creates(struct role_library *library, const char *role, const char *run)
+{
+    const struct role *found = role_library_find(library, role);
+    for (size_t i = 0; found != NULL && i < found->resource_count; i++) {
+        const struct role_resource *resource = &found->resources[i];
+        if (text_equal(resource->type->name, "run") && text_equal(resource->section->name, run)) {
+            const struct ini_entry *entry = role_entry(resource->section, "creates");
+            return entry == NULL ? NULL : entry->value;
+        }
+    }
+    return NULL;
+}
+
 const char *role_variable_check(const struct role_variable *variable, const char *value)
 {
     const struct role_var *var = (const struct role_var *)variable;

@@ -49,6 +49,10 @@ const struct role_variable *role_library_variable(struct role_library *library, 
    1 to 65535"); borrowed. Values with "{{" are checked only when rendered. */
 const char *role_variable_check(const struct role_variable *variable, const char *value);
 
+/* What [run RUN] of ROLE `creates`, as it stands in the role; borrowed; NULL when it says nothing.
+ */
+const char *role_library_creates(struct role_library *library, const char *role, const char *run);
+
 /* A setting from the cluster file (spec_setting without its place). Borrowed. */
 struct role_setting {
     const char *role, *variable, *value; /* The value is a Mustache template over CONTEXT. */

@@ -1,12 +1,15 @@
 #!/bin/bash
 # tests/lab/image_test.sh: golden images on real hosts: taken from a host that serves, sealed, signed,
 # cloned, altered, killed half-way, deleted. One case a line, the counts last. Needs root.
+#
+# GENERATIONS=20: so many real generations of one image at the end, each capture beside the same without us.
 set -euo pipefail
 test_name=image
 # shellcheck source=tests/lab/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 images=$home/images
 instances=$home/instances
+wanted=${GENERATIONS:-0}
 
 on() { lamplighter exec "$1" -- sh -c "$2"; }
 now_ms() { date +%s%3N; }
@@ -49,20 +52,44 @@ capture_under_load() {
     lamplighter image verify web >"$work/said"
     says 'web@1: .* good'
 }
-# In the same minute, of the same tree, without us: tar into mksquashfs with the same compression.
-capture_measured() {
-    local begun bare ours bytes file_bytes
+# took COMMAND: milliseconds of COMMAND into mksquashfs, which packs as our images are packed.
+took() {
+    local begun bytes
     begun=$(now_ms)
-    inside sh -c "tar -C $instances/web-1/root --numeric-owner --one-file-system -cf - . |
-        mksquashfs - $home/bare.sq -tar -comp zstd -Xcompression-level 3 -noappend -quiet -no-progress" >/dev/null 2>&1
-    bare=$(($(now_ms) - begun))
+    inside sh -c "$1 | mksquashfs - $home/bare.sq -tar -comp zstd -Xcompression-level 3 -noappend -quiet -no-progress" >/dev/null 2>&1
+    echo $(($(now_ms) - begun))
+    bytes=$(stat -c %s "$home/bare.sq")
     rm -f "$home/bare.sq"
-    lamplighter image capture web --from web-1 --json >"$work/capture.json"
+    # All of it, not an end before its time.
+    [[ $bytes -gt $((32 << 20)) ]]
+}
+# beside ID: a capture of ID and, in the same minute, of the same tree, what it takes without us: tar into
+# mksquashfs here, and over the OpenSSH client, which any tool would pay. A line to $work/times: bare, ssh, ours.
+beside() {
+    local bare ssh ours tar='tar --numeric-owner --one-file-system -cf - -C'
+    lamplighter ssh "$1" -- true
+    bare=$(took "$tar $instances/$1/root .")
+    ssh=$(took "ssh -F $home/state/ssh/$1.config $1 '$tar / .'")
+    lamplighter image capture web --from "$1" --json >"$work/capture.json"
     ours=$(awk '{ printf "%d", $1 * 1000 }' <<<"$(field seconds <"$work/capture.json")")
-    bytes=$(field bytes <"$work/capture.json")
-    file_bytes=$(field file_bytes <"$work/capture.json")
-    echo "measured: $((bytes >> 20)) MiB to $((file_bytes >> 20)) MiB: bare $bare ms ($((bytes / bare / 1049)) MiB/s), captured $ours ms ($((bytes / ours / 1049)) MiB/s)"
-    [[ $ours -gt 0 && $(current) == 2 ]]
+    [[ $bare -gt 0 && $ssh -gt 0 && $ours -gt 0 ]]
+    printf '%d %d %d\n' "$bare" "$ssh" "$ours" >>"$work/times"
+}
+# What $work/times has, as medians, and the ratios between them.
+tell_times() {
+    local column
+    for column in 1 2 3; do
+        cut -d ' ' -f "$column" "$work/times" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+    done | paste -s -d ' ' | awk -v mib="$(($(field bytes <"$work/capture.json") >> 20))" \
+        -v file="$(($(field file_bytes <"$work/capture.json") >> 20))" -v n="$(wc -l <"$work/times")" '{
+        printf "measured: %d MiB to %d MiB, median of %d: bare tar | mksquashfs %d ms, over ssh %d ms, captured %d ms: %.2f of bare, %.2f of ssh\n",
+            mib, file, n, $1, $2, $3, $3 / $1, $3 / $2 }'
+    rm "$work/times"
+}
+capture_measured() {
+    beside web-1
+    tell_times
+    [[ $(current) == 2 ]]
 }
 sealed() {
     local root=$work/root secret
@@ -121,7 +148,8 @@ put_tiny() {
     printf '[role]\ndescription = Never at rest.\n[run never at rest]\ncommand = true\nunless = false\n' >"$shop/roles/restless/role.ini"
     sed -i "s|^roles = $top/roles\$|& roles|" "$file"
     printf '\n[template %s]\nimage = %s\nsize = small\nroles = %s\n\n[group %s]\ntemplate = %s\nmin = 0\ndesired = 0\nmax = 1\nzones = rack-a\n' \
-        tiny "debian-$VERSION_ID" base tiny tiny restless "debian-$VERSION_ID" 'base restless' restless restless >>"$file"
+        tiny "debian-$VERSION_ID" base tiny tiny restless "debian-$VERSION_ID" 'base restless' restless restless \
+        store "debian-$VERSION_ID" 'base mariadb' store store >>"$file"
     lamplighter check
 }
 bake_web() {
@@ -154,6 +182,20 @@ bake_that_is_not_good() {
     lamplighter image show restless@1 >"$work/said"
     says '^deprecated .*never at rest'
     no_builder restless
+}
+# Its image has no data in it, so its trial makes some first. Kept, it can be looked at, and ended.
+bake_database() {
+    lamplighter image bake store --keep >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
+    says 'store@1: built from debian-.*, tried, and current'
+    says '^bake-store stays, in no group'
+    on bake-store "mariadb -BNe 'SHOW DATABASES'" >"$work/said"
+    says '| mysql$'
+    silent_on '| test$'
+    with 1 lamplighter image bake store 2>"$work/said"
+    says 'there is an instance bake-store already: .group terminate bake-store. first'
+    lamplighter group terminate bake-store --no-wait
+    lamplighter apply
+    no_builder store
 }
 # At any moment, without a controller: what is left goes with the next bake, or the next apply.
 killed_bakes() {
@@ -489,6 +531,27 @@ unmounted_with_the_last() {
     scale 2
     [[ $(mounts) -eq 1 && $(loops) -eq 1 ]]
 }
+# So many real ones as were asked for; each is a file of its own, nothing is shared between them.
+real_generations() {
+    local id used begun
+    id=$(find "$instances" -mindepth 1 -maxdepth 1 -name 'web-*' -printf '%f\n' | sort | head -n 1)
+    used=$(basename "$(dirname "$(cat "$instances/$id/base")")")
+    while [[ $(generations | wc -w) -lt $wanted ]]; do beside "$id"; done
+    [[ ! -e $work/times ]] || tell_times
+    echo "measured: $(generations | wc -w) generations of web: $(du -sm "$images/web" | cut -f1) MiB on the disk, one $(du -sm "$images/web/$(current)" | cut -f1) MiB"
+    sync
+    echo 3 >/proc/sys/vm/drop_caches
+    begun=$(now_ms)
+    lamplighter image list >"$work/said"
+    echo "measured: list after the caches were dropped: $(($(now_ms) - begun)) ms"
+    begun=$(now_ms)
+    lamplighter image list >"$work/said"
+    echo "measured: list again: $(($(now_ms) - begun)) ms"
+    [[ $(grep -c '^web@' "$work/said") -eq $wanted ]]
+    silent_on 'NOT TRUSTED'
+    with 3 lamplighter image delete "web@$used" 2>"$work/said"
+    says "is used: .*$id"
+}
 # Copies by link take no room and are not trusted (their number is not theirs), but are looked at.
 many_generations() {
     local begun n
@@ -512,7 +575,7 @@ make_lab
 put_images
 check 'a host to take an image of' first_host
 check 'capture: from a host that serves, no failed request' capture_under_load
-check 'capture: beside a bare tar into mksquashfs' capture_measured
+check 'capture: beside the same without us' capture_measured
 check 'the image is sealed, and holds no secret' sealed
 check 'a planted private key: refused with its path' private_key
 check 'a shell history: refused with its path' shell_history
@@ -523,6 +586,7 @@ put_tiny >"$work/out" 2>&1 || cat "$work/out"
 check 'bake: from the plain base, tried, current' bake_web
 check 'bake: lineage' bake_lineage
 check 'bake: one that fails its trial is never current' bake_that_is_not_good
+check 'bake: a database host, which is kept' bake_database
 check 'bake killed with -9 at five moments: nothing stays' killed_bakes
 check 'bake and capture beside a controller' bake_beside_a_controller
 [[ ! -e $work/run_pid ]] || kill -9 "$(<"$work/run_pid")" || true
@@ -543,5 +607,6 @@ check 'delete: refused while used, protected or current' delete_in_use
 check 'delete: refused for what a used one came from' parent_of_used
 check 'unmounted with the last instance, mounted with the first' unmounted_with_the_last
 check 'list' many_generations
+if [[ $wanted -gt 0 ]]; then check "$wanted real generations: disk, list, delete" real_generations; fi
 check 'lab down: no mount, no loop device' images_leave_nothing
 counts

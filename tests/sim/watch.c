@@ -395,19 +395,19 @@ static void check_last(struct watch *w, struct engine *e, const struct action *a
         !gives(e, host) || minimum_of(e, action->group) == 0) {
         return;
     }
+    /* By what the witnesses said last: nobody asks for more than a port or a balancer's socket. */
+    const struct world *world = &e->controller.world;
     size_t others = 0;
-    for (size_t i = 0; i < e->controller.world.instance_count; i++) {
-        const struct world_instance *other = &e->controller.world.instances[i];
-        bool may = i != action->instance && other->group == action->group && came_back(other);
-        size_t at = may ? engine_host(e, i) : WORLD_NONE;
-        if (at == WORLD_NONE) {
-            continue;
+    for (size_t i = 0; i < world->instance_count; i++) {
+        const struct world_instance *other = &world->instances[i];
+        bool answers = i != action->instance && other->group == action->group && came_back(other) &&
+                       other->alive.health == WORLD_HEALTHY;
+        for (size_t b = 0; b < world->balancer_count; b++) {
+            answers =
+                answers && (world->balancers[b].instance != i ||
+                            e->now_ms - world->balancers[b].seen_ms <= told_ms(e, action->group));
         }
-        /* Nobody asks for the service of one that is no balancer; a balancer's socket answers. */
-        const struct truth_host *h = &e->truth.hosts[at];
-        bool serves = h->serving || (h->power == TRUTH_RUNNING &&
-                                     (!h->synced || (h->service && !h->haproxy_silent)));
-        others += serves || e->now_ms - h->serving_since_ms <= told_ms(e, action->group);
+        others += answers;
     }
     if (others == 0) {
         watch_fail(w, e, WATCH_S1_MINIMUM, "%s is set aside, the last of %s that serves", it->id,

@@ -368,6 +368,10 @@ static void test_roles_in_order(void **state)
     assert_non_null(role_library_variable(host->library, "a", "port", &nearest));
     assert_null(role_library_variable(host->library, "a", "prt", &nearest));
     assert_string_equal(nearest, "port");
+    assert_string_equal(role_library_creates(host->library, "b", "b"), "/b");
+    assert_null(role_library_creates(host->library, "a", "b"));
+    assert_null(role_library_creates(host->library, "a", "ha")); /* A handler's. */
+    assert_null(role_library_creates(host->library, "none", "b"));
     const char *unknown[] = {"aa"};
     assert_int_equal(role_library_load(host->library, unknown, 1, "c.ini", 8, &host->problems), -1);
     assert_problem(host, 8, "there is no role 'aa'");
