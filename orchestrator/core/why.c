@@ -248,7 +248,8 @@ static struct reason resting_reason(const struct spec *spec, const struct world 
     if (it->power == WORLD_POWER_UNKNOWN) {
         return (struct reason){.code = REASON_WAITS_FOR_PROVIDER};
     }
-    bool settled = it->lifecycle == LIFECYCLE_IN_SERVICE && it->drift == WORLD_DRIFT_NONE;
+    bool settled = it->lifecycle == LIFECYCLE_IN_SERVICE && it->drift == WORLD_DRIFT_NONE &&
+                   !world_verdict_is_bad(it->verdict);
     if (!settled && workers_are_busy(world, decision)) {
         return (struct reason){.code = REASON_WAITS_FOR_WORKER};
     }
