@@ -492,6 +492,18 @@ static bool told_bad(const struct engine *e, size_t i)
     return asked;
 }
 
+/* Its change failed, as that of others may have, and it is the first of them: it goes on. */
+static bool is_first_failed(const struct world *world, size_t instance)
+{
+    for (size_t i = 0; i <= instance; i++) {
+        const struct world_instance *it = &world->instances[i];
+        if (came_back(it) && it->change_failed && it->drift != WORLD_DRIFT_NONE) {
+            return i == instance;
+        }
+    }
+    return false;
+}
+
 /* S7. */
 static void check_turn(struct watch *w, struct engine *e, const struct action *action, size_t host)
 {
@@ -511,6 +523,7 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
     size_t open = is_waited_for(e, group) ? 0 : count_shares(w, e, it->id, &one);
     bool given = host != WORLD_NONE && gives(e, host) &&
                  !(e->spec.groups[group].pool == SPEC_NONE && told_bad(e, action->instance));
+    more = more && !is_first_failed(&e->controller.world, action->instance);
     if (given && more && open >= (most > 1 ? most : 1)) {
         watch_fail(w, e, WATCH_S7_CLUSTER,
                    "%s goes out of service while %zu of the cluster (%s) are out by order, at most "
