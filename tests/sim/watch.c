@@ -390,7 +390,8 @@ static void check_taking(struct watch *w, struct engine *e, const struct action 
 static void check_last(struct watch *w, struct engine *e, const struct action *action, size_t host)
 {
     const struct world_instance *it = &e->controller.world.instances[action->instance];
-    bool aside = it->wish == WORLD_WISH_DETACH || it->wish == WORLD_WISH_STANDBY;
+    bool aside = (it->wish == WORLD_WISH_DETACH || it->wish == WORLD_WISH_STANDBY) &&
+                 action->lifecycle == LIFECYCLE_DRAINING;
     if (e->spec.groups[action->group].pool != SPEC_NONE || !aside || !is_disruption(it, action) ||
         !gives(e, host) || minimum_of(e, action->group) == 0) {
         return;
