@@ -309,7 +309,9 @@ bool budget_spares_last(struct step *s, size_t instance)
 {
     size_t group = s->world->instances[instance].group;
     const struct spec_group *spec = &s->spec->groups[group];
-    if (spec->pool != SPEC_NONE || s->survey->known_out[instance] ||
+    /* One that nobody hears gives nothing that anybody knows of: it may be a record alone. */
+    bool heard = s->world->instances[instance].alive.health == WORLD_HEALTHY;
+    if (spec->pool != SPEC_NONE || s->survey->known_out[instance] || !heard ||
         world_healthy_minimum(s->spec, s->world, group) == 0 || GUARDED(GUARD_S1_MINIMUM, false)) {
         return true;
     }
@@ -319,10 +321,7 @@ bool budget_spares_last(struct step *s, size_t instance)
         }
     }
     step_hold(s, HOLD_REFUSED, instance,
-              (struct reason){.code = REASON_BELOW_MINIMUM,
-                              .name = spec->name,
-                              .a = s->survey->serving[instance] ? 1 : 0,
-                              .b = 1});
+              (struct reason){.code = REASON_BELOW_MINIMUM, .name = spec->name, .a = 1, .b = 1});
     return false;
 }
 

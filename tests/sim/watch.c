@@ -386,34 +386,38 @@ static void check_taking(struct watch *w, struct engine *e, const struct action 
     }
 }
 
+/* By what its witnesses said last: nobody asks for more than a port or a balancer's socket. */
+static bool is_heard(const struct engine *e, size_t instance)
+{
+    const struct world *world = &e->controller.world;
+    const struct world_instance *it = &world->instances[instance];
+    for (size_t b = 0; b < world->balancer_count; b++) {
+        if (world->balancers[b].instance == instance &&
+            world->balancers[b].seen_ms < e->now_ms - told_ms(e, it->group)) {
+            return false;
+        }
+    }
+    return came_back(it) && it->alive.health == WORLD_HEALTHY;
+}
+
 /* S1 where no pool counts: the last one that serves is not set aside. */
 static void check_last(struct watch *w, struct engine *e, const struct action *action, size_t host)
 {
-    const struct world_instance *it = &e->controller.world.instances[action->instance];
+    const struct world *world = &e->controller.world;
+    const struct world_instance *it = &world->instances[action->instance];
     bool aside = (it->wish == WORLD_WISH_DETACH || it->wish == WORLD_WISH_STANDBY) &&
                  action->lifecycle == LIFECYCLE_DRAINING;
     if (e->spec.groups[action->group].pool != SPEC_NONE || !aside || !is_disruption(it, action) ||
-        !gives(e, host) || minimum_of(e, action->group) == 0) {
+        !gives(e, host) || minimum_of(e, action->group) == 0 || it->alive.health != WORLD_HEALTHY) {
         return;
     }
-    /* By what the witnesses said last: nobody asks for more than a port or a balancer's socket. */
-    const struct world *world = &e->controller.world;
-    size_t others = 0;
     for (size_t i = 0; i < world->instance_count; i++) {
-        const struct world_instance *other = &world->instances[i];
-        bool answers = i != action->instance && other->group == action->group && came_back(other) &&
-                       other->alive.health == WORLD_HEALTHY;
-        for (size_t b = 0; b < world->balancer_count; b++) {
-            answers =
-                answers && (world->balancers[b].instance != i ||
-                            e->now_ms - world->balancers[b].seen_ms <= told_ms(e, action->group));
+        if (i != action->instance && world->instances[i].group == action->group && is_heard(e, i)) {
+            return;
         }
-        others += answers;
     }
-    if (others == 0) {
-        watch_fail(w, e, WATCH_S1_MINIMUM, "%s is set aside, the last of %s that serves", it->id,
-                   e->spec.groups[action->group].name);
-    }
+    watch_fail(w, e, WATCH_S1_MINIMUM, "%s is set aside, the last of %s that serves", it->id,
+               e->spec.groups[action->group].name);
 }
 
 static void check_baked(struct watch *w, struct engine *e, const struct action *action, size_t host)
