@@ -278,6 +278,7 @@ static void breaker_begin(struct world_breaker *breaker)
 {
     breaker->judged = 0;
     breaker->well = 0;
+    breaker->well_ms = INT64_MAX;
     breaker->bad = 0;
     breaker->unready = 0;
     breaker->lost = 0;
@@ -292,7 +293,10 @@ static void breaker_count(struct world_breaker *breaker, const struct world_inst
     bool unready = it->verdict == WORLD_VERDICT_UNREADY;
     bool lost = it->verdict == WORLD_VERDICT_LOST;
     breaker->judged++;
-    breaker->well += it->verdict == WORLD_VERDICT_OK ? 1 : 0;
+    if (it->verdict == WORLD_VERDICT_OK) {
+        breaker->well++;
+        breaker->well_ms = it->verdict_ms < breaker->well_ms ? it->verdict_ms : breaker->well_ms;
+    }
     breaker->unready += unready ? 1 : 0;
     breaker->lost += lost ? 1 : 0;
     breaker->bad += unready || lost || off(it) ? 1 : 0;

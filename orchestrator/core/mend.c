@@ -59,6 +59,10 @@ bool mend_held_by_failure(struct step *s, size_t instance)
 
 /* The ladder. */
 
+/* How long the others of a group have, when the first of them is well again: every witness's time.
+ */
+#define SHARED_MS 30000
+
 /* S12: what it needs is not well, or everybody of its group is unready at once. */
 static bool is_shared(struct step *s, size_t instance)
 {
@@ -75,8 +79,13 @@ static bool is_shared(struct step *s, size_t instance)
         }
     }
     const struct world_breaker *b = &s->world->groups[group].breaker;
-    /* Nobody is known to be well; one that is lost besides has its own trouble. */
-    if (b->unready >= 2 && b->well == 0) {
+    /* Nobody is known to be well, or nobody was a moment ago: what the first sees again the others
+       will. One that is lost besides has its own trouble. */
+    bool lately = b->well > 0 && s->world->now_ms - b->well_ms < SHARED_MS;
+    if (lately && b->unready >= 2) {
+        step_wake_at(s, b->well_ms + SHARED_MS);
+    }
+    if (b->unready >= 2 && (b->well == 0 || lately)) {
         step_hold(s, HOLD_WAIT, instance,
                   (struct reason){.code = REASON_SHARED, .a = b->unready, .b = b->judged});
         return true;

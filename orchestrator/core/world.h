@@ -215,7 +215,8 @@ struct world_latch {
 /* The circuit breaker (S4) of a group or a zone. Judged. */
 struct world_breaker {
     struct world_latch open; /* Nothing destructive. */
-    unsigned well;           /* Members that all who were asked say are well. */
+    unsigned well;           /* Members that all who were asked say are well, */
+    int64_t well_ms;         /* and since when the first of them is; INT64_MAX: none. */
     unsigned judged;         /* Members that are judged at all. */
     unsigned tolerated;      /* How many of them may be bad. */
     unsigned bad;            /* Of those, the ones that are unready, lost or dead. */
