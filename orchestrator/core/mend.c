@@ -9,6 +9,8 @@
 
 /* Longer than one try: it began when somebody was heard. */
 #define HEARD_MS 30000
+/* When the first of a group is well again, the others have as long: every witness's time. */
+#define SHARED_MS 30000
 
 /* Retries. */
 
@@ -58,10 +60,6 @@ bool mend_held_by_failure(struct step *s, size_t instance)
 }
 
 /* The ladder. */
-
-/* How long the others of a group have, when the first of them is well again: every witness's time.
- */
-#define SHARED_MS 30000
 
 /* S12: what it needs is not well, or everybody of its group is unready at once. */
 static bool is_shared(struct step *s, size_t instance)

@@ -307,8 +307,12 @@ static void unready_at_once_is_not_the_hosts_fault(void **state)
     advance(&f, HOUR);
     should_rest(&f);
     should_wait(&f, "web-1", REASON_SHARED);
-    host_is_well(&f, "web-3"); /* Two of three: it can be them. */
+    host_is_well(&f, "web-3"); /* What it needed is back: the others will see that, too. */
     advance(&f, 0);
+    should_wait(&f, "web-1", REASON_SHARED);
+    advance(&f, 29 * SECOND);
+    should_rest(&f);
+    advance(&f, SECOND); /* Two of three: it can be them. */
     should(&f, ACTION_RESTART, "web-1", REASON_MEND);
     assert_int_equal(count_actions(&f, ACTION_RESTART, WEB), 1);
 }
