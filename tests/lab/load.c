@@ -1,12 +1,13 @@
 /*
  * A steady load for the lab tests and the demo: load URL STOP-FILE OUT-FILE CLIENTS
  *
- * Each client is a process with connections it keeps: pages with a cookie, one after the other, and
- * every so often an upload that takes a few seconds (a POST, that no balancer may repeat). It ends
- * when STOP-FILE is there, and after 2,000,000 requests or an hour at the latest. OUT-FILE gets a
- * line for each failure, with the time and the reason; at the end one for each host and image that
- * answered, as the page's header says ("served web-4 web@2 812"); and last the sums ("total PAGES
- * FAILED UPLOADS FAILED"). Meanwhile OUT-FILE.now has the number of requests so far.
+ * Each client is a process with connections it keeps: pages with a cookie, one after the other
+ * (with a pause between, if LOAD_PAUSE_MS in the environment says so), and every so often an upload
+ * that takes a few seconds (a POST, that no balancer may repeat). It ends when STOP-FILE is there,
+ * and after 2,000,000 requests or an hour at the latest. OUT-FILE gets a line for each failure,
+ * with the time and the reason; at the end one for each host and image that answered, as the page's
+ * header says ("served web-4 web@2 812"); and last the sums ("total PAGES FAILED UPLOADS FAILED").
+ * Meanwhile OUT-FILE.now has the number of requests so far.
  */
 #include <curl/curl.h>
 
@@ -24,7 +25,8 @@
 #define CLIENTS_MAX  64
 #define REQUESTS_MAX 2000000u
 #define SECONDS_MAX  3600
-#define UPLOAD_EVERY 200
+#define UPLOAD_EVERY 200 /* Pages; with pauses as often in time, about: a quarter. */
+#define PAUSE_MAX_MS 1000
 #define UPLOAD_SIZE  (256 * 1024)
 #define UPLOAD_SPEED (96 * 1024) /* Bytes a second: one takes almost three seconds. */
 #define TIMEOUT_S    30
@@ -119,8 +121,17 @@ static bool request(CURL *curl, const char *url, const char *upload, FILE *out,
     return false;
 }
 
+static unsigned pause_ms(void)
+{
+    const char *text = getenv("LOAD_PAUSE_MS");
+    unsigned long ms = text == NULL ? 0 : strtoul(text, NULL, 10);
+    return ms < PAUSE_MAX_MS ? (unsigned)ms : PAUSE_MAX_MS;
+}
+
 static void client(struct counts *counts, unsigned number, char **argv, bool uploads)
 {
+    unsigned pause = pause_ms();
+    unsigned upload_every = pause == 0 ? UPLOAD_EVERY : UPLOAD_EVERY / 4;
     CURL *curl = curl_easy_init();
     FILE *out = fopen(argv[3], "a");
     char *body = malloc(UPLOAD_SIZE);
@@ -132,12 +143,13 @@ static void client(struct counts *counts, unsigned number, char **argv, bool upl
     memcpy(body, form, sizeof(form) - 1);
     time_t end = time(NULL) + SECONDS_MAX;
     for (unsigned i = 0; i < REQUESTS_MAX && access(argv[2], F_OK) != 0 && time(NULL) < end; i++) {
-        bool upload = uploads && i % UPLOAD_EVERY == number * 7 % UPLOAD_EVERY;
+        bool upload = uploads && i % upload_every == number * 7 % upload_every;
         char server[NAME_SIZE];
         bool good = request(curl, argv[1], upload ? body : NULL, out, server);
         count_server(counts->servers[number], server);
         counts->asked[number][upload]++;
         counts->failed[number][upload] += good ? 0 : 1;
+        usleep(pause * 1000);
     }
     curl_easy_cleanup(curl);
     _exit(0);
