@@ -114,7 +114,7 @@ lab_tests() {
     local program name
     local -A given=()
     for program in "$@"; do given[$(basename "$program" _test.sh)]=$program; done
-    for name in heal image refresh roles main provider_libvirt lab hostile static; do
+    for name in heal image refresh roles main provider_libvirt lab hostile service static; do
         [[ -z ${given[$name]-} ]] || part lab "${given[$name]}" "${given[$name]}"
         unset "given[$name]"
     done
