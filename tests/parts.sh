@@ -16,15 +16,17 @@ lanes=() names=() kinds=() commands=() # One of each for every part.
 next=()                                # Parts that have not begun, by number.
 declare -A widths=() busy=() begun=() part_of=()
 
+# A group's first process may be gone long before the test in it has removed its lab.
 # shellcheck disable=SC2317 # Called by a trap.
 stop_parts() {
     local pid end=$((SECONDS + 60))
     trap '' INT TERM HUP
-    [[ ${#part_of[@]} -eq 0 ]] || printf 'stopping: %s\n' "$(for pid in "${!part_of[@]}"; do printf '%s ' "${names[${part_of[$pid]}]}"; done)"
-    for pid in "${!part_of[@]}"; do kill -TERM -- "-$pid" 2>/dev/null; done
+    [[ ${#part_of[@]} -eq 0 ]] || printf 'stopping, and removing the labs\n'
+    exec 2>/dev/null # Bash would tell of each that was ended.
+    for pid in "${!part_of[@]}"; do kill -TERM -- "-$pid"; done
     for pid in "${!part_of[@]}"; do
-        while kill -0 "$pid" 2>/dev/null && [[ $SECONDS -lt $end ]]; do sleep 0.2; done
-        kill -KILL -- "-$pid" 2>/dev/null
+        while kill -0 -- "-$pid" && [[ $SECONDS -lt $end ]]; do sleep 0.2; done
+        kill -KILL -- "-$pid"
     done
     rm -rf -- "$logs"
     exit 130
