@@ -25,7 +25,7 @@
 #define CLIENTS_MAX  64
 #define REQUESTS_MAX 2000000u
 #define SECONDS_MAX  3600
-#define UPLOAD_EVERY 200 /* Pages; with pauses as often in time, about: a quarter. */
+#define UPLOAD_EVERY 200 /* Pages; half of it with pauses: about as often, in time. */
 #define PAUSE_MAX_MS 1000
 #define UPLOAD_SIZE  (256 * 1024)
 #define UPLOAD_SPEED (96 * 1024) /* Bytes a second: one takes almost three seconds. */
@@ -131,7 +131,7 @@ static unsigned pause_ms(void)
 static void client(struct counts *counts, unsigned number, char **argv, bool uploads)
 {
     unsigned pause = pause_ms();
-    unsigned upload_every = pause == 0 ? UPLOAD_EVERY : UPLOAD_EVERY / 4;
+    unsigned upload_every = pause == 0 ? UPLOAD_EVERY : UPLOAD_EVERY / 2;
     CURL *curl = curl_easy_init();
     FILE *out = fopen(argv[3], "a");
     char *body = malloc(UPLOAD_SIZE);
