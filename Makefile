@@ -30,8 +30,8 @@ SAN_OBJECTS := $(SOURCES:%.c=build/san/%.o)
 UNIT_SOURCES := $(sort $(wildcard tests/unit/*/*_test.c tests/conformance/*_test.c))
 UNIT_TESTS := $(UNIT_SOURCES:%.c=build/%)
 
-.PHONY: all demo test unit lab-test bench lint setup clean core-pure sim sim-seeds sim-crash \
-	sim-mutants install
+.PHONY: all demo test test-programs unit lab-test bench lint setup clean core-pure sim sim-seeds \
+	sim-crash sim-mutants install
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -59,7 +59,9 @@ build/load: tests/lab/load.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(RELEASE_FLAGS) -o $@ $< $(shell $(PKG_CONFIG) --libs libcurl)
 
-lab-test: build/lamplighter build/load
+LAB_PROGRAMS := build/load build/tests/lab/provider_libvirt_test
+
+lab-test: build/lamplighter build/san/lamplighter $(LAB_PROGRAMS)
 	@tests/lab/run tests/lab/*_test.sh
 
 bench:
@@ -154,6 +156,10 @@ sim-mutants: build/sim-mutants/sim
 # The shell functions of every host script are a file of their own, put in by the assembler.
 build/obj/orchestrator/role/prelude.o build/san/orchestrator/role/prelude.o: \
 	orchestrator/role/prelude.sh
+
+# All that the parts of `make test` run: they go on beside each other, and none builds then.
+test-programs: $(UNIT_TESTS) build/san/lamplighter build/sim/sim build/sim-mutants/sim \
+		$(LAB_PROGRAMS)
 
 unit: $(UNIT_TESTS) build/san/lamplighter
 	@tests/run-unit $(UNIT_TESTS)

@@ -146,6 +146,8 @@ int cmd_run(const struct cli *cli)
     if (cli->argc > 0) {
         return cli_usage("run", "run takes no word, got '%s'", cli->argv[0]);
     }
+    /* It does not end: a line that waits for more of them would not be in the journal for days. */
+    setvbuf(stdout, NULL, _IOLBF, 0);
     struct progress *progress = progress_new(cli);
     struct controller_watch watch = progress_watch(progress);
     struct session session;

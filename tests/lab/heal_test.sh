@@ -51,8 +51,9 @@ many_at_once() {
     lamplighter group scale web 4
     until_true 120 serving_is 4
     first=$(web_ids | sed -n 1p) second=$(web_ids | sed -n 2p)
-    inside virsh -q -c lxc:/// destroy "shop.$first"
-    inside virsh -q -c lxc:/// destroy "shop.$second"
+    # One after the other, on a busy machine, the first is judged alone, and replaced.
+    # shellcheck disable=SC2016
+    inside sh -c 'virsh -q -c lxc:/// destroy "shop.$1" & virsh -q -c lxc:/// destroy "shop.$2"; wait' sh "$first" "$second"
     until_true 120 serving_is 4
     # Nothing was destroyed: both are the hosts they were.
     web_ids >"$work/said"

@@ -29,7 +29,8 @@ trap finish EXIT
 ok() { number=$((number + 1)) && passed=$((passed + 1)) && printf 'ok %d - %s\n' "$number" "$1"; }
 not_ok() { number=$((number + 1)) && failed=$((failed + 1)) && printf 'not ok %d - %s\n' "$number" "$1"; }
 
-# check TEXT CMD...: the case passes when CMD succeeds; what CMD says is shown when it does not.
+# check TEXT CMD...: the case passes when CMD succeeds; what CMD says is shown when it does not (or, of a
+# silent one, what was said last).
 check() {
     local text=$1 status=0
     shift
@@ -42,6 +43,7 @@ check() {
     set -e
     if [[ $status -eq 0 ]]; then ok "$text"; else
         not_ok "$text"
+        [[ -s $work/out || ! -s $work/said ]] || cp "$work/said" "$work/out"
         tail -n 30 "$work/out" | sed 's/^/#   /'
     fi
     # What was measured is told in any case.
@@ -81,6 +83,8 @@ put_shop() {
 }
 
 # One request after the other from several clients, some of them uploads of seconds, until told to stop.
+# They pause in between: as fast as they can, they leave nothing of two cores to what is tested.
+export LOAD_PAUSE_MS=${LOAD_PAUSE_MS:-10}
 load() {
     local clients=$1
     shift

@@ -2,16 +2,16 @@
  * A steady load for the lab tests and the demo:
  * load URL STOP-FILE OUT-FILE CLIENTS [uploads [SECONDS]] [sticky]
  *
- * Each client is a process with connections it keeps: pages, one after the other, and with
- * `uploads` every so often one that takes three seconds (a POST, that no balancer may repeat).
- * With SECONDS an upload takes so long, and there are as many clients more that upload and ask for
- * a page in turn. It ends when STOP-FILE is there, and after 2,000,000 requests or an hour at the
- * latest. OUT-FILE gets a line for each failure, with the time and the reason; at the end one for
- * each host and image that answered, as the page's header says ("served web-4 web@2 812"); and last
- * the sums ("total PAGES FAILED UPLOADS FAILED"). Meanwhile OUT-FILE.now has the number of requests
- * so far. With `sticky` clients keep their cookies, else each request is a new visitor's; and each
- * time that one is answered by another host than the time before is a line ("moved MILLISECONDS
- * web-1 web-4").
+ * Each client is a process with connections it keeps: pages, one after the other (with a pause
+ * between, if LOAD_PAUSE_MS in the environment says so), and with `uploads` every so often one that
+ * takes three seconds (a POST, that no balancer may repeat). With SECONDS an upload takes so long,
+ * and there are as many clients more that upload and ask for a page in turn. It ends when STOP-FILE
+ * is there, and after 2,000,000 requests or an hour at the latest. OUT-FILE gets a line for each
+ * failure, with the time and the reason; at the end one for each host and image that answered, as
+ * the page's header says ("served web-4 web@2 812"); and last the sums ("total PAGES FAILED UPLOADS
+ * FAILED"). Meanwhile OUT-FILE.now has the number of requests so far. With `sticky` clients keep
+ * their cookies, else each request is a new visitor's; and each time that one is answered by
+ * another host than the time before is a line ("moved MILLISECONDS web-1 web-4").
  */
 #include <curl/curl.h>
 
@@ -29,7 +29,8 @@
 #define CLIENTS_MAX  64
 #define REQUESTS_MAX 2000000u
 #define SECONDS_MAX  3600
-#define UPLOAD_EVERY 200
+#define UPLOAD_EVERY 200 /* Pages; half of it with pauses: about as often, in time. */
+#define PAUSE_MAX_MS 1000
 #define UPLOAD_SIZE  (256 * 1024)
 #define UPLOAD_S     3
 #define TIMEOUT_S    30 /* Of what comes after an upload, too. */
@@ -41,6 +42,7 @@ struct options {
     unsigned clients;
     bool uploads, sticky;
     unsigned upload_s; /* 0: not said. */
+    unsigned pause_ms; /* After each request. */
 };
 
 struct server {
@@ -136,6 +138,13 @@ static bool request(CURL *curl, const struct options *options, const char *uploa
     return false;
 }
 
+static unsigned pause_ms(void)
+{
+    const char *text = getenv("LOAD_PAUSE_MS");
+    unsigned long ms = text == NULL ? 0 : strtoul(text, NULL, 10);
+    return ms < PAUSE_MAX_MS ? (unsigned)ms : PAUSE_MAX_MS;
+}
+
 /* SERVER is a host and its image; the host is compared. LAST is who answered before, or empty. */
 static void note_move(const char *server, char last[NAME_SIZE], FILE *out)
 {
@@ -159,7 +168,8 @@ static bool is_upload(const struct options *options, unsigned number, unsigned i
     if (options->upload_s > 0) {
         return number >= options->clients && i % 2 == 1;
     }
-    return options->uploads && i % UPLOAD_EVERY == number * 7 % UPLOAD_EVERY;
+    unsigned every = options->pause_ms == 0 ? UPLOAD_EVERY : UPLOAD_EVERY / 2;
+    return options->uploads && i % every == number * 7 % every;
 }
 
 static void client(struct counts *counts, unsigned number, const struct options *options)
@@ -186,6 +196,7 @@ static void client(struct counts *counts, unsigned number, const struct options 
         }
         counts->asked[number][upload]++;
         counts->failed[number][upload] += good ? 0 : 1;
+        usleep(options->pause_ms * 1000);
     }
     curl_easy_cleanup(curl);
     _exit(0);
@@ -252,7 +263,7 @@ static bool take_number(const char *text, unsigned long max, unsigned *ret_numbe
 
 static bool take_options(int argc, char **argv, struct options *ret_options)
 {
-    struct options o = {.url = argv[1]};
+    struct options o = {.url = argv[1], .pause_ms = pause_ms()};
     if (argc < 5 || !take_number(argv[4], CLIENTS_MAX, &o.clients)) {
         return false;
     }

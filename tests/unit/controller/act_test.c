@@ -114,7 +114,7 @@ static void write_stub(const char *name, const char *body)
  */
 static void boot_once(const char *config)
 {
-    char *first = xasprintf("mount --bind %s/machine-id /etc/machine-id && "
+    char *first = xasprintf("mount -t overlay overlay -o lowerdir=%s/etc:/etc /etc && "
                             "mount -t overlay overlay -o lowerdir=%s/lib:/usr/lib /usr/lib && "
                             "exec " SSH_SERVER_PROGRAM " -D -f %s",
                             ssh_dir, ssh_dir, config);
@@ -165,9 +165,11 @@ static int start(void **state)
     const char *const argv[] = {"/bin/sh", "-c", line, NULL};
     ssh_must_run(argv);
     free(line);
+    umask(022); /* They are laid over the machine's. */
+    mkdir(ssh_path("etc"), 0755);
     mkdir(ssh_path("lib"), 0755);
     mkdir(ssh_path("lib/lamplighter"), 0755);
-    write_file("machine-id", MACHINE_ID "\n", 0644);
+    write_file("etc/machine-id", MACHINE_ID "\n", 0644);
     write_file("lib/lamplighter/image", "web@3 " BUILD "\n", 0644);
     pid_t parent = getpid();
     host_pid = fork();
@@ -188,8 +190,8 @@ static int stop(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "stay-down", "other-key", "stay-up",    "no-systemd",
-        "calls",     "sudos",     "machine-id", "lib/lamplighter/image",
+        "stay-down", "other-key", "stay-up",        "no-systemd",
+        "calls",     "sudos",     "etc/machine-id", "lib/lamplighter/image",
         NULL};
     crew_free(crew);
     kill(host_pid, SIGKILL);
@@ -200,6 +202,7 @@ static int stop(void **state)
     remove_files(names);
     rmdir(ssh_path("lib/lamplighter"));
     rmdir(ssh_path("lib"));
+    rmdir(ssh_path("etc"));
     return 0;
 }
 
@@ -274,10 +277,10 @@ static void test_greeting_tells_which_system(void **state)
     want = greet();
     assert_string_equal(want.image, "");
     assert_string_equal(want.build, "");
-    write_file("machine-id", "", 0644);
+    write_file("etc/machine-id", "", 0644);
     want = greet();
     assert_string_equal(want.machine_id, "");
-    write_file("machine-id", MACHINE_ID "\n", 0644);
+    write_file("etc/machine-id", MACHINE_ID "\n", 0644);
     write_file("lib/lamplighter/image", "web@3 " BUILD "\n", 0644);
 }
 

@@ -280,9 +280,10 @@ static void test_identity(void **state)
         "mkdir p/usr/lib/lamplighter; ln -s /etc/passwd p/usr/lib/lamplighter/image"};
     char first[DIGEST_TEXT_SIZE] = "";
     for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
-        char *command = xasprintf("rm -rf p u; mkdir -p p/usr/lib u; %s; tar -C p --owner=0 "
-                                  "--group=0 -cf p.tar .; rm -f out.tar; : >out.tar",
-                                  hosts[i]);
+        char *command =
+            xasprintf("umask 022; rm -rf p u; mkdir -p p/usr/lib u; %s; tar -C p --owner=0 "
+                      "--group=0 -cf p.tar .; rm -f out.tar; : >out.tar",
+                      hosts[i]);
         shell(command);
         free(command);
         char *path = xasprintf("%s/out.tar", work);
