@@ -290,7 +290,7 @@ static void done_launch(struct controller *c, size_t index, const struct message
         }
         xreplace(&m->record.host_key, key);
     }
-    c->world.instances[index].content = refresh_content(m->record.content);
+    c->world.instances[index].content = refresh_content_of(&m->record);
 }
 
 static void take_facts(struct controller *c, size_t index, const struct message *result)
