@@ -296,7 +296,11 @@ static int check_taken_over(const struct group_known *known, size_t group, bool 
 {
     const struct template_version *file =
         template_version_of_file(known->versions, known->spec->groups[group].template);
-    if (!acted || file == NULL || !file->fresh || file->record.number == 1) {
+    bool written = false; /* Nothing is by a controller of before there were versions. */
+    for (size_t i = 0; known->versions != NULL && i < known->versions->count; i++) {
+        written = written || !known->versions->items[i].fresh;
+    }
+    if (!acted || !written || file == NULL || !file->fresh) {
         return 0;
     }
     return err_set(e,

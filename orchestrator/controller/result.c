@@ -285,6 +285,7 @@ static void done_launch(struct controller *c, size_t index, const struct message
             /* A root made anew: what the old one had is gone with it. */
             c->world.instances[index].configured = false;
             m->record.configured_ms = 0;
+            templates_adopt(c, &m->record);
             xreplace(&m->record.facts, NULL);
             origin_take(&m->record, result);
         }

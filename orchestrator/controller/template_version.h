@@ -29,6 +29,7 @@ struct template_version {
     json_t *parts;                 /* Owned; its text, read. */
     bool fresh;                    /* The file says so, no store has it yet. */
     size_t index; /* Of its spec_template: the file's own, or one that was added; SPEC_NONE. */
+    bool checked; /* It was added, and nothing was wrong with it. */
 };
 
 struct template_versions {

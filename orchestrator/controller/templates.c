@@ -85,26 +85,40 @@ int templates_record(struct controller *c, struct err *e)
     return result;
 }
 
-/* Its template in the spec. One that the file does not say any more is added to it; what is wrong
-   with its roles is told when they are compiled. */
+/* Adds it to the spec, unless it is there and good; what is wrong goes to PROBLEMS. */
+static void take(const struct controller *c, struct template_version *version,
+                 struct problem_list *problems)
+{
+    if (!version->checked) {
+        version->index = site_take_version(c->site, version, problems);
+        version->checked = problems->count == 0;
+    }
+}
+
+static struct template_version *own(const struct controller *c,
+                                    const struct template_version *version)
+{
+    return &c->versions->items[version - c->versions->items];
+}
+
+/* Its template in the spec. What is wrong with the roles of one that the file does not say any more
+   is told when they are compiled. */
 static size_t index_of(const struct controller *c, const struct template_version *version)
 {
-    struct template_version *own = &c->versions->items[version - c->versions->items];
-    if (own->index == SPEC_NONE) {
+    if (version->index == SPEC_NONE) {
         struct problem_list problems = PROBLEM_LIST_NULL;
-        own->index = site_take_version(c->site, own, &problems);
+        take(c, own(c, version), &problems);
         problem_list_deinit(&problems);
     }
-    return own->index;
+    return version->index;
 }
 
 int templates_check(const struct controller *c, const struct template_version *version,
                     struct err *e)
 {
     struct problem_list problems = PROBLEM_LIST_NULL;
-    struct template_version *own = &c->versions->items[version - c->versions->items];
-    own->index = site_take_version(c->site, own, &problems);
     int result = 0;
+    take(c, own(c, version), &problems);
     if (problems.count > 0) {
         result = err_set(e, "version %u of template %s cannot be used any more: %s",
                          version->record.number, version->record.name, problems.items[0].text);
@@ -157,7 +171,10 @@ void templates_adopt(const struct controller *c, struct record_instance *r)
         return;
     }
     const struct template_version *file = templates_of_file(c, group);
-    if (text_equal(file->record.name, r->template) && template_version_same_size(made, file)) {
+    bool same_image = r->launched_ms == 0 ||
+                      text_equal(template_version_image(made), template_version_image(file));
+    if (text_equal(file->record.name, r->template) && template_version_same_size(made, file) &&
+        same_image) {
         member_note_version(c, file, r);
     }
 }
