@@ -203,7 +203,8 @@ static void put_launch(const struct controller *c, size_t index, struct message 
 {
     const struct record_instance *r = &c->members[index].record;
     const struct world_instance *it = &c->world.instances[index];
-    const struct spec_template *t = &c->spec->templates[templates_made_by(c, index)];
+    size_t made = templates_made_by(c, index); /* May move the templates: before one is named. */
+    const struct spec_template *t = &c->spec->templates[made];
     message_put_text(request, WIRE_INSTANCE, r->id);
     if (it->zone == WORLD_NONE) {
         return; /* Its zone left the file: it can still be ended, not made. */

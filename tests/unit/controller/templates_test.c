@@ -199,6 +199,11 @@ static size_t add(struct fixture *f, uint64_t content)
     }
     struct member *m = &c->members[index];
     char *tree = tree_of(f);
+    /* A controller that is ended before it is made must not take it for another. */
+    if (m->record.image != NULL) {
+        assert_true(refresh_content(m->record.content) == refresh_content(tree));
+        assert_true(refresh_content_of(&m->record) == content);
+    }
     /* As the provider's answer says it (origin_take()). */
     xreplace(&m->record.image, NULL);
     xreplace(&m->record.content, tree);
@@ -218,11 +223,26 @@ static const struct group_note *note(const struct fixture *f)
     return &f->c->notes[0];
 }
 
+/* What a launch of it asks the provider for, in MiB; and of the pinned file tree, if any is. */
 static int64_t memory_of(const struct fixture *f, size_t index)
 {
-    const struct spec *spec = f->c->spec;
-    size_t made = templates_made_by(f->c, index);
-    return spec->sizes[spec->templates[made].size].memory_bytes >> 20;
+    struct running *running = xcalloc(1, sizeof(*running));
+    struct message request = MESSAGE_NULL;
+    struct err e = ERR_NULL;
+    const struct action action = {
+        .kind = ACTION_LAUNCH, .instance = index, .group = 0, .zone = 0, .balancer = WORLD_NONE};
+    if (request_build(f->c, &action, running, &request, &e) != 0) {
+        fail_msg("%s", e.text);
+    }
+    char *tree = tree_of(f);
+    assert_true(running->content ==
+                (f->c->world.groups[0].content == 0 ? 0 : refresh_content(tree)));
+    assert_string_equal(message_text(&request, WIRE_IMAGE, "?"), "debian-12");
+    int64_t memory = message_int(&request, WIRE_MEMORY, 0) >> 20;
+    free(tree);
+    message_deinit(&request);
+    running_free(running);
+    return memory;
 }
 
 /* The time zone that its roles are to set. */
