@@ -134,6 +134,7 @@ size_t site_take_version(struct site *site, const struct template_version *versi
                     "version %u of template %s was written by a newer Lamplighter",
                     version->record.number, version->record.name);
     }
+    template.added = true;
     template.size = sized ? spec->size_count : SPEC_NONE;
     spec->sizes = xrealloc(spec->sizes, spec->size_count + 1, sizeof(*spec->sizes));
     spec->sizes[spec->size_count++] = size;

@@ -211,7 +211,10 @@ int template_versions_load(struct store *store, const struct spec *spec,
     }
     free(records); /* The records themselves were taken over. */
     for (size_t t = 0; t < spec->template_count; t++) {
-        take_file(&v, spec, t, instances, instance_count);
+        v.of_file[t] = SPEC_NONE;
+        if (!spec->templates[t].added) {
+            take_file(&v, spec, t, instances, instance_count);
+        }
     }
     give_versions(&v, instances, instance_count);
     *ret_versions = v;
@@ -233,7 +236,8 @@ void template_versions_deinit(struct template_versions *v)
 const struct template_version *template_version_of_file(const struct template_versions *v,
                                                         size_t template)
 {
-    return v == NULL || template >= v->file_count ? NULL : &v->items[v->of_file[template]];
+    bool says = v != NULL && template <v->file_count && v->of_file[template] != SPEC_NONE;
+    return says ? &v->items[v->of_file[template]] : NULL;
 }
 
 const struct template_version *template_version_find(const struct template_versions *v,

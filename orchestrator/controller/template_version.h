@@ -35,7 +35,8 @@ struct template_version {
 struct template_versions {
     struct template_version *items; /* Owned; those of one template in order. */
     size_t count;
-    size_t *of_file; /* Owned; beside the templates of the file: which item is what it says now. */
+    size_t *of_file; /* Owned; beside the templates of the spec: which item is what the file says
+                        now; SPEC_NONE: one that was added to it. */
     size_t file_count;
 };
 #define TEMPLATE_VERSIONS_NULL ((struct template_versions){.items = NULL})

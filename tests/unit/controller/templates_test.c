@@ -601,6 +601,27 @@ static void a_version_without_its_role_is_refused(void **state)
     refused(f, "{\"template\":1}", "version 1 of template web cannot be used any more: ");
 }
 
+/* As run does when it reads its file again and goes on with the one before: what was added to the
+   spec is none of the file's. */
+static void the_next_controller_of_one_file_sees_the_same(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = ERR_NULL;
+    three_of_the_first(f);
+    start(f, &bigger);
+    assert_int_equal(memory_of(f, 0), 512); /* It adds version 1 to the spec. */
+    assert_int_equal(f->site.spec->template_count, 2);
+    assert_int_equal(journal_commit(f->journal, &e), 0);
+    controller_free(f->c);
+    const struct controller_options options = {.parallel = 4, .owner = "a test"};
+    assert_int_equal(controller_new(&f->c, &f->site, f->crew, &f->store, f->journal, &options, &e),
+                     0);
+    assert_int_equal(f->c->versions->count, 2);
+    assert_int_equal(template_version_last(f->c->versions, "web"), 2);
+    assert_int_equal(memory_of(f, 0), 512);
+    assert_int_equal(templates_of_file(f->c, 0)->record.number, 2);
+}
+
 /* A script that failed, and was mended in the file, is run again as it is now. */
 static void a_mended_script_is_run(void **state)
 {
@@ -636,6 +657,7 @@ int main(void)
         CASE(settings_alone_are_changed_in_place),
         CASE(a_file_that_says_another_size_ends_it),
         CASE(a_version_without_its_role_is_refused),
+        CASE(the_next_controller_of_one_file_sees_the_same),
         CASE(a_mended_script_is_run),
     };
 #undef CASE
