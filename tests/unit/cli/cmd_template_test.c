@@ -8,6 +8,13 @@
 
 #include "stage.h"
 
+#include "base/problem.h"
+#include "controller/site.h"
+#include "controller/template_version.h"
+#include "net/digest.h"
+
+#include <sys/stat.h>
+
 /* Version 1 of web, which the file does not say any more; web-1 is of it. */
 static void put_first(const struct stage *stage)
 {
@@ -104,6 +111,101 @@ static void an_instance_says_what_it_was_made_by(void **state)
     stage_expect(stage, "why web-1", CLI_DONE, "It was made by template web version 1.");
 }
 
+/* A cluster whose hosts are made, from a plain image. */
+static void write_made(const struct stage *stage, const char *memory, const char *zone)
+{
+    char *roles = realpath("roles", NULL);
+    FILE *out = fopen(stage->file, "we");
+    assert_non_null(out);
+    fprintf(out,
+            "[cluster shop]\nstate = sqlite:%s\nroles = %s\n"
+            "[zone rack-a]\naddresses = 10.77.1.10-10.77.1.12/16\n"
+            "[provider lxc-a]\ntype = libvirt\nzone = rack-a\nbridge = none0\n"
+            "images = %s/images\ninstances = %s/instances\n"
+            "[size small]\ncpus = 1\nmemory = %s\n"
+            "[template web]\nimage = debian-12\nsize = small\nroles = base\n"
+            "base.timezone = %s\n"
+            "[group web]\ntemplate = web\nmin = 1\nmax = 2\nzones = rack-a\n",
+            stage->state, roles, stage->directory, stage->directory, memory, zone);
+    fclose(out);
+    free(roles);
+}
+
+static void make_image(const struct stage *stage, char ret_tree[DIGEST_TEXT_SIZE])
+{
+    static const char *const folders[] = {"images", "images/debian-12", "images/debian-12/root"};
+    char *path = NULL;
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        free(path);
+        path = xasprintf("%s/%s", stage->directory, folders[i]);
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    char *real = realpath(path, NULL);
+    digest_text(real, strlen(real), ret_tree);
+    free(real);
+    free(path);
+}
+
+/* What apply writes down: the file's version, and web-1, made by it. */
+static void write_down(const struct stage *stage, struct journal *journal, const char *tree)
+{
+    struct site site;
+    struct problem_list problems = PROBLEM_LIST_NULL;
+    struct template_versions versions;
+    struct store none = STORE_NULL;
+    struct err e = ERR_NULL;
+    assert_int_equal(site_load(&site, stage->file, &problems), 0);
+    assert_int_equal(template_versions_load(&none, site.spec, NULL, 0, &versions, &e), 0);
+    const struct record_instance instance = {
+        .id = "web-1",
+        .group = "web",
+        .zone = "rack-a",
+        .provider = "lxc-a",
+        .template = "web",
+        .version = 1,
+        .launch = template_version_launch(&versions, &versions.items[0]),
+        .content = (char *)(uintptr_t)tree,
+        .lifecycle = LIFECYCLE_IN_SERVICE};
+    journal_put_template(journal, &versions.items[0].record);
+    journal_put_instance(journal, &instance);
+    assert_int_equal(journal_commit(journal, &e), 0);
+    template_versions_deinit(&versions);
+    site_deinit(&site);
+}
+
+static void a_refresh_to_a_version_is_asked_for(void **state)
+{
+    struct stage *stage = *state;
+    char tree[DIGEST_TEXT_SIZE];
+    make_image(stage, tree);
+    write_made(stage, "512M", "Etc/UTC");
+    struct store store = stage_store(stage);
+    struct journal *journal = stage_journal(&store, "run on host7, pid 4711");
+    write_down(stage, journal, tree);
+    stage_expect(stage, "group refresh web", CLI_DONE, "nothing to do: all 1 already have");
+    stage_expect(stage, "group refresh web --template 1", CLI_DONE, "nothing to do");
+    stage_expect(stage, "group refresh web --template 2", CLI_FAILED,
+                 "template web has no version 2; it has 1: `template list web`");
+    write_made(stage, "1G", "Europe/Berlin");
+    stage_expect(stage, "group refresh web --status", CLI_DONE,
+                 "web: 1 of 1 was made by another version of template web than 2: `group refresh "
+                 "web` replaces it");
+    stage_expect(stage, "why web", CLI_DONE, "Its template: 1 of 1 was made by another version");
+    stage_expect(stage, "group refresh web", CLI_REFUSED, "has not taken over");
+    journal_close(journal);
+    /* Without a controller it waits for one, which takes over the file first. */
+    stage_expect(stage, "group refresh web", CLI_DONE, "web: refresh: queued");
+    stage_expect(stage, "group refresh web --template 1", CLI_DONE, "web: refresh: queued");
+    struct record_request *requests;
+    size_t count;
+    struct err e = ERR_NULL;
+    assert_int_equal(record_request_list(&store, &requests, &count, &e), 0);
+    assert_int_equal(count, 2);
+    assert_string_equal(requests[1].word, "{\"template\":1}");
+    record_request_list_free(requests, count);
+    store_close(&store);
+}
+
 int main(void)
 {
 #define CASE(function) cmocka_unit_test_setup_teardown(function, stage_setup, stage_teardown)
@@ -113,6 +215,7 @@ int main(void)
         CASE(what_is_not_there_is_told),
         CASE(a_file_that_was_not_taken_over_is_told),
         CASE(an_instance_says_what_it_was_made_by),
+        CASE(a_refresh_to_a_version_is_asked_for),
     };
 #undef CASE
     return cmocka_run_group_tests(tests, NULL, NULL);
