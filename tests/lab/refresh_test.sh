@@ -285,13 +285,12 @@ another_version() {
     says "new ones are made by version $before of template web, the file says version $((before + 1))"
     with 1 refresh --template 99 >"$work/said" 2>&1
     says 'has no version 99'
-    refresh --rollback --wait
-    have 393216 1
     sed -i '/^\[template web\]/,/^\[/ { s|^size = .*|size = small|; /^user-data = /d }' "$file"
     kill -HUP "$(run_program)"
     until_true 60 taken_over
-    refresh --wait
-    have 524288 0
+    # The third is as the first: nobody is made anew.
+    refresh >"$work/said"
+    says 'nothing to do'
 }
 
 # --- how long it takes ---------------------------------------------------------------------------

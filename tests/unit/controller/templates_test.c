@@ -571,6 +571,94 @@ static void settings_alone_are_changed_in_place(void **state)
     assert_string_equal(zone_of(f, 0), "Europe/Berlin");
 }
 
+/* What decide() wants, as if all of it went well: one turn of the loop without workers. */
+static void do_all(struct fixture *f)
+{
+    struct controller *c = f->c;
+    struct err e = ERR_NULL;
+    for (size_t i = 0; i < c->decision.action_count; i++) {
+        const struct action action = c->decision.actions[i];
+        if (action.kind == ACTION_ADD) {
+            assert_true(member_add(c, &action, &e) != WORLD_NONE);
+            members_count_room(c);
+        } else if (action.kind == ACTION_REFRESH) {
+            world_end(c->spec, &c->world, &action, OUTCOME_DONE);
+            refresh_note_state(c, 0, "decided");
+        } else {
+            if (!action_kind_is_record(action.kind)) {
+                world_begin(c->spec, &c->world, &action);
+            }
+            world_expect(c->spec, &c->world, &action);
+        }
+    }
+}
+
+/* Until the refresh is over; time goes on to what is waited for. */
+static void play(struct fixture *f)
+{
+    struct controller *c = f->c;
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        c->world.instances[i].power = WORLD_POWER_RUNNING;
+        c->world.instances[i].greeted = true;
+        c->world.instances[i].configured = true;
+        c->world.instances[i].drift = WORLD_DRIFT_NONE;
+    }
+    members_count_room(c);
+    for (int turns = 0; turns < 1000; turns++) {
+        c->world.slots = 4;
+        loop_decide(c);
+        if (!world_refresh_is_active(c->world.groups[0].refresh.state)) {
+            break;
+        }
+        assert_true(turns < 999);
+        if (c->decision.action_count == 0) {
+            assert_true(decision_waits(&c->decision, c->world.now_ms));
+            c->world.now_ms = c->decision.deadline_ms > c->world.now_ms ? c->decision.deadline_ms
+                                                                        : c->world.now_ms + 1;
+        }
+        do_all(f);
+    }
+    for (size_t i = 0; i < c->world.instance_count; i++) {
+        member_to_record(c, i);
+    }
+}
+
+/* How many are in service, all of VERSION. */
+static void all_are_of(const struct fixture *f, unsigned version, size_t wanted)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < f->c->world.instance_count; i++) {
+        if (f->c->world.instances[i].lifecycle == LIFECYCLE_IN_SERVICE) {
+            assert_int_equal(f->c->members[i].record.version, version);
+            count++;
+        }
+    }
+    assert_int_equal(count, wanted);
+}
+
+static void decided_it_comes_to_its_end(void **state)
+{
+    struct fixture *f = *state;
+    three_of_the_first(f);
+    start(f, &bigger);
+    begin(f, NULL, "3 of 3 to be replaced");
+    play(f);
+    assert_int_equal(f->c->world.groups[0].refresh.state, WORLD_REFRESH_DONE);
+    all_are_of(f, 2, 3);
+    begin(f, "{\"template\":1}", "3 of 3 to be replaced");
+    play(f);
+    assert_int_equal(f->c->world.groups[0].refresh.state, WORLD_REFRESH_DONE);
+    all_are_of(f, 1, 3);
+    assert_true(note(f)->whole);
+    begin(f, NULL, "web version 1 -> web version 2, 3 of 3 to be replaced");
+    world_refresh_end(&f->c->world, 0, true);
+    refresh_note_state(f->c, 0, "taken back");
+    play(f);
+    assert_int_equal(f->c->world.groups[0].refresh.state, WORLD_REFRESH_ROLLED_BACK);
+    all_are_of(f, 1, 3);
+    assert_true(note(f)->whole);
+}
+
 static void a_file_that_says_another_size_ends_it(void **state)
 {
     struct fixture *f = *state;
@@ -655,6 +743,7 @@ int main(void)
         CASE(taken_back_it_is_as_it_ran),
         CASE(a_version_is_gone_back_to_as_a_whole),
         CASE(settings_alone_are_changed_in_place),
+        CASE(decided_it_comes_to_its_end),
         CASE(a_file_that_says_another_size_ends_it),
         CASE(a_version_without_its_role_is_refused),
         CASE(the_next_controller_of_one_file_sees_the_same),
