@@ -64,8 +64,10 @@ const struct cli_command cli_commands[] = {
      "  terminate ID            ends a detached one\n"
      "  suspend GROUP PROCESS   launch, terminate, health-check, replace, rebalance, schedule,\n"
      "                          policies, add-to-balancer or change; resume GROUP PROCESS|all\n"
-     "  refresh GROUP           its members are replaced by new ones from the template's image;\n"
-     "    --image NAME[@N]      ... from this one; new ones come from it from then on\n"
+     "  refresh GROUP           members that are not as the file's template (image, size,\n"
+     "                          user-data) are replaced by new ones that are;\n"
+     "    --image NAME[@N]      ... from this image; new ones come from it from then on\n"
+     "    --template N          ... by version N of the template, its roles and settings too\n"
      "    --all                 also those that have it already\n"
      "    --warm-up T, --bake T  in service for so long before the next one, and at the end\n"
      "    --checkpoints 20,50   percent at which it waits, for --checkpoint-delay T or --continue\n"
@@ -86,6 +88,13 @@ const struct cli_command cli_commands[] = {
      "says what became of it. --no-wait: only queues it. Without a controller it waits for the\n"
      "next `run` or `apply`. Exit status 3 when it is refused.",
      cmd_group},
+    {"template", "list [NAME] | show NAME [N] | diff NAME N M",
+     "show the versions of templates, and who is of which",
+     "Each time apply or run begin with a file whose [template] differs from its last version,\n"
+     "that is the next one. list: which there are, since when, how many instances were made by\n"
+     "each, and what changed. show: what one said (the last, without N). `group refresh` brings\n"
+     "a group to the file's, `group refresh GROUP --template N` to another.",
+     cmd_template},
     {"events", "[-n COUNT] [--verify]", "show what was done, to what, why, how it ended",
      "--verify checks the hash chain over all events.", cmd_events},
     {"exec", "GROUP|HOST|all -- COMMAND...", "run a command on hosts, side by side",
@@ -162,6 +171,7 @@ enum {
     OPTION_DURING,
     OPTION_SEEDS,
     OPTION_IMAGE,
+    OPTION_TEMPLATE,
     OPTION_WARM_UP,
     OPTION_BAKE,
     OPTION_CHECKPOINTS,
@@ -199,6 +209,7 @@ static const struct option options[] = {
     {"during", required_argument, NULL, OPTION_DURING},
     {"seeds", required_argument, NULL, OPTION_SEEDS},
     {"image", required_argument, NULL, OPTION_IMAGE},
+    {"template", required_argument, NULL, OPTION_TEMPLATE},
     {"warm-up", required_argument, NULL, OPTION_WARM_UP},
     {"bake", required_argument, NULL, OPTION_BAKE},
     {"checkpoints", required_argument, NULL, OPTION_CHECKPOINTS},
@@ -260,6 +271,7 @@ static bool take_refresh(struct cli_refresh *refresh, int option)
 {
     switch (option) {
     case OPTION_IMAGE: refresh->image = optarg; return true;
+    case OPTION_TEMPLATE: refresh->template = optarg; return true;
     case OPTION_WARM_UP: refresh->warm_up = optarg; return true;
     case OPTION_BAKE: refresh->bake = optarg; return true;
     case OPTION_CHECKPOINTS: refresh->checkpoints = optarg; return true;

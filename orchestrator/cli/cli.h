@@ -31,7 +31,8 @@ struct cli {
     bool allow_downgrade; /* image use */
     /* group refresh: as they were written; NULL: not given. */
     struct cli_refresh {
-        const char *image, *warm_up, *bake, *checkpoints, *checkpoint_delay, *alarm, *alarm_every;
+        const char *image, *template, *warm_up, *bake, *checkpoints, *checkpoint_delay, *alarm,
+            *alarm_every;
         const char *protected_ones, *standby_ones;
         bool all, no_rollback, wait;
         bool go_on, cancel, back, status; /* --continue, --cancel, --rollback, --status. */
@@ -75,6 +76,7 @@ int cmd_exec(const struct cli *cli);
 int cmd_ssh(const struct cli *cli);
 int cmd_role(const struct cli *cli);
 int cmd_image(const struct cli *cli);
+int cmd_template(const struct cli *cli);
 int cmd_help(const struct cli *cli);
 int cmd_version(const struct cli *cli);
 

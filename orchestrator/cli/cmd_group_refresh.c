@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/problem.h"
 #include "base/str.h"
 #include "cli/group_ask.h"
 #include "cli/refresh_text.h"
@@ -17,6 +18,7 @@
 #include "spec/value.h"
 #include "store/sqlite.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -49,6 +51,12 @@ static int take_options(const struct cli *cli, struct refresh_options *o, struct
     const struct cli_refresh *given = &cli->refresh;
     o->image = xcopy(given->image);
     o->alarm = xcopy(given->alarm);
+    int64_t number = 0;
+    if (given->template != NULL && !text_to_int(given->template, 1, INT_MAX, &number)) {
+        return err_set(e, "--template: expected the number of a version, got '%s'",
+                       given->template);
+    }
+    o->template = (unsigned)number;
     o->all = given->all;
     o->no_rollback = given->no_rollback;
     o->allow_downgrade = cli->allow_downgrade;
@@ -86,10 +94,10 @@ int cmd_group_refresh_options(const struct cli *cli, struct refresh_options *ret
 static bool has_options(const struct cli *cli)
 {
     const struct cli_refresh *r = &cli->refresh;
-    return r->image != NULL || r->warm_up != NULL || r->bake != NULL || r->checkpoints != NULL ||
-           r->checkpoint_delay != NULL || r->alarm != NULL || r->alarm_every != NULL ||
-           r->protected_ones != NULL || r->standby_ones != NULL || r->all || r->no_rollback ||
-           cli->allow_downgrade;
+    return r->image != NULL || r->template != NULL || r->warm_up != NULL || r->bake != NULL ||
+           r->checkpoints != NULL || r->checkpoint_delay != NULL || r->alarm != NULL ||
+           r->alarm_every != NULL || r->protected_ones != NULL || r->standby_ones != NULL ||
+           r->all || r->no_rollback || cli->allow_downgrade;
 }
 
 static int take_order(const struct cli *cli, enum record_request_kind *ret_kind, struct err *e)
@@ -265,15 +273,58 @@ static int follow(const struct cli *cli, const struct spec *spec, size_t group, 
 
 /* Asking. */
 
+/* A version of before is used only while its roles are there and its settings are theirs. */
+static int check_roles(struct site *site, const struct refresh_goal *goal, struct err *e)
+{
+    struct problem_list problems = PROBLEM_LIST_NULL;
+    int result = 0;
+    if (goal->whole) {
+        site_take_version(site, goal->template, &problems);
+    }
+    if (problems.count > 0) {
+        result = err_set(e, "version %u of template %s cannot be used any more: %s",
+                         goal->template->record.number, goal->template->record.name,
+                         problems.items[0].text);
+    }
+    problem_list_deinit(&problems);
+    return result;
+}
+
+/* What the file says is what the controller knows, or else it would refresh to what it said. */
+static int check_taken_over(const struct group_known *known, size_t group, bool acted,
+                            struct err *e)
+{
+    const struct template_version *file =
+        template_version_of_file(known->versions, known->spec->groups[group].template);
+    bool written = false; /* Nothing is by a controller of before there were versions. */
+    for (size_t i = 0; known->versions != NULL && i < known->versions->count; i++) {
+        written = written || !known->versions->items[i].fresh;
+    }
+    if (!acted || !written || file == NULL || !file->fresh) {
+        return 0;
+    }
+    return err_set(e,
+                   "the cluster file says version %u of template %s, which the controller has not "
+                   "taken over: reload it (`systemctl reload lamplighter`, SIGHUP) first",
+                   file->record.number, file->record.name);
+}
+
 /* May it begin? Every byte of the image is read here, where nobody waits but who asks. */
-static enum refresh_answer check_begin(const struct group_known *known, size_t group,
+static enum refresh_answer check_begin(const struct group_known *known, struct site *site,
+                                       size_t group, bool acted,
                                        const struct refresh_options *options, struct err *e)
 {
+    if (check_taken_over(known, group, acted, e) != 0) {
+        return REFRESH_REFUSED;
+    }
     const struct record_instance **instances =
         xcalloc(known->instance_count + 1, sizeof(*instances));
     const struct refresh_known k = refresh_text_known(known, group, instances);
     struct refresh_goal goal = REFRESH_GOAL_NULL;
     enum refresh_answer answer = refresh_goal_find(&k, options, &goal, e);
+    if (answer == REFRESH_BEGINS && check_roles(site, &goal, e) != 0) {
+        answer = REFRESH_REFUSED;
+    }
     if (answer == REFRESH_BEGINS && refresh_goal_verify(known->spec, group, goal.image, e) != 0) {
         answer = REFRESH_UNKNOWN;
     }
@@ -283,7 +334,8 @@ static enum refresh_answer check_begin(const struct group_known *known, size_t g
 }
 
 static enum refresh_answer check(const struct cli *cli, const struct group_known *known,
-                                 struct record_request *request, struct err *e)
+                                 struct site *site, bool acted, struct record_request *request,
+                                 struct err *e)
 {
     if (group_request_check(known, request, e) != GROUP_OK) {
         return REFRESH_UNKNOWN;
@@ -298,7 +350,7 @@ static enum refresh_answer check(const struct cli *cli, const struct group_known
     if (cmd_group_refresh_options(cli, &options, e) != 0) {
         return REFRESH_UNKNOWN; /* They were checked: it cannot be. */
     }
-    enum refresh_answer answer = check_begin(known, group, &options, e);
+    enum refresh_answer answer = check_begin(known, site, group, acted, &options, e);
     request->word = refresh_options_to_text(&options);
     refresh_options_deinit(&options);
     return answer;
@@ -335,8 +387,21 @@ static int ask_and_follow(const struct cli *cli, const struct spec *spec, struct
     return status;
 }
 
-static int ask(const struct cli *cli, const struct spec *spec, struct record_request *request)
+/* Whether a controller runs. */
+static bool is_acted(struct store *store)
 {
+    struct record_lock lock;
+    bool acted = false;
+    if (record_lock_read(store, &acted, &lock, NULL) != 0 || !acted) {
+        return false;
+    }
+    record_lock_deinit(&lock);
+    return true;
+}
+
+static int ask(const struct cli *cli, struct site *site, struct record_request *request)
+{
+    const struct spec *spec = site->spec;
     struct store store;
     struct group_known known;
     struct err e = ERR_NULL;
@@ -344,7 +409,7 @@ static int ask(const struct cli *cli, const struct spec *spec, struct record_req
         log_error("%s", e.text);
         return CLI_FAILED;
     }
-    enum refresh_answer answer = check(cli, &known, request, &e);
+    enum refresh_answer answer = check(cli, &known, site, is_acted(&store), request, &e);
     group_known_deinit(&known);
     int status = CLI_FAILED;
     switch (answer) {
@@ -389,6 +454,11 @@ static int tell_status(const struct standing *s, const struct cli *cli, const ch
     if (!cli->json && text.length > 0) {
         printf("%s: %s\n", name, str_text(&text));
     }
+    str_clear(&text);
+    standing_add_version(s, group, &text);
+    if (!cli->json && text.length > 0) {
+        printf("%s: %s\n", name, str_text(&text));
+    }
     str_deinit(&text);
     return CLI_DONE;
 }
@@ -419,7 +489,7 @@ int cmd_group_refresh(const struct cli *cli, struct record_request *request)
     struct site site;
     int status = session_load_site(&site, cli);
     if (status == CLI_DONE) {
-        status = ask(cli, site.spec, request);
+        status = ask(cli, &site, request);
         site_deinit(&site);
     }
     return status;

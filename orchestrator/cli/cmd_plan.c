@@ -99,10 +99,40 @@ static json_t *proofs_to_json(const struct session *s, const struct controller_s
     return list;
 }
 
+/* What apply writes down before all else: which templates have a new version. */
+static void print_templates(const struct session *s)
+{
+    for (size_t t = 0; t < s->site.spec->template_count; t++) {
+        struct str text = STR_NULL;
+        controller_add_fresh_template(s->controller, t, &text);
+        if (text.length > 0) {
+            printf("template %s: %s\n", s->site.spec->templates[t].name, str_text(&text));
+        }
+        str_deinit(&text);
+    }
+}
+
+static json_t *templates_to_json(const struct session *s)
+{
+    json_t *list = json_array();
+    for (size_t t = 0; t < s->site.spec->template_count; t++) {
+        struct str text = STR_NULL;
+        controller_add_fresh_template(s->controller, t, &text);
+        if (text.length > 0) {
+            json_array_append_new(list, json_pack("{s:s, s:s}", "template",
+                                                  s->site.spec->templates[t].name, "change",
+                                                  str_text(&text)));
+        }
+        str_deinit(&text);
+    }
+    return list;
+}
+
 static void print_plan(const struct cli *cli, const struct session *s,
                        const struct controller_step *steps, size_t count, enum controller_end end)
 {
     size_t shown = 0;
+    print_templates(s);
     for (size_t i = 0; i < count; i++) {
         if (!is_shown(&steps[i])) {
             continue;
@@ -173,12 +203,12 @@ static void print_json(const struct session *s, const struct controller_step *st
         }
     }
     json_t *root =
-        json_pack("{s:s, s:s, s:o, s:o, s:o}", "cluster", s->site.spec->cluster, "result",
+        json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "cluster", s->site.spec->cluster, "result",
                   end == CONTROLLER_DONE      ? "done"
                   : end == CONTROLLER_REFUSED ? "refused"
                                               : "failed",
                   "steps", list, "proof", proofs_to_json(s, steps, count), "holds",
-                  holds_to_json(s->controller));
+                  holds_to_json(s->controller), "templates", templates_to_json(s));
     json_dumpf(root, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(root);

@@ -2,6 +2,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/problem.h"
+#include "base/str.h"
 #include "cli/holds.h"
 #include "cli/progress.h"
 #include "cli/session.h"
@@ -56,6 +57,14 @@ static int log_plan(struct session *s, struct site *site, const struct cli *cli,
     enum controller_end end;
     int result = controller_plan(planner, &steps, &count, &end, e);
     size_t shown = 0;
+    for (size_t t = 0; result == 0 && t < site->spec->template_count; t++) {
+        struct str text = STR_NULL;
+        controller_add_fresh_template(planner, t, &text);
+        if (text.length > 0) {
+            log_info("plan: template %s: %s", site->spec->templates[t].name, str_text(&text));
+        }
+        str_deinit(&text);
+    }
     for (size_t i = 0; result == 0 && i < count; i++) {
         if (action_kind_has_effect(steps[i].action.kind)) {
             log_info("plan: %s %s: %s", steps[i].subject,

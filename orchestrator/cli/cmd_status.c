@@ -139,6 +139,10 @@ static json_t *instance_to_json(const struct standing *s, const struct record_in
                   r->paused ? 1 : 0, "wish", world_wish_to_string((enum world_wish)r->wish));
     json_object_update(object, more);
     json_decref(more);
+    json_object_set_new(object, "image", r->image == NULL ? json_null() : json_string(r->image));
+    json_object_set_new(object, "template",
+                        r->template == NULL ? json_null() : json_string(r->template));
+    json_object_set_new(object, "template_version", json_integer(r->version));
     str_deinit(&remark);
     return object;
 }

@@ -140,6 +140,14 @@ static void print(const struct standing *s, const struct asked *asked)
     if (asked->instance != NULL && asked->instance->reason != NULL) {
         printf("The last failure: %s\n", asked->instance->reason);
     }
+    struct str made = STR_NULL;
+    if (asked->instance != NULL) {
+        standing_add_made_by(s, asked->instance, &made);
+    }
+    if (made.length > 0) {
+        printf("It was %s.\n", str_text(&made));
+    }
+    str_deinit(&made);
     if (asked->group != SPEC_NONE) {
         if (asked->view != NULL && asked->view->comparison != NULL) {
             printf("What balancers count: %s.\n", asked->view->comparison);
@@ -153,6 +161,11 @@ static void print(const struct standing *s, const struct asked *asked)
         standing_add_newer(s, asked->group, &newer);
         if (newer.length > 0) {
             printf("Its %s.\n", str_text(&newer));
+        }
+        str_clear(&newer);
+        standing_add_version(s, asked->group, &newer);
+        if (newer.length > 0) {
+            printf("Its template: %s.\n", str_text(&newer));
         }
         str_deinit(&newer);
         print_members(s, asked->group);

@@ -37,6 +37,10 @@ void group_known_deinit(struct group_known *known)
     record_instance_list_free((struct record_instance *)known->instances, known->instance_count);
     record_group_list_free((struct record_group *)known->groups, known->group_count);
     record_refresh_list_free((struct record_refresh *)known->refreshes, known->refresh_count);
+    if (known->versions != NULL) {
+        template_versions_deinit((struct template_versions *)known->versions);
+        free((struct template_versions *)known->versions);
+    }
 }
 
 static int read_known(struct group_known *ret_known, const struct spec *spec, struct store *store,
@@ -45,10 +49,13 @@ static int read_known(struct group_known *ret_known, const struct spec *spec, st
     struct record_instance *instances = NULL;
     struct record_group *groups = NULL;
     struct record_refresh *refreshes = NULL;
-    struct group_known known = {.spec = spec};
+    struct template_versions *versions = xcalloc(1, sizeof(*versions));
+    struct group_known known = {.spec = spec, .versions = versions};
     int result = record_instance_list(store, &instances, &known.instance_count, e) != 0 ||
                          record_group_list(store, &groups, &known.group_count, e) != 0 ||
-                         record_refresh_list(store, &refreshes, &known.refresh_count, e) != 0
+                         record_refresh_list(store, &refreshes, &known.refresh_count, e) != 0 ||
+                         template_versions_load(store, spec, instances, known.instance_count,
+                                                versions, e) != 0
                      ? -1
                      : 0;
     known.instances = instances;

@@ -6,6 +6,7 @@
 #ifndef CLI_GROUP_REQUEST_H
 #define CLI_GROUP_REQUEST_H
 
+#include "controller/template_version.h"
 #include "spec/spec.h"
 #include "store/record.h"
 
@@ -20,6 +21,7 @@ struct group_known {
     size_t group_count;
     const struct record_refresh *refreshes;
     size_t refresh_count;
+    const struct template_versions *versions; /* NULL: none are known. */
 };
 
 enum group_answer {

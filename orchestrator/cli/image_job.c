@@ -58,7 +58,9 @@ json_t *image_job_roles(const struct session *s, const struct record_instance *r
     const char **roles = NULL;
     size_t count = 0;
     if (group != SPEC_NONE) {
-        site_roles(&s->site, s->site.spec->groups[group].template, &roles, &count);
+        size_t template = s->site.spec->groups[group].template;
+        const struct site_recipe recipe = {.group = group, .kept = template, .made = template};
+        site_roles(&s->site, &recipe, &roles, &count);
     }
     for (size_t i = 0; i < count; i++) {
         json_array_append_new(list, json_string(roles[i]));

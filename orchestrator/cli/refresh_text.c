@@ -16,13 +16,14 @@ struct refresh_known refresh_text_known(const struct group_known *known, size_t 
 {
     struct refresh_known k = {
         .spec = known->spec,
+        .versions = known->versions,
         .group = group,
         .instances = instances,
         .instance_count = known->instance_count,
         .last = record_refresh_find(known->refreshes, known->refresh_count,
                                     known->spec->groups[group].name),
     };
-    k.pinned = refresh_pin(known->spec, group, group_record(known, group), &k.pinned_content);
+    k.pin = refresh_pin(known->spec, group, group_record(known, group), known->versions);
     for (size_t i = 0; i < known->instance_count; i++) {
         instances[i] = &known->instances[i];
     }
@@ -43,6 +44,17 @@ static const char *image_of(const struct record_refresh *r)
 {
     const char *image = r->image == NULL ? "?" : r->image;
     return state_of(r) == WORLD_REFRESH_BACK ? before_of(r) : image;
+}
+
+/* "web@4", and where that is not all that differs, by which version of its template. */
+static void add_goal(const struct record_refresh *r, struct str *text)
+{
+    bool back = state_of(r) == WORLD_REFRESH_BACK;
+    const char *template = back ? r->before_template : r->template;
+    str_add(text, image_of(r));
+    if (template != NULL && (r->whole || !text_equal(r->template, r->before_template))) {
+        str_addf(text, " (template %s)", template);
+    }
 }
 
 static void add_span(struct str *text, int64_t span_ms)
@@ -78,7 +90,9 @@ const char *refresh_text_cause(const struct record_refresh *record)
 
 static void add_state(const struct record_refresh *r, struct str *text)
 {
-    str_addf(text, "refresh to %s %s", image_of(r), world_refresh_to_string(state_of(r)));
+    str_add(text, "refresh to ");
+    add_goal(r, text);
+    str_addf(text, " %s", world_refresh_to_string(state_of(r)));
     if (state_of(r) == WORLD_REFRESH_CHECKPOINT) {
         str_addf(text, " of %u %%", checkpoint_of(r));
     } else if (state_of(r) == WORLD_REFRESH_RUNNING && checkpoint_of(r) != 0) {
@@ -114,7 +128,9 @@ static void add_active(const struct record_refresh *r, const struct record_view 
 
 static void add_over(const struct record_refresh *r, int64_t wall_ms, struct str *text)
 {
-    str_addf(text, "last refresh, to %s: %s, ", image_of(r), world_refresh_to_string(state_of(r)));
+    str_add(text, "last refresh, to ");
+    add_goal(r, text);
+    str_addf(text, ": %s, ", world_refresh_to_string(state_of(r)));
     add_span(text, wall_ms - r->since_ms);
     const char *why = refresh_text_cause(r) != NULL ? r->cause : r->reason;
     str_addf(text, " ago: %s; ", why == NULL ? "?" : why);
@@ -172,6 +188,10 @@ json_t *refresh_text_json(const struct record_refresh *r, const struct record_vi
         (json_int_t)v->refresh_all, "moving", (json_int_t)v->refresh_moving, "left_ms",
         active ? (json_int_t)left_ms(v, wall_ms) : (json_int_t)0, "lead_ms", (json_int_t)r->lead_ms,
         "checkpoint", (int)checkpoint_of(r), "comparison", active ? v->comparison : NULL);
+    json_object_update(object, more);
+    json_decref(more);
+    more =
+        json_pack("{s:s?, s:s?}", "template", r->template, "before_template", r->before_template);
     json_object_update(object, more);
     json_decref(more);
     return object;

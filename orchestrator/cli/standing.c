@@ -28,6 +28,8 @@ static int read_records(struct standing *s, struct store *store, struct err *e)
         record_group_list(store, &s->groups, &s->group_count, e) != 0 ||
         record_refresh_list(store, &s->refreshes, &s->refresh_count, e) != 0 ||
         record_action_list(store, &s->actions, &s->action_count, e) != 0 ||
+        template_versions_load(store, s->site.spec, s->instances, s->instance_count, &s->versions,
+                               e) != 0 ||
         record_request_list(store, &requests, &s->waiting, e) != 0) {
         return -1;
     }
@@ -129,6 +131,7 @@ void standing_deinit(struct standing *s)
     record_refresh_list_free(s->refreshes, s->refresh_count);
     record_action_list_free(s->actions, s->action_count);
     record_view_list_free(s->views, s->view_count);
+    template_versions_deinit(&s->versions);
     free(s->owner);
     site_deinit(&s->site);
     *s = (struct standing){.told = false};
@@ -162,7 +165,8 @@ struct group_known standing_known(const struct standing *s)
                                 .groups = s->groups,
                                 .group_count = s->group_count,
                                 .refreshes = s->refreshes,
-                                .refresh_count = s->refresh_count};
+                                .refresh_count = s->refresh_count,
+                                .versions = &s->versions};
 }
 
 size_t standing_group(const struct standing *s, const struct record_instance *instance)
@@ -341,6 +345,11 @@ void standing_group_remark(const struct standing *s, size_t group, struct str *t
     if (newer.length > 0) {
         add_part(text, str_text(&newer));
     }
+    str_clear(&newer);
+    standing_add_version(s, group, &newer);
+    if (newer.length > 0) {
+        add_part(text, str_text(&newer));
+    }
     str_deinit(&newer);
 }
 
@@ -379,6 +388,48 @@ void standing_add_newer(const struct standing *s, size_t group, struct str *text
     free(instances);
 }
 
+void standing_add_version(const struct standing *s, size_t group, struct str *text)
+{
+    const struct group_known all = standing_known(s);
+    const struct record_instance **instances = xcalloc(s->instance_count + 1, sizeof(*instances));
+    const struct refresh_known known = refresh_text_known(&all, group, instances);
+    const struct spec_group *g = &s->site.spec->groups[group];
+    const struct template_version *file = template_version_of_file(&s->versions, g->template);
+    const struct template_version *pinned = known.pin.template;
+    size_t outdated = refresh_text_is_active(known.last) ? 0 : refresh_outdated(&known);
+    if (file != NULL && pinned != NULL && pinned != file) {
+        str_addf(text, "new ones are made by version %u of template %s%s, the file says version %u",
+                 pinned->record.number, pinned->record.name,
+                 known.pin.whole ? "" : " (image, size, user-data)", file->record.number);
+    }
+    if (file != NULL && outdated > 0) {
+        const struct template_version *now = pinned != NULL ? pinned : file;
+        str_addf(text,
+                 "%s%zu of %zu %s made by another version of template %s than %u: `group refresh "
+                 "%s",
+                 text->length > 0 ? "; " : "", outdated, standing_members(s, group),
+                 outdated == 1 ? "was" : "were", now->record.name, now->record.number, g->name);
+        if (pinned != NULL) {
+            str_addf(text, " --template %u", pinned->record.number);
+        }
+        str_addf(text, "` replaces %s", outdated == 1 ? "it" : "them");
+    }
+    free(instances);
+}
+
+void standing_add_made_by(const struct standing *s, const struct record_instance *r,
+                          struct str *text)
+{
+    char *template = template_version_ref(template_version_of(&s->versions, r));
+    if (template != NULL) {
+        str_addf(text, "made by template %s", template);
+        if (r->image != NULL) {
+            str_addf(text, ", from %s", r->image);
+        }
+    }
+    free(template);
+}
+
 void standing_source(const struct standing *s, struct str *text)
 {
     if (s->told) {
@@ -403,7 +454,6 @@ json_t *standing_group_to_json(const struct standing *s, size_t g)
     }
     const struct record_refresh *refresh =
         record_refresh_find(s->refreshes, s->refresh_count, spec->name);
-    uint64_t content;
     json_t *object = json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:b, s:b, s:s?, s:s?}", "name",
         spec->name, "desired", (json_int_t)group_desired(&known, g), "file_desired",
@@ -412,8 +462,14 @@ json_t *standing_group_to_json(const struct standing *s, size_t g)
         "serving", (json_int_t)view->serving_count, "counted", (json_int_t)view->counted, "minimum",
         (json_int_t)view->minimum, "suspended", suspended, "paused", view->paused ? 1 : 0,
         "breaker", view->breaker ? 1 : 0, "hold", view->hold, "hold_reason", view->reason);
-    const char *pinned = refresh_pin(s->site.spec, g, group_record(&known, g), &content);
-    json_object_set_new(object, "image", pinned == NULL ? json_null() : json_string(pinned));
+    const struct refresh_pin pin =
+        refresh_pin(s->site.spec, g, group_record(&known, g), known.versions);
+    char *template = template_version_ref(
+        pin.template != NULL ? pin.template
+                             : template_version_of_file(known.versions, spec->template));
+    json_object_set_new(object, "image", pin.image == NULL ? json_null() : json_string(pin.image));
+    json_object_set_new(object, "template", template == NULL ? json_null() : json_string(template));
+    free(template);
     json_object_set_new(object, "refresh",
                         refresh == NULL ? json_null()
                                         : refresh_text_json(refresh, view, s->wall_ms));

@@ -30,6 +30,7 @@ struct standing {
     size_t group_count;
     struct record_refresh *refreshes;
     size_t refresh_count;
+    struct template_versions versions;
     struct record_action *actions; /* Under way, when a controller runs. */
     size_t action_count;
     struct record_view *views;
@@ -59,6 +60,12 @@ void standing_remark(const struct standing *s, const struct record_instance *ins
 void standing_group_remark(const struct standing *s, size_t group, struct str *text);
 /* "newer image web@5 is current; ..." where the group runs an older one; else nothing is added. */
 void standing_add_newer(const struct standing *s, size_t group, struct str *text);
+/* Which version of its template a group is pinned to, and how many are of another than new ones;
+   nothing where all is as the file says. */
+void standing_add_version(const struct standing *s, size_t group, struct str *text);
+/* "made by template web version 2, from web@3"; nothing where it is not known. */
+void standing_add_made_by(const struct standing *s, const struct record_instance *instance,
+                          struct str *text);
 /* All of a group's numbers and switches. */
 json_t *standing_group_to_json(const struct standing *s, size_t group);
 /* "as run on host7, pid 4711, sees it" */

@@ -86,6 +86,7 @@ int builder_add(struct controller *c, size_t group, const char *owner, size_t *r
                                      .lifecycle = LIFECYCLE_DETACHED,
                                      .created_ms = clock_wall_ms(),
                                      .builder = xstrdup(owner)};
+    member_note_version(c, templates_of_file(c, group), &record);
     if (member_place_made(c, group, &record, e) != 0) {
         record_instance_deinit(&record);
         return -1;
@@ -245,7 +246,7 @@ static void expect_others(struct controller *c)
 int controller_builder_add(struct controller *c, size_t group, const char *owner, size_t *ret_index,
                            struct err *e)
 {
-    if (await_lists(c, e) != 0 || remove_left_overs(c, e) != 0 ||
+    if (await_lists(c, e) != 0 || remove_left_overs(c, e) != 0 || templates_record(c, e) != 0 ||
         builder_add(c, group, owner, ret_index, e) != 0) {
         return -1;
     }

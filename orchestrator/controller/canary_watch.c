@@ -161,9 +161,13 @@ static void judge_group(struct controller *c, size_t group, struct look *look)
     enum canary_verdict verdict = canary_judge(&watch->canary);
     if (canary_is_worse(verdict)) {
         const struct record_refresh *r = &c->notes[group].refresh;
+        /* What is of one image differs in what else it is made by. */
+        bool same = text_equal(r->image, r->before_image);
+        const char *fresh = same ? r->template : r->image;
+        const char *old = same ? r->before_template : r->before_image;
         char text[CANARY_TEXT_SIZE];
-        canary_explain(&watch->canary, verdict, r->image == NULL ? "new" : r->image,
-                       r->before_image == NULL ? "old" : r->before_image, text);
+        canary_explain(&watch->canary, verdict, fresh == NULL ? "new" : fresh,
+                       old == NULL ? "old" : old, text);
         refresh_alarm_set(c, group, text);
     }
 }

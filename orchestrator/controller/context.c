@@ -83,10 +83,11 @@ int context_compile(struct controller *c, size_t index, struct role_script *ret_
     }
     const char **roles;
     size_t role_count;
-    site_roles(c->site, c->spec->groups[group].template, &roles, &role_count);
+    const struct site_recipe recipe = templates_recipe(c, index);
+    site_roles(c->site, &recipe, &roles, &role_count);
     struct role_setting *settings;
     size_t setting_count;
-    site_settings(c->site, group, &settings, &setting_count);
+    site_settings(c->site, &recipe, &settings, &setting_count);
     json_t *context = make_context(c, index);
     int result = role_compile(c->site->library, roles, role_count, settings, setting_count, context,
                               ret_script, problems);

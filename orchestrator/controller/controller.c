@@ -555,7 +555,7 @@ int controller_apply(struct controller *c, const volatile bool *stop, enum contr
                      struct err *e)
 {
     c->looking_only = false;
-    if (settle_intents(c, e) != 0 || observe_providers(c, e) != 0 ||
+    if (templates_record(c, e) != 0 || settle_intents(c, e) != 0 || observe_providers(c, e) != 0 ||
         loop_turn(c, INT64_MAX, stop, e) != 0) {
         return -1;
     }

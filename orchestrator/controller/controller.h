@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 struct err;
+struct str;
 
 struct controller; /* Opaque. */
 
@@ -111,6 +112,11 @@ struct controller_step {
 /* *ret_steps is the caller's (free). The holds that remain are in controller_holds(). */
 int controller_plan(struct controller *controller, struct controller_step **ret_steps,
                     size_t *ret_count, enum controller_end *ret_end, struct err *e);
+
+/* "version 2: memory 256M -> 512M", when template TEMPLATE of the file differs from its last
+   version; else nothing is added. */
+void controller_add_fresh_template(const struct controller *controller, size_t template,
+                                   struct str *text);
 
 /* Looks at providers, health and balancers, at most for LIMIT_MS. */
 int controller_observe(struct controller *controller, int64_t limit_ms, struct err *e);

@@ -1,5 +1,4 @@
 /* Groups and the cluster as records: what was set by hand, and what must outlive a controller. */
-#include "controller/refresh_goal.h"
 #include "controller/state.h"
 
 #include "base/clock.h"
@@ -34,9 +33,12 @@ static void take_record(struct controller *c, size_t group, const struct record_
     g->failed_launches = (unsigned)r->failed_launches;
     g->size_changed_ms = from_wall(c, r->size_changed_ms);
     g->disrupted_ms = from_wall(c, r->disrupted_ms);
-    const char *pinned = refresh_pin(c->spec, group, r, &g->content);
-    if (pinned != NULL) {
-        c->notes[group].image = xstrdup(pinned);
+    const struct refresh_pin pin = refresh_pin(c->spec, group, r, c->versions);
+    g->content = pin.content;
+    c->notes[group].template = pin.template;
+    c->notes[group].whole = pin.whole;
+    if (pin.image != NULL) {
+        c->notes[group].image = xstrdup(pin.image);
         c->notes[group].image_of = xstrdup(r->image_of);
     }
 }
@@ -76,6 +78,9 @@ void groups_put(struct controller *c, size_t group)
 {
     const struct spec_group *spec = &c->spec->groups[group];
     const struct world_group *g = &c->world.groups[group];
+    const struct group_note *note = &c->notes[group];
+    char *template = template_version_ref(note->template);
+    char *template_of = template == NULL ? NULL : template_version_ref(templates_of_file(c, group));
     const struct record_group record = {.name = spec->name,
                                         .desired =
                                             g->desired == spec->desired ? -1 : (int64_t)g->desired,
@@ -86,10 +91,15 @@ void groups_put(struct controller *c, size_t group)
                                         .failed_launches = (int)g->failed_launches,
                                         .size_changed_ms = to_wall(c, g->size_changed_ms),
                                         .disrupted_ms = to_wall(c, g->disrupted_ms),
-                                        .image = c->notes[group].image,
-                                        .image_of = c->notes[group].image_of,
-                                        .content = g->content};
+                                        .image = note->image,
+                                        .image_of = note->image_of,
+                                        .content = refresh_tree(c, group),
+                                        .template = template,
+                                        .template_of = template_of,
+                                        .whole = note->whole};
     journal_put_group(c->journal, &record);
+    free(template);
+    free(template_of);
     if (world_refresh_is_active(g->refresh.state)) {
         refresh_put(c, group);
     }

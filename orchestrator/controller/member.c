@@ -1,5 +1,4 @@
 /* Members: the store's records beside the core's view of them. */
-#include "controller/refresh_goal.h"
 #include "controller/state.h"
 
 #include "base/clock.h"
@@ -47,6 +46,7 @@ void members_free(struct controller *c)
     free(c->told);
     machines_free(c);
     refresh_free(c);
+    templates_free(c);
     free(c->world.groups);
     free(c->world.zones);
     free(c->decision.actions);
@@ -164,7 +164,7 @@ static void world_from_record(struct controller *c, size_t index)
                                   .rung = (enum world_rung)r->rung,
                                   .rung_ms = from_wall(c, r->rung_ms, 0),
                                   .hook_ms = from_wall(c, r->hook_ms, 0),
-                                  .content = refresh_content(r->content),
+                                  .content = refresh_content_of(r),
                                   .capture = (enum world_capture)r->capture,
                                   .change_failed = r->change_failed,
                                   .power_ms = c->world.now_ms,
@@ -208,7 +208,8 @@ int members_load(struct controller *c, struct err *e)
     c->world.groups = xcalloc(c->spec->group_count + 1, sizeof(*c->world.groups));
     c->world.zones = xcalloc(c->spec->zone_count + 1, sizeof(*c->world.zones));
     c->notes = xcalloc(c->spec->group_count + 1, sizeof(*c->notes));
-    if (groups_load(c, e) != 0 || machines_load(c, e) != 0) {
+    if (templates_load(c, records, count, e) != 0 || groups_load(c, e) != 0 ||
+        machines_load(c, e) != 0) {
         record_instance_list_free(records, count);
         return -1;
     }
@@ -221,6 +222,7 @@ int members_load(struct controller *c, struct err *e)
     for (size_t i = 0; i < count; i++) {
         c->members[i] = (struct member){.record = records[i]};
         refresh_static(c, &c->members[i].record);
+        templates_adopt(c, &c->members[i].record);
         c->world.instance_count++;
         world_from_record(c, i);
         struct world_instance *it = &c->world.instances[i];
@@ -484,15 +486,27 @@ bool member_was_here(const struct controller *c, const char *id)
     return false;
 }
 
+void member_note_version(const struct controller *c, const struct template_version *version,
+                         struct record_instance *record)
+{
+    record->version = version == NULL ? 0 : version->record.number;
+    record->launch = template_version_launch(c->versions, version);
+}
+
 /* What it is to be made from, until the provider tells what it was made from: a controller that is
    ended in between must not take it for another. */
 static void pin(const struct controller *c, const struct action *action,
                 struct record_instance *record)
 {
-    const char *image = refresh_image_of(c, action->group, action->content);
-    if (image != NULL) {
-        record->image = xstrdup(image);
-        record->content = xasprintf("%016" PRIx64, action->content);
+    const struct refresh_origin origin = refresh_origin_of(c, action->group, action->content);
+    const struct spec_group *g = &c->spec->groups[action->group];
+    member_note_version(c, origin.template, record);
+    record->template = xstrdup(origin.template == NULL ? c->spec->templates[g->template].name
+                                                       : origin.template->record.name);
+    if (origin.image != NULL) {
+        record->image = xstrdup(origin.image);
+        record->content =
+            xasprintf("%016" PRIx64, template_version_content(action->content, record->launch));
     }
 }
 
@@ -504,7 +518,6 @@ size_t member_add(struct controller *c, const struct action *action, struct err 
     struct record_instance record = {.id = xstrdup(id),
                                      .group = xstrdup(g->name),
                                      .zone = xstrdup(c->spec->zones[action->zone].name),
-                                     .template = xstrdup(c->spec->templates[g->template].name),
                                      .lifecycle = LIFECYCLE_PENDING,
                                      .created_ms = clock_wall_ms()};
     pin(c, action, &record);

@@ -67,17 +67,25 @@ static void take_alarm(struct controller *c, size_t group)
     }
 }
 
-/* The file names another image since: what is wanted of the group is no longer what was asked. */
+/* The file says another image since, or another size or user-data: what is wanted of the group is
+   no longer what was asked. */
 static void drop_void(struct controller *c, size_t group)
 {
     struct group_note *note = &c->notes[group];
-    if (note->image != NULL || !world_refresh_is_active(world_of(c, group)->state)) {
+    const struct world_refresh *w = world_of(c, group);
+    uint64_t content = c->world.groups[group].content;
+    bool known = note->image != NULL && (content == w->wanted || content == w->before);
+    if (known || !world_refresh_is_active(w->state)) {
         return;
     }
     world_refresh_end(&c->world, group, false);
-    c->world.groups[group].content = 0;
+    c->world.groups[group].content = content;
     note->refresh.since_ms = clock_wall_ms();
-    xreplace(&note->refresh.reason, "the cluster file names another image for its template");
+    xreplace(&note->refresh.reason,
+             note->image == NULL ? "the cluster file names another image, or another version, for "
+                                   "its template"
+                                 : "the cluster file says another size or user-data for its "
+                                   "template");
     xreplace(&note->refresh.cause, note->refresh.reason);
     note->outdated = true;
 }
@@ -141,31 +149,70 @@ void refresh_put(struct controller *c, size_t group)
     }
 }
 
-const char *refresh_image_of(const struct controller *c, size_t group, uint64_t content)
+struct refresh_origin refresh_origin_of(const struct controller *c, size_t group, uint64_t content)
 {
     const struct group_note *note = &c->notes[group];
+    const struct record_refresh *r = &note->refresh;
     const struct world_refresh *w = &c->world.groups[group].refresh;
+    struct refresh_origin origin = {.image = NULL};
     if (world_refresh_is_active(w->state) && content == w->wanted) {
-        return note->refresh.image;
+        origin.image = r->image;
+        origin.template = template_version_from_ref(c->versions, r->template);
+    } else if (world_refresh_is_active(w->state) && content == w->before) {
+        origin.image = r->before_image;
+        origin.template = template_version_from_ref(c->versions, r->before_template);
+    } else if (content == c->world.groups[group].content) {
+        origin.image = note->image;
+        origin.template = note->template;
     }
-    if (world_refresh_is_active(w->state) && content == w->before) {
-        return note->refresh.before_image;
+    if (origin.template == NULL) {
+        origin.template = templates_of_file(c, group);
     }
-    return content == c->world.groups[group].content ? note->image : NULL;
+    return origin;
 }
 
-/* What new instances are made from is named as it is known: one of the refresh's two images. */
+uint64_t refresh_tree(const struct controller *c, size_t group)
+{
+    const struct template_version *pinned = c->notes[group].template;
+    const struct template_version *by = pinned != NULL ? pinned : templates_of_file(c, group);
+    return template_version_content(c->world.groups[group].content,
+                                    template_version_launch(c->versions, by));
+}
+
+/* One of the refresh's two. What is as the file says is not pinned, so that it goes with it. */
+static void set_pin(struct controller *c, size_t group, const char *image, const char *ref,
+                    bool whole)
+{
+    struct group_note *note = &c->notes[group];
+    const struct template_version *v = template_version_from_ref(c->versions, ref);
+    const struct template_version *file = templates_of_file(c, group);
+    bool other = v != NULL && template_version_launch(c->versions, v) !=
+                                  template_version_launch(c->versions, file);
+    xreplace(&note->image, image);
+    note->whole = whole && v != NULL;
+    note->template = note->whole || other ? v : NULL;
+}
+
+/* What new instances are made from is named as it is known: one of the refresh's two images. Where
+   both have one content, how far it is says which. */
 static void follow_pin(struct controller *c, size_t group)
 {
     struct group_note *note = &c->notes[group];
+    const struct record_refresh *r = &note->refresh;
     const struct world_refresh *w = world_of(c, group);
     uint64_t content = c->world.groups[group].content;
+    bool new_holds =
+        content == w->wanted && (content != w->before || w->state == WORLD_REFRESH_DONE);
+    bool pinned_whole = note->whole;
     if (content == 0) {
-        xreplace(&note->image, NULL);
-    } else if (content == w->wanted) {
-        xreplace(&note->image, note->refresh.image);
+        set_pin(c, group, NULL, NULL, false);
+    } else if (new_holds) {
+        set_pin(c, group, r->image, r->template, r->whole);
     } else if (content == w->before) {
-        xreplace(&note->image, note->refresh.before_image);
+        set_pin(c, group, r->before_image, r->before_template, r->before_whole);
+    }
+    if (pinned_whole || note->whole) {
+        c->context_version++; /* Roles and settings may be others from now on. */
     }
     const char *of = c->spec->templates[c->spec->groups[group].template].image;
     xreplace(&note->image_of, note->image == NULL ? NULL : of);

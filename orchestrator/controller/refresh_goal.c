@@ -29,13 +29,29 @@ uint64_t refresh_content(const char *digest)
     return strtoull(start, NULL, 16);
 }
 
+uint64_t refresh_content_of(const struct record_instance *record)
+{
+    return template_version_content(refresh_content(record->content), record->launch);
+}
+
+static const struct spec_template *template_of(const struct refresh_known *known)
+{
+    return &known->spec->templates[known->spec->groups[known->group].template];
+}
+
+/* What the group's template is in the file. */
+static const struct template_version *of_file(const struct refresh_known *known)
+{
+    return template_version_of_file(known->versions, known->spec->groups[known->group].template);
+}
+
 /* Images. */
 
 /* One image, in one directory. */
 struct found {
-    char *image; /* Owned: "web@4", with its number. */
-    char *path;  /* Owned; its directory; NULL for the plain one. */
-    uint64_t content;
+    char *image;      /* Owned: "web@4", with its number. */
+    char *path;       /* Owned; its directory; NULL for the plain one. */
+    uint64_t content; /* Of its tree. */
     int64_t created_s;
     struct image_ref ref;
 };
@@ -205,7 +221,7 @@ static size_t count_content(const struct refresh_known *known, uint64_t content)
     for (size_t i = 0; i < known->instance_count; i++) {
         const struct record_instance *r = known->instances[i];
         count += is_member(known, r) && r->lifecycle == LIFECYCLE_IN_SERVICE &&
-                         refresh_content(r->content) == content
+                         refresh_content_of(r) == content
                      ? 1
                      : 0;
     }
@@ -223,8 +239,8 @@ static const struct record_instance *most_common(const struct refresh_known *kno
         if (!is_member(known, r) || r->lifecycle != LIFECYCLE_IN_SERVICE) {
             continue;
         }
-        size_t count = count_content(known, refresh_content(r->content));
-        bool pinned = known->pinned != NULL && refresh_content(r->content) == known->pinned_content;
+        size_t count = count_content(known, refresh_content_of(r));
+        bool pinned = known->pin.image != NULL && refresh_content_of(r) == known->pin.content;
         if (count > most || (count == most && pinned)) {
             most = count;
             best = r;
@@ -253,8 +269,7 @@ static char *find_plain_of(const struct refresh_known *known, uint64_t content)
     size_t count = 0;
     size_t at = 0;
     const char *dir = next_dir(spec, known->group, &at);
-    char *image =
-        plain_of(known, spec->templates[spec->groups[known->group].template].image, content);
+    char *image = plain_of(known, template_of(known)->image, content);
     if (image != NULL || dir == NULL || image_store_list(dir, NULL, &items, &count, NULL) < 0) {
         return image;
     }
@@ -274,15 +289,33 @@ char *refresh_runs(const struct refresh_known *known)
     return r->image != NULL ? xstrdup(r->image) : find_plain_of(known, refresh_content(r->content));
 }
 
+/* What R was made by, as it can be made again: so that the new one has its very content. NULL:
+   what the file says. False: not known. */
+static bool made_by(const struct refresh_known *known, const struct record_instance *r,
+                    const struct template_version **ret_version)
+{
+    bool pinned = known->pin.template != NULL && refresh_content_of(r) == known->pin.content;
+    const struct template_version *v =
+        pinned ? known->pin.template : template_version_of(known->versions, r);
+    v = v == NULL ? of_file(known) : v;
+    *ret_version = v;
+    return template_version_launch(known->versions, v) == r->launch;
+}
+
 /* What most of them ran, if that is still there as it was. */
-static void find_before(const struct refresh_known *known, struct found *ret_before)
+static void find_before(const struct refresh_known *known, struct found *ret_before,
+                        struct refresh_goal *goal)
 {
     struct found found;
+    const struct record_instance *r = most_common(known);
     char *image = refresh_runs(known);
     *ret_before = (struct found){.image = NULL};
     if (image != NULL && find_image(known->spec, known->group, image, &found, NULL) == 0) {
-        if (found.content == refresh_content(most_common(known)->content)) {
+        if (found.content == refresh_content(r->content) &&
+            made_by(known, r, &goal->before_template)) {
             *ret_before = found;
+            goal->before = refresh_content_of(r);
+            goal->before_whole = known->pin.whole && goal->before == known->pin.content;
         } else {
             found_deinit(&found);
         }
@@ -350,7 +383,7 @@ static void count_members(const struct refresh_known *known, const struct refres
         const struct record_instance *r = known->instances[i];
         if (is_member(known, r)) {
             goal->members++;
-            goal->to_replace += options->all || refresh_content(r->content) != goal->wanted ? 1 : 0;
+            goal->to_replace += options->all || refresh_content_of(r) != goal->wanted ? 1 : 0;
         }
     }
 }
@@ -358,8 +391,26 @@ static void count_members(const struct refresh_known *known, const struct refres
 /* Where nothing is to be replaced there may still be a pin to be moved. */
 static bool is_nothing(const struct refresh_known *known, const struct refresh_goal *goal)
 {
-    return goal->members > 0 && goal->to_replace == 0 &&
-           (known->pinned == NULL || known->pinned_content == goal->wanted);
+    const struct refresh_pin *pin = &known->pin;
+    bool same = pin->whole == goal->whole && (!pin->whole || pin->template == goal->template);
+    return goal->members > 0 && goal->to_replace == 0 && same &&
+           (pin->image == NULL || pin->content == goal->wanted);
+}
+
+/* The version that is asked for. */
+static int find_version(const struct refresh_known *known, unsigned number,
+                        struct refresh_goal *goal, struct err *e)
+{
+    const char *name = template_of(known)->name;
+    const struct template_version *file = of_file(known);
+    goal->template = number == 0 ? file : template_version_find(known->versions, name, number);
+    goal->whole = number != 0 && goal->template != file;
+    if (number == 0 || (goal->template != NULL && !(goal->whole && goal->template->fresh))) {
+        return 0;
+    }
+    unsigned last = template_version_last(known->versions, name);
+    return err_set(e, "template %s has no version %u; it has %s%u: `template list %s`", name,
+                   number, last > 1 ? "1 to " : "", last, name);
 }
 
 static enum refresh_answer check_group(const struct refresh_known *known, struct err *e)
@@ -386,24 +437,28 @@ enum refresh_answer refresh_goal_find(const struct refresh_known *known,
                                       struct refresh_goal *ret_goal, struct err *e)
 {
     const struct spec *spec = known->spec;
-    const struct spec_group *group = &spec->groups[known->group];
     enum refresh_answer answer = check_group(known, e);
     if (answer != REFRESH_BEGINS) {
         return answer;
     }
+    struct refresh_goal goal = REFRESH_GOAL_NULL;
+    if (find_version(known, options->template, &goal, e) != 0) {
+        return REFRESH_UNKNOWN;
+    }
     struct found found;
     struct found before;
-    const char *image =
-        options->image == NULL ? spec->templates[group->template].image : options->image;
+    const char *image = options->image != NULL ? options->image
+                        : goal.whole           ? template_version_image(goal.template)
+                                               : template_of(known)->image;
     if (find_image(spec, known->group, image, &found, e) != 0) {
         return REFRESH_UNKNOWN;
     }
-    find_before(known, &before);
+    find_before(known, &before, &goal);
     answer = check_image(options, &found, &before, e);
-    struct refresh_goal goal = {.image = found.image,
-                                .wanted = found.content,
-                                .before_image = before.image,
-                                .before = before.content};
+    goal.image = found.image;
+    goal.wanted = template_version_content(found.content,
+                                           template_version_launch(known->versions, goal.template));
+    goal.before_image = before.image;
     found.image = NULL;
     before.image = NULL;
     found_deinit(&found);
@@ -459,22 +514,60 @@ enum refresh_answer refresh_goal_order(const struct record_refresh *last, const 
     return REFRESH_BEGINS;
 }
 
-const char *refresh_pin(const struct spec *spec, size_t group, const struct record_group *record,
-                        uint64_t *ret_content)
+/* Whether the version that RECORD pins still holds: the file says what it said then. */
+static bool version_holds(const struct record_group *record, const struct template_version *pinned,
+                          const struct template_version *file,
+                          const struct template_versions *versions)
 {
-    const char *image = spec->templates[spec->groups[group].template].image;
+    const struct template_version *then = template_version_from_ref(versions, record->template_of);
+    if (pinned == NULL || then == NULL) {
+        return record->template == NULL;
+    }
+    return record->whole
+               ? then == file
+               : template_version_launch(versions, then) == template_version_launch(versions, file);
+}
+
+struct refresh_pin refresh_pin(const struct spec *spec, size_t group,
+                               const struct record_group *record,
+                               const struct template_versions *versions)
+{
+    size_t template = spec->groups[group].template;
+    const struct template_version *file = template_version_of_file(versions, template);
+    const struct template_version *pinned =
+        record == NULL ? NULL : template_version_from_ref(versions, record->template);
     bool holds = record != NULL && record->image != NULL && record->content != 0 &&
-                 text_equal(record->image_of, image);
-    *ret_content = holds ? record->content : 0;
-    return holds ? record->image : NULL;
+                 text_equal(record->image_of, spec->templates[template].image) &&
+                 version_holds(record, pinned, file, versions);
+    if (!holds) {
+        return (struct refresh_pin){.image = NULL};
+    }
+    return (struct refresh_pin){
+        .image = record->image,
+        .template = pinned,
+        .whole = record->whole,
+        .content = template_version_content(
+            record->content, template_version_launch(versions, pinned != NULL ? pinned : file))};
+}
+
+size_t refresh_outdated(const struct refresh_known *known)
+{
+    const struct template_version *now =
+        known->pin.template != NULL ? known->pin.template : of_file(known);
+    uint64_t launch = template_version_launch(known->versions, now);
+    size_t count = 0;
+    for (size_t i = 0; !makes_nothing(known->spec, known->group) && i < known->instance_count;
+         i++) {
+        const struct record_instance *r = known->instances[i];
+        count += is_member(known, r) && r->version != 0 && r->launch != launch ? 1 : 0;
+    }
+    return count;
 }
 
 char *refresh_newer(const struct refresh_known *known, const char *runs)
 {
     const struct spec *spec = known->spec;
-    const char *image = known->pinned != NULL
-                            ? known->pinned
-                            : spec->templates[spec->groups[known->group].template].image;
+    const char *image = known->pin.image != NULL ? known->pin.image : template_of(known)->image;
     size_t at = 0;
     const char *dir = next_dir(spec, known->group, &at);
     struct image_ref ref;
@@ -485,11 +578,11 @@ char *refresh_newer(const struct refresh_known *known, const char *runs)
         image_store_current(dir, ref.name, &current, NULL) < 0) {
         return NULL;
     }
-    if (known->pinned == NULL && ref.generation != 0) {
+    if (known->pin.image == NULL && ref.generation != 0) {
         current = ref.generation; /* The file says which. */
     }
     bool same = text_equal(ref.name, its.name);
-    if (same ? current <= its.generation : known->pinned != NULL) {
+    if (same ? current <= its.generation : known->pin.image != NULL) {
         return NULL;
     }
     return current == 0 ? xstrdup(ref.name) : xasprintf("%s@%u", ref.name, current);

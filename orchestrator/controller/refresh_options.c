@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +87,9 @@ int refresh_options_check(const struct refresh_options *options, struct err *e)
     if (options->image != NULL && image_ref_parse(options->image, &ref, e) < 0) {
         return -1;
     }
+    if (options->image != NULL && options->template != 0) {
+        return err_set(e, "--image and --template exclude each other: a version says its image");
+    }
     if (options->warm_up_ms < 0 || options->bake_ms < 0 || options->checkpoint_delay_ms < -1) {
         return err_set(e, "a time is negative");
     }
@@ -122,6 +126,7 @@ char *refresh_options_to_text(const struct refresh_options *o)
 {
     json_t *object = json_object();
     put_text(object, "image", o->image);
+    put_time(object, "template", o->template, 0);
     put_flag(object, "all", o->all);
     put_flag(object, "no-rollback", o->no_rollback);
     put_flag(object, "allow-downgrade", o->allow_downgrade);
@@ -161,6 +166,13 @@ static bool take_time(const json_t *value, int64_t *ret_ms)
     return json_is_integer(value);
 }
 
+static bool take_version(const json_t *value, unsigned *ret_number)
+{
+    json_int_t number = json_integer_value(value);
+    *ret_number = (unsigned)number;
+    return json_is_integer(value) && number >= 1 && number <= INT_MAX;
+}
+
 static bool take_text(const json_t *value, char **ret_text)
 {
     if (!json_is_string(value) || *ret_text != NULL) {
@@ -176,6 +188,9 @@ static bool take(struct refresh_options *o, const char *name, const json_t *valu
     const char *text = json_is_string(value) ? json_string_value(value) : "";
     if (text_equal(name, "image")) {
         return take_text(value, &o->image);
+    }
+    if (text_equal(name, "template")) {
+        return take_version(value, &o->template);
     }
     if (text_equal(name, "alarm")) {
         return take_text(value, &o->alarm);

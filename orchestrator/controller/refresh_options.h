@@ -14,8 +14,9 @@ struct err;
 #define REFRESH_ALARM_LIMIT_MS     30000
 
 struct refresh_options {
-    char *image; /* Owned; "web", "web@4"; NULL: the template's, at its current generation. */
-    bool all;    /* Also members that have the image already. */
+    char *image;       /* Owned; "web", "web@4"; NULL: the template's, at its current generation. */
+    unsigned template; /* To this version of its template; 0: to the file's. */
+    bool all;          /* Also members that have the image already. */
     bool no_rollback;
     bool allow_downgrade;
     int64_t warm_up_ms;

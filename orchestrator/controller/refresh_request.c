@@ -21,15 +21,24 @@ static enum refresh_answer find_goal(const struct controller *c, size_t group,
     for (size_t i = 0; i < c->world.instance_count; i++) {
         instances[i] = &c->members[i].record;
     }
+    const struct group_note *note = &c->notes[group];
     const struct refresh_known known = {.spec = c->spec,
+                                        .versions = c->versions,
                                         .group = group,
                                         .instances = instances,
                                         .instance_count = c->world.instance_count,
-                                        .pinned = c->notes[group].image,
-                                        .pinned_content = c->world.groups[group].content,
+                                        .pin = {.image = note->image,
+                                                .template = note->template,
+                                                .whole = note->whole,
+                                                .content = c->world.groups[group].content},
                                         .last = &last};
     enum refresh_answer answer = refresh_goal_find(&known, options, ret_goal, e);
     free(instances);
+    if (answer == REFRESH_BEGINS && ret_goal->whole &&
+        templates_check(c, ret_goal->template, e) != 0) {
+        refresh_goal_deinit(ret_goal);
+        return REFRESH_REFUSED;
+    }
     return answer;
 }
 
@@ -50,12 +59,21 @@ static void say_begun(const struct controller *c, size_t group, const struct ref
 {
     const char *held = held_by(c, group);
     bool known = goal->before_image != NULL;
-    err_set(e, "%s -> %s, %zu of %zu to be replaced%s%s%s", known ? goal->before_image : "?",
-            goal->image, goal->to_replace, goal->members,
-            known || options->no_rollback
-                ? ""
-                : "; what ran before is not known, so there is no way back",
-            held == NULL ? "" : "; it waits: ", held == NULL ? "" : held);
+    bool other = goal->whole || (known && goal->before_template != goal->template);
+    char *before = template_version_ref(known ? goal->before_template : NULL);
+    char *after = template_version_ref(goal->template);
+    err_set(
+        e, "%s -> %s%s%s%s%s, %zu of %zu to be replaced%s%s%s", known ? goal->before_image : "?",
+        goal->image, other ? ", template " : "",
+        !other           ? ""
+        : before == NULL ? "?"
+                         : before,
+        other ? " -> " : "", other && after != NULL ? after : "", goal->to_replace, goal->members,
+        known || options->no_rollback ? ""
+                                      : "; what ran before is not known, so there is no way back",
+        held == NULL ? "" : "; it waits: ", held == NULL ? "" : held);
+    free(before);
+    free(after);
 }
 
 static void begin(struct controller *c, size_t group, const struct refresh_options *options,
@@ -80,6 +98,11 @@ static void begin(struct controller *c, size_t group, const struct refresh_optio
     note->refresh = (struct record_refresh){
         .image = goal->image,
         .before_image = goal->before_image,
+        .template = template_version_ref(goal->template),
+        .before_template =
+            template_version_ref(goal->before_image == NULL ? NULL : goal->before_template),
+        .whole = goal->whole,
+        .before_whole = goal->before_whole,
         .began_ms = clock_wall_ms(),
         .alarm_command = xcopy(options->alarm),
         .alarm_every_ms = options->alarm_every_ms,
@@ -140,8 +163,11 @@ bool refresh_take_order(struct controller *c, size_t group, enum record_request_
     refresh_note_state(c, group, reason);
     free(reason);
     const char *image = c->notes[group].image;
-    err_set(e, "%s -> %s; new instances are made from %s", world_refresh_to_string(before),
+    char *template = template_version_ref(c->notes[group].template);
+    err_set(e, "%s -> %s; new instances are made from %s%s%s", world_refresh_to_string(before),
             world_refresh_to_string(c->world.groups[group].refresh.state),
-            image == NULL ? "what the file says" : image);
+            image == NULL ? "what the file says" : image, template == NULL ? "" : ", by template ",
+            template == NULL ? "" : template);
+    free(template);
     return true;
 }

@@ -186,23 +186,25 @@ void request_list(const struct controller *c, size_t provider, struct message *r
     put_provider(c, provider, ret_request);
 }
 
-/* What the root is to be made from; 0: whatever the image of that name is. While a refresh runs,
-   one instance is made of the new content and another of the old. */
+/* The file tree that the root is to be made from; 0: whatever the image of that name is. While a
+   refresh runs, one instance is made of the new content and another of the old. */
 static uint64_t wanted_content(const struct controller *c, const struct action *action)
 {
     if (action->group == WORLD_NONE || builder_is(c, action->instance)) {
         return 0;
     }
-    return c->members[action->instance].record.image != NULL
-               ? c->world.instances[action->instance].content
-               : c->world.groups[action->group].content;
+    const struct record_instance *r = &c->members[action->instance].record;
+    return r->image != NULL
+               ? template_version_content(c->world.instances[action->instance].content, r->launch)
+               : refresh_tree(c, action->group);
 }
 
 static void put_launch(const struct controller *c, size_t index, struct message *request)
 {
     const struct record_instance *r = &c->members[index].record;
     const struct world_instance *it = &c->world.instances[index];
-    const struct spec_template *t = &c->spec->templates[c->spec->groups[it->group].template];
+    size_t made = templates_made_by(c, index); /* May move the templates: before one is named. */
+    const struct spec_template *t = &c->spec->templates[made];
     message_put_text(request, WIRE_INSTANCE, r->id);
     if (it->zone == WORLD_NONE) {
         return; /* Its zone left the file: it can still be ended, not made. */

@@ -285,12 +285,13 @@ static void done_launch(struct controller *c, size_t index, const struct message
             /* A root made anew: what the old one had is gone with it. */
             c->world.instances[index].configured = false;
             m->record.configured_ms = 0;
+            templates_adopt(c, &m->record);
             xreplace(&m->record.facts, NULL);
             origin_take(&m->record, result);
         }
         xreplace(&m->record.host_key, key);
     }
-    c->world.instances[index].content = refresh_content(m->record.content);
+    c->world.instances[index].content = refresh_content_of(&m->record);
 }
 
 static void take_facts(struct controller *c, size_t index, const struct message *result)

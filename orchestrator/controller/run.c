@@ -15,7 +15,7 @@ int controller_run(struct controller *c, const volatile bool *stop, struct err *
     c->looking_only = false;
     c->world.tireless = true;
     c->started_ms = clock_now_ms();
-    if (settle_intents(c, e) != 0) {
+    if (templates_record(c, e) != 0 || settle_intents(c, e) != 0) {
         return -1;
     }
     groups_put_cluster(c, false);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/problem.h"
 #include "base/process.h"
+#include "controller/template_version.h"
 #include "frontend/frontend.h"
 #include "net/ssh_link.h"
 
@@ -71,20 +72,35 @@ static void check_settings(struct site *site, const struct spec_setting_list *se
  */
 #define USER_DATA_VERBATIM "{{=<!lamplighter lamplighter!>=}}"
 
-void site_roles(const struct site *site, size_t template, const char ***ret_names,
+void site_roles(const struct site *site, const struct site_recipe *recipe, const char ***ret_names,
                 size_t *ret_count)
 {
-    const struct spec_template *t = &site->spec->templates[template];
+    const struct spec_template *t = &site->spec->templates[recipe->kept];
     const char **names = xcalloc(t->roles.count + 1, sizeof(*names));
     size_t count = 0;
     for (size_t i = 0; i < t->roles.count; i++) {
         names[count++] = t->roles.items[i];
     }
-    if (t->user_data != NULL) {
+    if (site->spec->templates[recipe->made].user_data != NULL) {
         names[count++] = SITE_USER_DATA_ROLE;
     }
     *ret_names = names;
     *ret_count = count;
+}
+
+/* The roles of TEMPLATE into the library, its script as a setting. */
+static void load_template(struct site *site, size_t template, struct problem_list *problems)
+{
+    const struct spec_template *t = &site->spec->templates[template];
+    const struct site_recipe recipe = {.kept = template, .made = template};
+    const char **names;
+    size_t count;
+    site_roles(site, &recipe, &names, &count);
+    role_library_load(site->library, names, count, t->place.file, t->place.line, problems);
+    free(names);
+    if (t->user_data != NULL) {
+        site->user_data[template] = xasprintf(USER_DATA_VERBATIM "%s", t->user_data);
+    }
 }
 
 static void load_roles(struct site *site, struct problem_list *problems)
@@ -94,15 +110,7 @@ static void load_roles(struct site *site, struct problem_list *problems)
         role_library_new((const char *const *)spec->role_path.items, spec->role_path.count);
     site->user_data = xcalloc(spec->template_count, sizeof(char *));
     for (size_t i = 0; i < spec->template_count; i++) {
-        const struct spec_template *t = &spec->templates[i];
-        const char **names;
-        size_t count;
-        site_roles(site, i, &names, &count);
-        role_library_load(site->library, names, count, t->place.file, t->place.line, problems);
-        free(names);
-        if (t->user_data != NULL) {
-            site->user_data[i] = xasprintf(USER_DATA_VERBATIM "%s", t->user_data);
-        }
+        load_template(site, i, problems);
     }
     check_settings(site, &spec->settings, problems);
     for (size_t i = 0; i < spec->template_count; i++) {
@@ -111,6 +119,37 @@ static void load_roles(struct site *site, struct problem_list *problems)
     for (size_t i = 0; i < spec->group_count; i++) {
         check_settings(site, &spec->groups[i].settings, problems);
     }
+}
+
+size_t site_take_version(struct site *site, const struct template_version *version,
+                         struct problem_list *problems)
+{
+    struct spec *spec = site->spec;
+    size_t like = spec_find_template(spec, version->record.name);
+    struct spec_place place = like == SPEC_NONE ? spec->place : spec->templates[like].place;
+    struct spec_template template;
+    struct spec_size size;
+    bool sized;
+    size_t index = spec->template_count;
+    if (!template_version_to_spec(version, place, &template, &size, &sized)) {
+        problem_add(problems, place.file, place.line,
+                    "version %u of template %s was written by a newer Lamplighter",
+                    version->record.number, version->record.name);
+    }
+    template.added = true;
+    template.size = sized ? spec->size_count : SPEC_NONE;
+    spec->sizes = xrealloc(spec->sizes, spec->size_count + 1, sizeof(*spec->sizes));
+    spec->sizes[spec->size_count++] = size;
+    spec->templates = xrealloc(spec->templates, index + 1, sizeof(*spec->templates));
+    spec->templates[spec->template_count++] = template;
+    site->user_data = xrealloc(site->user_data, index + 1, sizeof(*site->user_data));
+    site->user_data[index] = NULL;
+    size_t before = problems->count;
+    load_template(site, index, problems);
+    if (problems->count == before) {
+        check_settings(site, &spec->templates[index].settings, problems);
+    }
+    return index;
 }
 
 int site_load(struct site *ret_site, const char *path, struct problem_list *problems)
@@ -343,12 +382,13 @@ static void add_setting(const struct site *site, const struct spec_setting *sett
     settings[(*count)++] = one;
 }
 
-void site_settings(const struct site *site, size_t group, struct role_setting **ret_settings,
-                   size_t *ret_count)
+void site_settings(const struct site *site, const struct site_recipe *recipe,
+                   struct role_setting **ret_settings, size_t *ret_count)
 {
-    const struct spec_group *g = &site->spec->groups[group];
-    const struct spec_setting_list *lists[] = {
-        &site->spec->settings, &site->spec->templates[g->template].settings, &g->settings};
+    const struct spec *spec = site->spec;
+    const struct spec_setting_list *lists[] = {&spec->settings,
+                                               &spec->templates[recipe->kept].settings,
+                                               &spec->groups[recipe->group].settings};
     struct role_setting *settings =
         xcalloc(lists[0]->count + lists[1]->count + lists[2]->count + 1, sizeof(*settings));
     size_t count = 0;
@@ -357,13 +397,13 @@ void site_settings(const struct site *site, size_t group, struct role_setting **
             add_setting(site, &lists[l]->items[i], settings, &count);
         }
     }
-    const struct spec_template *t = &site->spec->templates[g->template];
-    if (t->user_data != NULL) {
+    const struct spec_template *made = &spec->templates[recipe->made];
+    if (made->user_data != NULL) {
         settings[count++] = (struct role_setting){.role = SITE_USER_DATA_ROLE,
                                                   .variable = "script",
-                                                  .value = site->user_data[g->template],
-                                                  .file = t->place.file,
-                                                  .line = t->place.line};
+                                                  .value = site->user_data[recipe->made],
+                                                  .file = made->place.file,
+                                                  .line = made->place.line};
     }
     *ret_settings = settings;
     *ret_count = count;

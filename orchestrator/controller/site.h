@@ -11,6 +11,7 @@
 
 struct err;
 struct problem_list;
+struct template_version;
 
 /* The role that runs a template's user-data, once in a host's life. */
 #define SITE_USER_DATA_ROLE "user-data"
@@ -38,14 +39,32 @@ void site_deinit(struct site *site);
  */
 int site_unlock(struct site *site, bool make, struct err *e);
 
-/* The settings that hold for a group: cluster's, template's, group's; the last one wins.
- *ret_settings borrows from SITE; the caller frees the array. */
-void site_settings(const struct site *site, size_t group, struct role_setting **ret_settings,
-                   size_t *ret_count);
+/*
+ * What an instance is configured by: its group, the template whose roles and settings it has, and
+ * the one it was made by, whose user-data it runs. Indices of the spec.
+ */
+struct site_recipe {
+    size_t group;
+    size_t kept;
+    size_t made;
+};
 
-/* The roles of a template, in order; with user-data the role that runs it is the last. The names
-   are borrowed from SITE; the caller frees the array. */
-void site_roles(const struct site *site, size_t template, const char ***ret_names,
+/* The settings that hold: cluster's, template's, group's; the last one wins. *ret_settings borrows
+   from SITE; the caller frees the array. */
+void site_settings(const struct site *site, const struct site_recipe *recipe,
+                   struct role_setting **ret_settings, size_t *ret_count);
+
+/* The roles, in order; with user-data the role that runs it is the last. The names are borrowed
+   from SITE; the caller frees the array. */
+void site_roles(const struct site *site, const struct site_recipe *recipe, const char ***ret_names,
                 size_t *ret_count);
+
+/*
+ * One more template in the spec, behind those of the file: a version that the file does not say any
+ * more. Its roles are loaded and its settings checked as the file's are; what is wrong goes to
+ * PROBLEMS, and it is there all the same. Returns its index.
+ */
+size_t site_take_version(struct site *site, const struct template_version *version,
+                         struct problem_list *problems);
 
 #endif

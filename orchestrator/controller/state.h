@@ -10,6 +10,8 @@
 #include "base/problem.h"
 #include "controller/controller.h"
 #include "controller/prober.h"
+#include "controller/refresh_goal.h"
+#include "controller/template_version.h"
 #include "core/outcome.h"
 #include "frontend/frontend.h"
 #include "net/ssh_link.h"
@@ -53,6 +55,9 @@ struct canary_group;
 struct group_note {
     char *image;    /* Owned; what world.groups[i].content is: its pin. NULL: none. */
     char *image_of; /* Owned; the template's image when that was pinned. */
+    /* What the pin is made by; NULL: as the file says. */
+    const struct template_version *template;
+    bool whole;                    /* Its roles and settings hold too. */
     struct record_refresh refresh; /* Owned; texts and wall-clock times; the rest is the world's. */
     bool outdated;                 /* The records differ from it: to be written. */
     int64_t marks_ms[MARKS_MAX]; /* When those that are being replaced were marked, oldest first. */
@@ -89,11 +94,12 @@ struct controller {
     struct controller_options options;
     struct world world; /* Arrays owned. */
     struct member *members;
-    struct group_note *notes;        /* Owned. */
-    int64_t wall_offset_ms;          /* The wall clock less the monotonic one, at the start. */
-    struct decision decision;        /* Arrays owned. */
-    int64_t judge_again_ms;          /* The core's other deadline; INT64_MAX for none. */
-    struct prober *prober;           /* NULL until something is to be probed. */
+    struct group_note *notes;           /* Owned. */
+    struct template_versions *versions; /* Owned. */
+    int64_t wall_offset_ms;             /* The wall clock less the monotonic one, at the start. */
+    struct decision decision;           /* Arrays owned. */
+    int64_t judge_again_ms;             /* The core's other deadline; INT64_MAX for none. */
+    struct prober *prober;              /* NULL until something is to be probed. */
     uint64_t context_version;        /* Rises whenever what roles see of other instances changes. */
     size_t lists_open;               /* Provider lists still awaited. */
     struct record_machine *machines; /* Owned; the ledger. */
@@ -145,14 +151,38 @@ void groups_put(struct controller *c, size_t group);
 /* CLEAN: this controller ends in order. */
 void groups_put_cluster(struct controller *c, bool clean);
 
+/* templates.c */
+/* RECORDS: all instances; those of before there were versions are given theirs. */
+int templates_load(struct controller *c, struct record_instance *records, size_t count,
+                   struct err *e);
+void templates_free(struct controller *c);
+const struct template_version *templates_of_file(const struct controller *c, size_t group);
+/* For who acts: queues what the file says and the store has not. */
+int templates_record(struct controller *c, struct err *e);
+/* Whether VERSION's roles are still there, and its settings still theirs. */
+int templates_check(const struct controller *c, const struct template_version *version,
+                    struct err *e);
+/* Of a member that has a group: the template in the spec whose image, size and user-data it has. */
+size_t templates_made_by(const struct controller *c, size_t index);
+/* One that is not configured yet is of the file's version, where it can be. */
+void templates_adopt(const struct controller *c, struct record_instance *r);
+struct site_recipe templates_recipe(const struct controller *c, size_t index);
+
 /* refresh.c */
 int refresh_load(struct controller *c, struct err *e);
 void refresh_free(struct controller *c);
 void refresh_put(struct controller *c, size_t group);
 /* As it is now; its texts are borrowed. */
 struct record_refresh refresh_record(const struct controller *c, size_t group);
-/* The image that an instance with CONTENT is made from; NULL: as the file says. */
-const char *refresh_image_of(const struct controller *c, size_t group, uint64_t content);
+/* What an instance with CONTENT is made from; no image: as the file says. */
+struct refresh_origin {
+    const char *image;
+    const struct template_version
+        *template; /* The file's where nothing else is; NULL: not known. */
+};
+struct refresh_origin refresh_origin_of(const struct controller *c, size_t group, uint64_t content);
+/* The file tree of the group's pin; 0: none is pinned. */
+uint64_t refresh_tree(const struct controller *c, size_t group);
 /* The world's state of it has changed, for REASON: into the records, the pin included. */
 void refresh_note_state(struct controller *c, size_t group, const char *reason);
 /* An instance was marked to be replaced by it. */
@@ -272,6 +302,9 @@ int member_place_made(const struct controller *c, size_t group, struct record_in
                       struct err *e);
 /* An instance that was found; RECORD's strings are taken over. */
 size_t member_take(struct controller *c, const struct record_instance *record);
+/* RECORD is, or will be, made by VERSION. */
+void member_note_version(const struct controller *c, const struct template_version *version,
+                         struct record_instance *record);
 /* There is, or was since this controller began, an instance of this id. */
 bool member_was_here(const struct controller *c, const char *id);
 /* Lets go of members that are gone. Only while no job is under way: places change. */

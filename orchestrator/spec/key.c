@@ -595,7 +595,9 @@ const struct section_kind section_kinds[] = {
                         KEYS(secret_keys)},
     [SECTION_TEMPLATE] = {.id = SECTION_TEMPLATE,
                           .name = "template",
-                          .help = "What an instance is made of.",
+                          .help = "What an instance is made of. Roles and settings are changed "
+                                  "in place; image, size and user-data are fixed when an instance "
+                                  "is made, and changed with `group refresh`.",
                           .settings = true,
                           KEYS(template_keys),
                           .later = WORDS("firewall", "key", "network")},

@@ -1,6 +1,7 @@
 /*
  * What one cluster file says, checked: every name resolves, every number is in range. Nothing here
- * changes after spec_load(). Made by spec/load.c from one table of keys (spec/key.h).
+ * changes after spec_load(), but that templates are added behind the file's (controller/site.h).
+ * Made by spec/load.c from one table of keys (spec/key.h).
  *
  * Cross references are indices into the spec's own arrays (SPEC_NONE for none), so that a reader
  * follows them without a look-up and without ownership.
@@ -101,6 +102,7 @@ struct spec_template {
     struct spec_word_list roles; /* In order of application. */
     struct spec_setting_list settings;
     char *user_data; /* Contents of the script run once (begins with "#!"); NULL: none. */
+    bool added;      /* The file does not say it (any more); no group of the file points to it. */
 };
 
 /* check = GET /healthz expect 200 every 2s fall 2 rise 2 timeout 1s [port N] [host NAME] */

@@ -429,6 +429,13 @@ void journal_put_refresh(struct journal *journal, const struct record_refresh *r
     record_refresh_encode(record, &write->value);
 }
 
+void journal_put_template(struct journal *journal, const struct record_template *record)
+{
+    struct queued *write =
+        queue(journal, xasprintf("template/%s/%08u", record->name, record->number));
+    record_template_encode(record, &write->value);
+}
+
 void journal_put_cluster(struct journal *journal, const struct record_cluster *record)
 {
     struct queued *write = queue(journal, xstrdup("cluster/state"));

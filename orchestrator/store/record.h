@@ -6,6 +6,7 @@
  *   cluster/state             struct record_cluster
  *   group/NAME                struct record_group
  *   refresh/NAME              struct record_refresh, of group NAME: the one under way, or the last
+ *   template/NAME/NNNNNNNN    struct record_template, 8 digits, from 1: written once, never changed
  *   instance/ID               struct record_instance
  *   machine/NAME              struct record_machine
  *   action/ID                 struct record_action, an intent: gone after its effect
@@ -70,6 +71,8 @@ struct record_instance {
     char *seen_machine_id; /* Another one, that a greeting was refused for; NULL: none. */
     char *capturer; /* Who takes an image of it, or waits to: as in its request. NULL: nobody. */
     bool change_failed; /* It was changed in service, and that failed. */
+    unsigned version;   /* Of its template, when it was made; 0: not known. */
+    uint64_t launch;    /* What it was made with beside its image (template_version_launch()). */
     int64_t revision;   /* Of the store entry it was read from; not stored in the value. */
 };
 void record_instance_deinit(struct record_instance *record);
@@ -117,7 +120,10 @@ struct record_group {
     char *image;    /* Pinned: what new instances are made from, "web@3"; NULL: as the file says. */
     char *image_of; /* The template's image when it was pinned: when the file names another, the
                        file wins. */
-    uint64_t content; /* Of that image (world_group.content); 0 with no pin. */
+    uint64_t content;  /* Of that image alone; 0 with no pin. */
+    char *template;    /* "web version 1": what they are made by beside the image, and */
+    char *template_of; /* what the file's was then; NULL, both: the file's. */
+    bool whole;        /* Its roles and settings hold too, instead of the file's. */
     int64_t revision;
 };
 void record_group_deinit(struct record_group *record);
@@ -144,7 +150,11 @@ struct record_refresh {
                            plain directory. */
     char *before_image; /* What most of them ran when it began; NULL: not known, so there is no way
                            back. */
-    uint64_t wanted;    /* The contents of the two. */
+    char *template;     /* "web version 2": of which the new ones are; NULL: not known. */
+    char *before_template;
+    bool whole; /* Its roles and settings hold too, instead of the file's. */
+    bool before_whole;
+    uint64_t wanted; /* The contents of the two, with what they are made by. */
     uint64_t before;
     bool all;
     bool rollback;
@@ -181,6 +191,30 @@ void record_refresh_list_free(struct record_refresh *records, size_t count);
 /* The one of GROUP, or NULL. */
 const struct record_refresh *record_refresh_find(const struct record_refresh *records, size_t count,
                                                  const char *group);
+
+/*
+ * template/NAME/NNNNNNNN: what [template NAME] of the cluster file said once. Its text is that of
+ * controller/template_version.h; no secret is in it, only the names of secrets.
+ */
+struct record_template {
+    char *name;
+    unsigned number; /* From 1, without gaps. */
+    char *text;
+    uint64_t launch; /* Digest of what is fixed when an instance is made, but for the image. */
+    bool plain; /* Instances of before there were versions are of this one: their content is that of
+                   their image alone. */
+    int64_t wall_ms; /* When it was seen first. */
+    int64_t revision;
+};
+#define RECORD_TEMPLATE_TEXT_MAX (900 * 1024)
+void record_template_deinit(struct record_template *record);
+void record_template_encode(const struct record_template *record, struct message *ret_value);
+int record_template_decode(const struct store_entry *entry, struct record_template *ret_record,
+                           struct err *e);
+/* All versions of all templates, by name, ascending. *ret_records is the caller's. */
+int record_template_list(struct store *store, struct record_template **ret_records,
+                         size_t *ret_count, struct err *e);
+void record_template_list_free(struct record_template *records, size_t count);
 
 /* How many rebuilds the ledger of a machine remembers. */
 #define RECORD_MACHINE_REBUILDS_MAX 16
@@ -357,6 +391,7 @@ void journal_put_action(struct journal *journal, const struct record_action *rec
 void journal_delete_action(struct journal *journal, const char *id);
 void journal_put_group(struct journal *journal, const struct record_group *record);
 void journal_put_refresh(struct journal *journal, const struct record_refresh *record);
+void journal_put_template(struct journal *journal, const struct record_template *record);
 void journal_put_cluster(struct journal *journal, const struct record_cluster *record);
 void journal_put_machine(struct journal *journal, const struct record_machine *record);
 void journal_delete_request(struct journal *journal, uint64_t number);

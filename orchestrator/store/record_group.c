@@ -27,6 +27,9 @@ enum group_tag {
     GROUP_IMAGE = 10,
     GROUP_IMAGE_OF = 11,
     GROUP_CONTENT = 12,
+    GROUP_TEMPLATE = 13,
+    GROUP_TEMPLATE_OF = 14,
+    GROUP_WHOLE = 15,
 };
 enum cluster_tag {
     CLUSTER_PAUSED = 1,
@@ -37,6 +40,8 @@ static const struct record_text texts[] = {
     {GROUP_NAME, offsetof(struct record_group, name)},
     {GROUP_IMAGE, offsetof(struct record_group, image)},
     {GROUP_IMAGE_OF, offsetof(struct record_group, image_of)},
+    {GROUP_TEMPLATE, offsetof(struct record_group, template)},
+    {GROUP_TEMPLATE_OF, offsetof(struct record_group, template_of)},
 };
 #define TEXT_COUNT (sizeof(texts) / sizeof(texts[0]))
 
@@ -61,6 +66,7 @@ void record_group_encode(const struct record_group *record, struct message *ret_
     message_put_int(ret_value, GROUP_SIZE_CHANGED, record->size_changed_ms);
     message_put_int(ret_value, GROUP_DISRUPTED, record->disrupted_ms);
     message_put_int(ret_value, GROUP_CONTENT, (int64_t)record->content);
+    message_put_int(ret_value, GROUP_WHOLE, record->whole);
 }
 
 /* The number under TAG when it is one from LEAST to INT_MAX; else *WRONG says so. */
@@ -95,6 +101,7 @@ int record_group_decode(const struct store_entry *entry, struct record_group *re
     record.size_changed_ms = message_int(&value, GROUP_SIZE_CHANGED, 0);
     record.disrupted_ms = message_int(&value, GROUP_DISRUPTED, 0);
     record.content = (uint64_t)message_int(&value, GROUP_CONTENT, 0);
+    record.whole = message_int(&value, GROUP_WHOLE, 0) != 0;
     message_deinit(&value);
     if (wrong != NULL) {
         record_group_deinit(&record);

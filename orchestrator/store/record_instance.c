@@ -55,6 +55,8 @@ enum instance_tag {
     INSTANCE_CAPTURER = 36,
     INSTANCE_SEEN_MACHINE_ID = 37,
     INSTANCE_CHANGE_FAILED = 40,
+    INSTANCE_VERSION = 41,
+    INSTANCE_LAUNCH = 42,
 };
 
 static const struct record_text texts[] = {
@@ -154,6 +156,8 @@ void record_instance_encode(const struct record_instance *record, struct message
     message_put_int(ret_value, INSTANCE_CAPTURE, record->capture);
     message_put_int(ret_value, INSTANCE_UNGREETED, record->ungreeted);
     message_put_int(ret_value, INSTANCE_CHANGE_FAILED, record->change_failed);
+    message_put_int(ret_value, INSTANCE_VERSION, record->version);
+    message_put_int(ret_value, INSTANCE_LAUNCH, (int64_t)record->launch);
 }
 
 /* What is wrong with the numbers of VALUE, or NULL; *RECORD gets them. */
@@ -183,6 +187,12 @@ static const char *decode_numbers(struct record_instance *record, const struct m
     if (capture < 0 || capture > CAPTURE_LAST) {
         return "an unknown state of a capture";
     }
+    int64_t version = message_int(value, INSTANCE_VERSION, 0);
+    if (version < 0 || version > INT_MAX) {
+        return "an impossible version of a template";
+    }
+    record->version = (unsigned)version;
+    record->launch = (uint64_t)message_int(value, INSTANCE_LAUNCH, 0);
     record->capture = (int)capture;
     record->wish = (int)wish;
     record->rung = (int)rung;

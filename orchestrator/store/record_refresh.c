@@ -45,6 +45,10 @@ enum refresh_tag {
     REFRESH_LEADS = 26,
     REFRESH_LEAD = 27,
     REFRESH_CAUSE = 28,
+    REFRESH_TEMPLATE = 29,
+    REFRESH_BEFORE_TEMPLATE = 30,
+    REFRESH_WHOLE = 31,
+    REFRESH_BEFORE_WHOLE = 32,
 };
 
 static const struct record_text texts[] = {
@@ -56,6 +60,8 @@ static const struct record_text texts[] = {
     {REFRESH_WHO, offsetof(struct record_refresh, who)},
     {REFRESH_REASON, offsetof(struct record_refresh, reason)},
     {REFRESH_CAUSE, offsetof(struct record_refresh, cause)},
+    {REFRESH_TEMPLATE, offsetof(struct record_refresh, template)},
+    {REFRESH_BEFORE_TEMPLATE, offsetof(struct record_refresh, before_template)},
 };
 #define TEXT_COUNT (sizeof(texts) / sizeof(texts[0]))
 
@@ -95,6 +101,8 @@ void record_refresh_encode(const struct record_refresh *record, struct message *
     message_put_int(ret_value, REFRESH_REPLACED, record->replaced);
     message_put_int(ret_value, REFRESH_LEADS, record->leads);
     message_put_int(ret_value, REFRESH_LEAD, record->lead_ms);
+    message_put_int(ret_value, REFRESH_WHOLE, record->whole);
+    message_put_int(ret_value, REFRESH_BEFORE_WHOLE, record->before_whole);
 }
 
 /* The number under TAG when it is one from LEAST to MOST; else *WRONG says so. */
@@ -150,6 +158,8 @@ static void decode_numbers(struct record_refresh *record, const struct message *
     record->replaced = (unsigned)number_of(value, REFRESH_REPLACED, 0, INT_MAX, wrong);
     record->leads = (unsigned)number_of(value, REFRESH_LEADS, 0, INT_MAX, wrong);
     record->lead_ms = number_of(value, REFRESH_LEAD, 0, INT64_MAX, wrong);
+    record->whole = message_int(value, REFRESH_WHOLE, 0) != 0;
+    record->before_whole = message_int(value, REFRESH_BEFORE_WHOLE, 0) != 0;
     decode_checkpoints(record, value, wrong);
 }
 

@@ -25,6 +25,7 @@ enum record_kind {
     RECORD_VIEW = 10,
     RECORD_REFRESH = 11,
     RECORD_REQUEST_LAST = 12,
+    RECORD_TEMPLATE = 13,
 };
 
 /* A text member of a record: `char *`, owned by it, NULL when not known. */

@@ -1,9 +1,9 @@
 #!/bin/bash
 # tests/lab/refresh_test.sh: golden images rolled through a group with a sticky pool under load: the
 # controller killed and the balancer reloaded in the middle; images that are bad in four ways;
-# checkpoints, cancelled, rolled back; how long a launch and a replacement take. HOSTS=6 REQUESTS=200000
-# CRASHES=3 TIMES=30 UPLOADS=30 (seconds that an upload takes) for the long form. One case a line, the
-# counts last. Needs root.
+# checkpoints, cancelled, rolled back; another version of the template; how long a launch and a
+# replacement take. HOSTS=6 REQUESTS=200000 CRASHES=3 TIMES=30 UPLOADS=30 (seconds that an upload takes)
+# for the long form. One case a line, the counts last. Needs root.
 set -euo pipefail
 test_name=refresh
 # shellcheck source=tests/lab/lib.sh
@@ -286,6 +286,52 @@ protected_waits() {
     all_have web@1
 }
 
+# --- versions of the template --------------------------------------------------------------------
+
+last_version() { lamplighter template list web --json | jq '.[-1].version'; }
+taken_over() { [[ $(lamplighter template list web --json | jq '.[-1].applied') == true ]]; }
+# have MEMORY SCRIPTS: so many hosts serve, each with so much memory, and the script has run on each or on none.
+have() {
+    local id
+    until_true 60 serving_is "$hosts"
+    for id in $(in_service); do
+        inside virsh -q -c lxc:/// dumpxml "shop.$id" | sed -n "s|.*<memory unit='KiB'>\(.*\)</memory>|\1|p"
+        on "$id" 'test ! -e /root/first; echo "script $?"'
+    done >"$work/have"
+    [[ $(grep -c "^$1\$" "$work/have") -eq $hosts && $(grep -c "script $2\$" "$work/have") -eq $hosts ]] || { cat "$work/have" && return 1; }
+}
+# Another size and a script, that a host gets only when it is made; and back to the version before.
+another_version() {
+    local before
+    before=$(last_version)
+    printf '\n[size other]\ncpus = 1\nmemory = 384M\n' >>"$file"
+    set_key 'template web' size 'other\nuser-data = @first.sh'
+    lamplighter plan >"$work/said"
+    says "template web: version $((before + 1)): memory 512M -> 384M, user-data new"
+    with 3 refresh >"$work/said" 2>&1
+    says 'not taken over'
+    kill -HUP "$(run_program)"
+    until_true 60 taken_over
+    refresh --status >"$work/said"
+    says "$hosts of $hosts were made by another version of template web than $((before + 1))"
+    have 524288 0
+    refresh --wait
+    have 393216 1
+    refresh --template "$before" --wait >"$work/said" 2>&1
+    says "template web version $((before + 1)) -> web version $before"
+    have 524288 0
+    refresh --status >"$work/said"
+    says "new ones are made by version $before of template web, the file says version $((before + 1))"
+    with 1 refresh --template 99 >"$work/said" 2>&1
+    says 'has no version 99'
+    sed -i '/^\[template web\]/,/^\[/ { s|^size = .*|size = small|; /^user-data = /d }' "$file"
+    kill -HUP "$(run_program)"
+    until_true 60 taken_over
+    # The third is as the first: nobody is made anew.
+    refresh >"$work/said"
+    says 'nothing to do'
+}
+
 # --- how long it takes ---------------------------------------------------------------------------
 
 # What becomes of the next instance, inside: its directory is there, it answers by its own address.
@@ -357,6 +403,7 @@ check 'a checkpoint, and back by hand' checkpoint_and_back
 check 'an alarm command: back by itself, with its words' alarm_goes_off
 check 'a checkpoint, and cancelled: it stays as it is' cancelled
 check 'a protected instance is waited for' protected_waits
+check 'another size and script: rolled out, and back to the version before' another_version
 check "a dead instance replaced from the image, $times times" replaced_in_time
 check 'the chain of events holds' events_hold
 check 'SIGTERM: ends in order, nothing left to do' ends_in_order

@@ -176,7 +176,10 @@ static void test_refresh_words(void **state)
         {"group refresh web --cancel --rollback", "at a time"},
         {"group refresh web --continue --bake 5s", "take no other option"},
         {"group refresh web --wait --no-wait", "exclude each other"},
-        {"group refresh web --template 3", "no such option '--template'"},
+        {"group refresh web --template x", "--template: expected the number of a version"},
+        {"group refresh web --template 0", "--template: expected the number of a version"},
+        {"group refresh web --template 1 --image web", "--image and --template exclude each other"},
+        {"group refresh web --cancel --template 1", "take no other option"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         stage_expect(stage, cases[i].line, CLI_USAGE, cases[i].said);
@@ -255,7 +258,8 @@ static void test_refresh_status(void **state)
     journal_close(journal);
     put_refresh(stage, WORLD_REFRESH_ROLLED_BACK);
     journal = stage_journal(&store, "run on host7, pid 4711");
-    stage_expect(stage, "group refresh web --status", CLI_DONE, "ago: too many errors; 1 run web@3 again, ");
+    stage_expect(stage, "group refresh web --status", CLI_DONE,
+                 "ago: too many errors; 1 run web@3 again, ");
     stage_expect(stage, "group refresh web --status --json", CLI_DONE,
                  "\"state\": \"rolled back\"");
     stage_expect(stage, "status --json", CLI_DONE, "\"cause\": \"too many errors\"");

@@ -148,8 +148,8 @@ static void nothing_to_do_is_said(void **state)
     add(f, "web@2", refresh_stage_digest("two"));
     refused(f, NULL, REFRESH_NOTHING, "nothing to do: all 2 already have web@2 by content");
     /* A pin to another one is moved, though nobody is replaced. */
-    f->known.pinned = "web@1";
-    f->known.pinned_content = 7;
+    f->known.pin.image = "web@1";
+    f->known.pin.content = 7;
     struct refresh_goal goal = goal_of(f, NULL, false, REFRESH_BEGINS, NULL);
     assert_int_equal(goal.to_replace, 0);
     refresh_goal_deinit(&goal);
@@ -267,14 +267,15 @@ static void orders(void **state)
 static void pins(void **state)
 {
     struct fixture *f = *state;
-    uint64_t content = 9;
     struct record_group record = {.image = "web@1", .image_of = "web", .content = 7};
-    assert_string_equal(refresh_pin(&f->stage.spec, 0, &record, &content), "web@1");
-    assert_int_equal(content, 7);
+    struct refresh_pin pin = refresh_pin(&f->stage.spec, 0, &record, NULL);
+    assert_string_equal(pin.image, "web@1");
+    assert_int_equal(pin.content, 7);
     record.image_of = "api";
-    assert_null(refresh_pin(&f->stage.spec, 0, &record, &content));
-    assert_int_equal(content, 0);
-    assert_null(refresh_pin(&f->stage.spec, 0, NULL, &content));
+    pin = refresh_pin(&f->stage.spec, 0, &record, NULL);
+    assert_null(pin.image);
+    assert_int_equal(pin.content, 0);
+    assert_null(refresh_pin(&f->stage.spec, 0, NULL, NULL).image);
 }
 
 static void newer_ones(void **state)
@@ -289,7 +290,7 @@ static void newer_ones(void **state)
                  {"web@1", "web@1", "web@2"},  {"api@1", "api@1", NULL},
                  {"debian-12", "web@2", NULL}};
     for (size_t i = 0; i < COUNT(cases); i++) {
-        f->known.pinned = cases[i].pinned;
+        f->known.pin.image = cases[i].pinned;
         char *newer = refresh_newer(&f->known, cases[i].runs);
         if (!text_equal(newer, cases[i].newer)) {
             fail_msg("case %zu: %s", i, newer);

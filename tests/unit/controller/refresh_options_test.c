@@ -66,6 +66,11 @@ static void nothing_is_the_defaults(void **state)
     char *text = refresh_options_to_text(&out);
     assert_string_equal(text, "{}");
     free(text);
+    assert_int_equal(refresh_options_from_text("{\"template\": 7}", &out, &e), 0);
+    assert_int_equal(out.template, 7);
+    text = refresh_options_to_text(&out);
+    assert_string_equal(text, "{\"template\":7}");
+    free(text);
     refresh_options_deinit(&out);
 }
 
@@ -82,6 +87,9 @@ static void what_is_not_known_is_refused(void **state)
         {"{\"imagine\": \"web\"}", "'imagine'"},
         {"{\"image\": 4}", "'image'"},
         {"{\"image\": \"web@x\"}", "web@x"},
+        {"{\"template\": 0}", "'template'"},
+        {"{\"template\": \"1\"}", "'template'"},
+        {"{\"template\": 1, \"image\": \"web\"}", "exclude each other"},
         {"{\"all\": \"yes\"}", "'all'"},
         {"{\"bake\": -1}", "negative"},
         {"{\"bake\": \"1s\"}", "'bake'"},

@@ -139,9 +139,9 @@ static void begun_it_is_recorded_and_pinned(void **state)
     /* Until it is done, nobody but the refresh itself makes any of the new. */
     assert_true(f->groups[0].content == content_of("one"));
     assert_string_equal(f->c.notes[0].image, "web@1");
-    assert_string_equal(refresh_image_of(&f->c, 0, content_of("two")), "web@2");
-    assert_string_equal(refresh_image_of(&f->c, 0, content_of("one")), "web@1");
-    assert_null(refresh_image_of(&f->c, 0, content_of("three")));
+    assert_string_equal(refresh_origin_of(&f->c, 0, content_of("two")).image, "web@2");
+    assert_string_equal(refresh_origin_of(&f->c, 0, content_of("one")).image, "web@1");
+    assert_null(refresh_origin_of(&f->c, 0, content_of("three")).image);
     restart(f);
     const struct world_refresh *r = &f->groups[0].refresh;
     assert_int_equal(r->state, WORLD_REFRESH_RUNNING);
@@ -152,10 +152,10 @@ static void begun_it_is_recorded_and_pinned(void **state)
     assert_true(r->all && r->rollback);
     assert_true(f->groups[0].content == content_of("one"));
     assert_string_equal(f->c.notes[0].image, "web@1");
-    assert_string_equal(refresh_image_of(&f->c, 0, content_of("two")), "web@2");
+    assert_string_equal(refresh_origin_of(&f->c, 0, content_of("two")).image, "web@2");
     assert_string_equal(f->c.notes[0].image_of, "web");
-    assert_string_equal(refresh_image_of(&f->c, 0, r->wanted), "web@2");
-    assert_string_equal(refresh_image_of(&f->c, 0, r->before), "web@1");
+    assert_string_equal(refresh_origin_of(&f->c, 0, r->wanted).image, "web@2");
+    assert_string_equal(refresh_origin_of(&f->c, 0, r->before).image, "web@1");
     assert_string_equal(f->c.notes[0].refresh.who, "root on host7");
     assert_string_equal(f->c.notes[0].refresh.alarm_command, "true");
     /* What was made after it began is so after a restart, to the millisecond. */

@@ -113,6 +113,9 @@ static void assert_same_group(const struct record_group *a, const struct record_
     assert_int_equal(a->disrupted_ms, b->disrupted_ms);
     assert_true(text_equal(a->image, b->image));
     assert_true(text_equal(a->image_of, b->image_of));
+    assert_true(text_equal(a->template, b->template));
+    assert_true(text_equal(a->template_of, b->template_of));
+    assert_true(a->whole == b->whole);
     assert_true(a->content == b->content);
 }
 
@@ -138,6 +141,9 @@ static void groups_come_back(void **state)
                                      .disrupted_ms = 1700000000000,
                                      .image = "web@3",
                                      .image_of = "web",
+                                     .template = "web version 1",
+                                     .template_of = "web version 2",
+                                     .whole = true,
                                      .content = UINT64_MAX};
     struct record_group db = least_group("db");
     struct journal *journal = open_journal(store);
@@ -283,7 +289,7 @@ static void the_stored_form_does_not_change(void **state)
     record_cluster_encode(&cluster, &values[1]);
     record_machine_encode(&machine, &values[2]);
     static const char *const wanted[] = {
-        "5: 1='web' 10='web@3' 11='web' 2=7 3=3 4=5 5=1 6=9 7=2 8=10 9=11 12=-2", "7: 1=1 2=12",
+        "5: 1='web' 10='web@3' 11='web' 2=7 3=3 4=5 5=1 6=9 7=2 8=10 9=11 12=-2 15=0", "7: 1=1 2=12",
         "8: 1='m' 4='r' 2=1 2=2 3=0"};
     for (size_t i = 0; i < COUNT(values); i++) {
         struct str text = STR_NULL;

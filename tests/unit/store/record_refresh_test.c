@@ -60,6 +60,10 @@ static const struct record_refresh whole = {
     .who = "root on host7, pid 4711",
     .reason = "all are as they should be",
     .cause = "the alarm",
+    .template = "web version 2",
+    .before_template = "web version 1",
+    .whole = true,
+    .before_whole = true,
     .replaced = 3,
     .leads = 2,
     .lead_ms = 21000,
@@ -137,10 +141,10 @@ static void the_stored_form_does_not_change(void **state)
     assert_string_equal(
         str_text(&text),
         "11: 1='web' 5='web@4' 6='debian-12' 19='sh -c 'exit 1'' 22='too many errors' "
-        "23='root on host7, pid 4711' 24='all are as they should be' 28='the alarm' 2=4 "
-        "3=1700000000000 4=1700000000001 7=-1 "
+        "23='root on host7, pid 4711' 24='all are as they should be' 28='the alarm' "
+        "29='web version 2' 30='web version 1' 2=4 3=1700000000000 4=1700000000001 7=-1 "
         "8=-9223372036854775807 9=1 10=1 11=30000 12=60000 13=20 13=50 13=99 14=2 15=-1 16=1 17=2 "
-        "18=1 20=10000 21=9000 25=3 26=2 27=21000");
+        "18=1 20=10000 21=9000 25=3 26=2 27=21000 31=1 32=1");
     str_deinit(&text);
     message_deinit(&value);
 }

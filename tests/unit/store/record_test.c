@@ -73,6 +73,8 @@ static struct record_instance sample(void)
         .builder = "4711 1 b",
         .capturer = "4712 1 b web@4",
         .change_failed = true,
+        .version = 7,
+        .launch = UINT64_MAX,
     };
 }
 
@@ -123,6 +125,8 @@ static void assert_same_instance(const struct record_instance *a, const struct r
     assert_true(text_equal(a->builder, b->builder));
     assert_true(text_equal(a->capturer, b->capturer));
     assert_int_equal(a->change_failed, b->change_failed);
+    assert_int_equal(a->version, b->version);
+    assert_true(a->launch == b->launch);
 }
 
 static void an_instance_comes_back(void **state)
@@ -258,7 +262,7 @@ static void the_stored_form_does_not_change(void **state)
         "18='apt: no space left on device' 27='b' 29='web@3' 30='5f0c' 31='ab12' 32='0123' "
         "35='4711 1 b' 36='4712 1 b web@4' 7=2222 "
         "11=4 12=1 13=2 14=9223372036854775807 17=1 19=3 20=1 21=0 22=2 23=3 24=4 25=5 26=6 28=7 "
-        "33=2 34=1 40=1",
+        "33=2 34=1 40=1 41=7 42=-1",
         "3: 1='1' 2='launch' 3='web-1' 4='r' 5=2 6=3",
         "4: 1=1 2=2 3='s' 4='w' 5='y' 6='o' 7=[32]",
     };
