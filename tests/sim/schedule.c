@@ -542,6 +542,11 @@ static void on_mend(void *context, struct engine *e, size_t subject)
             /* What is being rolled out is at fault, for all he can see. */
             ask(s, (struct engine_request){.kind = ENGINE_REFRESH_BACK, .group = group});
         }
+        if (human && group == s->cluster.web && s->mends > 60 && s->mends % 10 == 1) {
+            /* Nor does it help to go back: onto one that is known to be good. */
+            ask(s, (struct engine_request){.kind = ENGINE_REFRESH_CANCEL, .group = group});
+            ask(s, (struct engine_request){.kind = ENGINE_REFRESH, .group = group});
+        }
         if (human && (d->holds[i].instance == WORLD_NONE ||
                       d->holds[i].instance < e->controller.world.instance_count)) {
             mend_stuck(s, &d->holds[i]);
