@@ -337,6 +337,8 @@ static void climbed(struct world *world, const struct action *action, enum outco
     it->rung_ms = world->now_ms;
     it->rung = rung_of(action->kind);
     if (outcome != OUTCOME_DONE) {
+        /* It may have come about: what its check-command said before is asked again. */
+        it->custom = (struct world_witness){.since_ms = world->now_ms};
         return;
     }
     if (action->kind == ACTION_CYCLE) {

@@ -104,6 +104,7 @@ static void a_failure_is_counted_and_changes_nothing_else(void **state)
                                 : works[i] == ACTION_REBOOT ? WORLD_RUNG_REBOOT
                                                             : WORLD_RUNG_CYCLE;
                 expected.rung_ms = f.world.now_ms;
+                expected.custom = (struct world_witness){.since_ms = f.world.now_ms};
             } else if (works[i] != ACTION_CHECK || outcome == OUTCOME_PERMANENT) {
                 expected.failure = outcome == OUTCOME_TRANSIENT ? WORLD_FAILURE_TRANSIENT
                                                                 : WORLD_FAILURE_PERMANENT;
