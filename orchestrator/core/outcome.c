@@ -421,9 +421,6 @@ void world_end(const struct spec *spec, struct world *world, const struct action
     if (outcome != OUTCOME_DONE) {
         if (action->kind == ACTION_ADMIT) {
             doubt_target(world, action);
-        } else if (action->kind == ACTION_LAUNCH && outcome == OUTCOME_TRANSIENT) {
-            /* It may have come about: what its provider said before is over. */
-            set_power(world, it, WORLD_POWER_UNKNOWN);
         }
         fail(world, action, outcome);
         return;

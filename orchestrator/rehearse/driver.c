@@ -230,17 +230,6 @@ void driver_hear_list(struct engine *e, size_t zone)
     c->dirty = true;
 }
 
-/* The next list tells of it again. */
-static void ask_provider(struct engine *e, size_t i)
-{
-    size_t host = truth_find(&e->truth, e->controller.world.instances[i].id);
-    if (host != WORLD_NONE) {
-        e->truth.hosts[host].listed = WORLD_POWER_UNKNOWN;
-    }
-    e->truth.zones[e->controller.world.instances[i].zone].list_due = true;
-    engine_touch(e);
-}
-
 /* What a silent provider said is over after a while. */
 static void forget_silent(struct engine *e)
 {
@@ -256,7 +245,12 @@ static void forget_silent(struct engine *e)
             zone->list_ms > c->members[i].touched_ms ? zone->list_ms : c->members[i].touched_ms;
         if (e->now_ms - said_ms > SILENT_MS) {
             set_power(e, i, WORLD_POWER_UNKNOWN);
-            ask_provider(e, i);
+            size_t host = truth_find(&e->truth, it->id);
+            if (host != WORLD_NONE) {
+                e->truth.hosts[host].listed = WORLD_POWER_UNKNOWN;
+            }
+            e->truth.zones[it->zone].list_due = true;
+            engine_touch(e);
         }
     }
 }
@@ -338,8 +332,6 @@ void driver_end_job(struct engine *e, struct engine_job *job, enum outcome outco
     c->members[job->action.instance].touched_ms = e->now_ms;
     if (outcome == OUTCOME_DONE) {
         told_by_host(e, job);
-    } else if (job->action.kind == ACTION_LAUNCH) {
-        ask_provider(e, job->action.instance);
     }
     c->dirty = true;
     if (driver_commit(e)) {

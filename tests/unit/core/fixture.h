@@ -407,15 +407,10 @@ static inline void ends(struct fixture *f, enum action_kind kind, const char *id
     const struct action *action = action_on(f, kind, id);
     assert_non_null(action);
     struct action copy = *action;
-    struct world_instance *it = &f->instances[copy.instance];
-    enum world_power power = it->power;
     if (!action_kind_is_record(kind)) {
         world_begin(&f->spec, &f->world, &copy);
     }
     world_end(&f->spec, &f->world, &copy, outcome);
-    if (kind == ACTION_LAUNCH && outcome == OUTCOME_TRANSIENT) {
-        it->power = power; /* Its provider tells at once that nothing came of it. */
-    }
 }
 
 /* Expectations of what was decided last; a failure names the line of the test. */

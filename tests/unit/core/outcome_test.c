@@ -114,10 +114,6 @@ static void a_failure_is_counted_and_changes_nothing_else(void **state)
                 expected.change_failed = works[i] == ACTION_CONFIGURE;
             }
             expected.custom_ms = works[i] == ACTION_CHECK ? f.world.now_ms : expected.custom_ms;
-            if (works[i] == ACTION_LAUNCH && outcome == OUTCOME_TRANSIENT) {
-                expected.power = WORLD_POWER_UNKNOWN;
-                expected.power_ms = f.world.now_ms;
-            }
             world_end(&f.spec, &f.world, &action, (enum outcome)outcome);
             for (size_t t = 0; works[i] == ACTION_ADMIT && t < f.world.target_count; t++) {
                 /* It may come about yet. */
@@ -236,21 +232,6 @@ static void what_comes_up_again_is_looked_at_anew(void **state)
         assert_int_equal(f.balancers[0].sync, WORLD_SYNC_UNKNOWN);
         bool switched = cases[i].kind == ACTION_LAUNCH || cases[i].kind == ACTION_CYCLE;
         assert_int_equal(it->power_ms == f.world.now_ms, switched);
-    }
-}
-
-/* It may have come about, and its provider was asked before. */
-static void a_launch_that_may_have_come_about(void **state)
-{
-    (void)state;
-    static const enum outcome outcomes[] = {OUTCOME_TRANSIENT, OUTCOME_PERMANENT};
-    for (size_t i = 0; i < 2; i++) {
-        struct fixture f;
-        begin(&f);
-        set_power(&f, "web-1", WORLD_POWER_OFF);
-        struct action action = action_of(&f, ACTION_LAUNCH, "web-1");
-        world_end(&f.spec, &f.world, &action, outcomes[i]);
-        assert_int_equal(the(&f, "web-1")->power, i == 0 ? WORLD_POWER_UNKNOWN : WORLD_POWER_OFF);
     }
 }
 
@@ -601,7 +582,6 @@ int main(void)
         cmocka_unit_test(success_clears_a_failure),
         cmocka_unit_test(add_makes_a_record_and_its_targets),
         cmocka_unit_test(what_comes_up_again_is_looked_at_anew),
-        cmocka_unit_test(a_launch_that_may_have_come_about),
         cmocka_unit_test(what_was_out_stays_known_to_be_out),
         cmocka_unit_test(configured_balancers_are_compared_again),
         cmocka_unit_test(in_and_out_on_one_balancer),
