@@ -33,7 +33,7 @@
 #include <unistd.h>
 
 #define SSH_SERVER_PROGRAM "/usr/sbin/sshd"
-#define PATIENCE_MS        10000
+#define PATIENCE_MS        60000
 
 struct ssh_server {
     pid_t pid; /* 0: not running. */
