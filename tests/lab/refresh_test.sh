@@ -31,7 +31,7 @@ put_images() {
     ln -s "/var/cache/lamplighter/images/debian-$VERSION_ID" "$images/debian-$VERSION_ID"
     sed -i "s|^images = .*|images = $images|; s|^image = debian-12|image = debian-$VERSION_ID|" "$file"
     # Longer than an upload.
-    set_key 'pool web' drain $((uploads + uploads / 2 + 6))s
+    set_key 'pool web' drain $((uploads * 2 + 30))s
     set_key 'pool web' slow-start 1s
     sed -i '/^\[pool web\]/,/^\[/ s|^slow-start = .*|&\nsticky = yes|' "$file"
     set_key 'group web' bake 1s
