@@ -6,6 +6,7 @@
 # for the long form. One case a line, the counts last. Needs root.
 set -euo pipefail
 test_name=refresh
+export LOAD_PAUSE_MS=${LOAD_PAUSE_MS:-0}
 # shellcheck source=tests/lab/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=tests/lab/lib_run.sh
