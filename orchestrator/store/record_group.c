@@ -111,35 +111,32 @@ int record_group_decode(const struct store_entry *entry, struct record_group *re
     return 0;
 }
 
+static int decode(const struct store_entry *entry, void *ret_record, struct err *e)
+{
+    return record_group_decode(entry, ret_record, e);
+}
+
+static void deinit(void *record)
+{
+    record_group_deinit(record);
+}
+
+static const struct record_sort sort = {PREFIX, sizeof(struct record_group), decode, deinit};
+
 int record_group_list(struct store *store, struct record_group **ret_records, size_t *ret_count,
                       struct err *e)
 {
-    struct store_entry *entries;
-    size_t count;
-    if (store_range(store, PREFIX, NULL, false, 0, &entries, &count, e) != 0) {
-        return -1;
-    }
-    struct record_group *records = xcalloc(count, sizeof(*records));
-    int result = 0;
-    for (size_t i = 0; i < count && result == 0; i++) {
-        result = record_group_decode(&entries[i], &records[i], e);
-    }
-    store_entries_free(entries, count);
-    if (result != 0) {
-        record_group_list_free(records, count);
+    void *records;
+    if (record_list(store, &sort, &records, ret_count, e) != 0) {
         return -1;
     }
     *ret_records = records;
-    *ret_count = count;
     return 0;
 }
 
 void record_group_list_free(struct record_group *records, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        record_group_deinit(&records[i]);
-    }
-    free(records);
+    record_list_free(&sort, records, count);
 }
 
 /* The cluster as a whole. */

@@ -103,34 +103,31 @@ static int compare(const void *a, const void *b)
     return names != 0 ? names : left->number < right->number ? -1 : left->number > right->number;
 }
 
+static int decode(const struct store_entry *entry, void *ret_record, struct err *e)
+{
+    return record_template_decode(entry, ret_record, e);
+}
+
+static void deinit(void *record)
+{
+    record_template_deinit(record);
+}
+
+static const struct record_sort sort = {PREFIX, sizeof(struct record_template), decode, deinit};
+
 int record_template_list(struct store *store, struct record_template **ret_records,
                          size_t *ret_count, struct err *e)
 {
-    struct store_entry *entries;
-    size_t count;
-    if (store_range(store, PREFIX, NULL, false, 0, &entries, &count, e) != 0) {
+    void *records;
+    if (record_list(store, &sort, &records, ret_count, e) != 0) {
         return -1;
     }
-    struct record_template *records = xcalloc(count, sizeof(*records));
-    int result = 0;
-    for (size_t i = 0; i < count && result == 0; i++) {
-        result = record_template_decode(&entries[i], &records[i], e);
-    }
-    store_entries_free(entries, count);
-    if (result != 0) {
-        record_template_list_free(records, count);
-        return -1;
-    }
-    qsort(records, count, sizeof(*records), compare);
+    qsort(records, *ret_count, sort.size, compare);
     *ret_records = records;
-    *ret_count = count;
     return 0;
 }
 
 void record_template_list_free(struct record_template *records, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        record_template_deinit(&records[i]);
-    }
-    free(records);
+    record_list_free(&sort, records, count);
 }

@@ -71,3 +71,34 @@ int record_value_open(const struct store_entry *entry, enum record_kind kind, co
     *ret_value = value;
     return 0;
 }
+
+int record_list(struct store *store, const struct record_sort *sort, void **ret_records,
+                size_t *ret_count, struct err *e)
+{
+    struct store_entry *entries;
+    size_t count;
+    if (store_range(store, sort->prefix, NULL, false, 0, &entries, &count, e) != 0) {
+        return -1;
+    }
+    char *records = xcalloc(count, sort->size);
+    int result = 0;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        result = sort->decode(&entries[i], records + i * sort->size, e);
+    }
+    store_entries_free(entries, count);
+    if (result != 0) {
+        record_list_free(sort, records, count);
+        return -1;
+    }
+    *ret_records = records;
+    *ret_count = count;
+    return 0;
+}
+
+void record_list_free(const struct record_sort *sort, void *records, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        sort->deinit((char *)records + i * sort->size);
+    }
+    free(records);
+}

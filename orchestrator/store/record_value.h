@@ -51,4 +51,16 @@ int record_value_open(const struct store_entry *entry, enum record_kind kind, co
 /* Sets E: the record under the key of ENTRY cannot be used, as WHAT says. Returns -1. */
 int record_value_fault(const struct store_entry *entry, const char *what, struct err *e);
 
+/* Records of one sort, to be listed: what record_SORT_decode() and _deinit() do, and their size. */
+struct record_sort {
+    const char *prefix; /* Of their keys. */
+    size_t size;
+    int (*decode)(const struct store_entry *entry, void *ret_record, struct err *e);
+    void (*deinit)(void *record);
+};
+/* All of them, by key. *ret_records is the caller's: record_list_free(). */
+int record_list(struct store *store, const struct record_sort *sort, void **ret_records,
+                size_t *ret_count, struct err *e);
+void record_list_free(const struct record_sort *sort, void *records, size_t count);
+
 #endif

@@ -149,35 +149,32 @@ int record_view_decode(const struct store_entry *entry, struct record_view *ret_
     return 0;
 }
 
+static int decode(const struct store_entry *entry, void *ret_record, struct err *e)
+{
+    return record_view_decode(entry, ret_record, e);
+}
+
+static void deinit(void *record)
+{
+    record_view_deinit(record);
+}
+
+static const struct record_sort sort = {PREFIX, sizeof(struct record_view), decode, deinit};
+
 int record_view_list(struct store *store, struct record_view **ret_views, size_t *ret_count,
                      struct err *e)
 {
-    struct store_entry *entries;
-    size_t count;
-    if (store_range(store, PREFIX, NULL, false, 0, &entries, &count, e) != 0) {
+    void *records;
+    if (record_list(store, &sort, &records, ret_count, e) != 0) {
         return -1;
     }
-    struct record_view *views = xcalloc(count, sizeof(*views));
-    int result = 0;
-    for (size_t i = 0; i < count && result == 0; i++) {
-        result = record_view_decode(&entries[i], &views[i], e);
-    }
-    store_entries_free(entries, count);
-    if (result != 0) {
-        record_view_list_free(views, count);
-        return -1;
-    }
-    *ret_views = views;
-    *ret_count = count;
+    *ret_views = records;
     return 0;
 }
 
 void record_view_list_free(struct record_view *views, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        record_view_deinit(&views[i]);
-    }
-    free(views);
+    record_list_free(&sort, views, count);
 }
 
 const struct record_view *record_view_find(const struct record_view *views, size_t count,
