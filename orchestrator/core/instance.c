@@ -148,14 +148,14 @@ static void launch(struct step *s, size_t instance)
 
 static void configure_first(struct step *s, size_t instance)
 {
-    size_t group = s->world->instances[instance].group;
-    size_t needed = needed_group(s, group);
     if (survey_has_traffic(s->survey, instance)) {
         /* An older record than the balancers' says that it is new, and it serves: what it has is
            looked at, and what differs is changed when its turn comes (S20, S1). */
         step_act_on(s, ACTION_INSPECT, instance, (struct reason){.code = REASON_NOT_INSPECTED});
         return;
     }
+    size_t group = s->world->instances[instance].group;
+    size_t needed = needed_group(s, group);
     if (needed == SPEC_NONE) {
         if (s->spec->groups[group].pool != SPEC_NONE &&
             !pool_taken_out(s, instance, (struct reason){.code = REASON_NEVER_CONFIGURED})) {

@@ -80,10 +80,10 @@ static bool is_shared(struct step *s, size_t instance)
     /* Nobody is known to be well, or nobody was a moment ago: what the first sees again the others
        will. One that is lost besides has its own trouble. */
     bool lately = b->well > 0 && s->world->now_ms - b->well_ms < SHARED_MS;
-    if (lately && b->unready >= 2) {
-        step_wake_at(s, b->well_ms + SHARED_MS);
-    }
     if (b->unready >= 2 && (b->well == 0 || lately)) {
+        if (lately) {
+            step_wake_at(s, b->well_ms + SHARED_MS);
+        }
         step_hold(s, HOLD_WAIT, instance,
                   (struct reason){.code = REASON_SHARED, .a = b->unready, .b = b->judged});
         return true;

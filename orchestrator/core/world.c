@@ -218,8 +218,7 @@ static void add_target(struct world *world, size_t member, size_t balancer, size
         }
     }
     assert(world->target_count < world->target_capacity);
-    /* One that was configured before may be on its way in: begun by a controller that was killed.
-     */
+    /* One that was configured before may be on its way in, by a controller that was killed. */
     world->targets[world->target_count++] =
         (struct world_target){.member = member,
                               .balancer = balancer,

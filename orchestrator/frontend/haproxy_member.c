@@ -221,7 +221,12 @@ static int give_cookie(const struct place *place, struct err *e)
         look(place, &found, &view, e) != 0) {
         return -1;
     }
-    return found && !view.cookie ? err_set(e, "HAProxy made no cookie for it") : 0;
+    return found && !view.cookie
+               ? err_set(e,
+                         "HAProxy made no cookie for it: is it 2.6? `sticky = no` in [pool %s] "
+                         "lets it in without one",
+                         place->pool->name)
+               : 0;
 }
 
 /* Does the next step towards UP at ADDRESS. */
