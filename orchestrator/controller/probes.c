@@ -36,8 +36,10 @@ bool probes_want(const struct controller *c, size_t index, enum check_role role)
     if (role == CHECK_READINESS) {
         return it->configured && pool;
     }
-    /* An apply that ends judges nobody whom no balancer stands before. */
-    return it->greeted && (pool || c->world.tireless) && controller_is_direct(c, index);
+    /* An apply that ends judges nobody whom no balancer stands before. One that was configured is
+       judged again from when it comes up, or it would be greeted in vain for good. */
+    return (it->greeted || it->configured) && (pool || c->world.tireless) &&
+           controller_is_direct(c, index);
 }
 
 static struct check_target liveness_of(const struct controller *c, size_t index)

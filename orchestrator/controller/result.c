@@ -84,17 +84,14 @@ static bool is_news(const struct controller *c, size_t index, const struct runni
 
 static void set_power(struct controller *c, size_t index, enum world_power power)
 {
-    struct world_instance *it = &c->world.instances[index];
-    if (it->power == power) {
-        return;
-    }
-    if (it->power == WORLD_POWER_RUNNING && it->lifecycle == LIFECYCLE_IN_SERVICE) {
+    const struct world_instance *it = &c->world.instances[index];
+    if (it->power == WORLD_POWER_RUNNING && power != it->power &&
+        it->lifecycle == LIFECYCLE_IN_SERVICE) {
         note(c, it->id,
              power == WORLD_POWER_UNKNOWN ? "its provider no longer says whether it runs"
                                           : "its provider says it does not run any more");
     }
-    it->power = power;
-    it->power_ms = c->world.now_ms;
+    world_set_power(&c->world, index, power);
 }
 
 /*

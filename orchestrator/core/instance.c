@@ -133,7 +133,7 @@ static void launch(struct step *s, size_t instance)
     }
     bool may_serve = it->lifecycle == LIFECYCLE_IN_SERVICE &&
                      s->spec->groups[it->group].pool != SPEC_NONE &&
-                     !survey_is_off(s->world, instance);
+                     !survey_is_off(s->world, instance) && !it->power_doubtful;
     if (may_serve) {
         /* Nobody has to contradict its provider for so long. */
         int64_t alone_ms = it->power_ms > it->alive.since_ms ? it->power_ms : it->alive.since_ms;

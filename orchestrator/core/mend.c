@@ -170,17 +170,27 @@ static bool not_to_be_mended(struct step *s, size_t instance)
     return false;
 }
 
-static void mend(struct step *s, size_t instance)
+/* A verdict that is new may be the first of many: the others have a moment to be noticed, too. */
+static bool waits_to_confirm(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
     int64_t confirmed_ms = it->verdict_ms + LADDER_CONFIRM_MS;
-    if (s->world->now_ms < confirmed_ms) {
-        step_hold(s, HOLD_WAIT, instance,
-                  (struct reason){.code = REASON_WAITS_TO_CONFIRM,
-                                  .name = world_verdict_to_string(it->verdict),
-                                  .a = s->world->now_ms - it->verdict_ms,
-                                  .b = LADDER_CONFIRM_MS});
-        step_wake_at(s, confirmed_ms);
+    if (s->world->now_ms >= confirmed_ms) {
+        return false;
+    }
+    step_hold(s, HOLD_WAIT, instance,
+              (struct reason){.code = REASON_WAITS_TO_CONFIRM,
+                              .name = world_verdict_to_string(it->verdict),
+                              .a = s->world->now_ms - it->verdict_ms,
+                              .b = LADDER_CONFIRM_MS});
+    step_wake_at(s, confirmed_ms);
+    return true;
+}
+
+static void mend(struct step *s, size_t instance)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    if (waits_to_confirm(s, instance)) {
         return;
     }
     /* S10: only the prober says so, of whom no balancer can say anything. */
@@ -317,6 +327,10 @@ bool mend_launch(struct step *s, size_t instance)
         !has_failed_to_come(s, it) || g->repair != SPEC_REPAIR_REPLACE || !it->power_witnessed) {
         return false;
     }
+    bool judged = it->verdict == WORLD_VERDICT_UNREADY || it->verdict == WORLD_VERDICT_LOST;
+    if (judged && waits_to_confirm(s, instance)) {
+        return true;
+    }
     if (it->verdict == WORLD_VERDICT_LOST && !was_heard(s, s->world->now_ms)) {
         hold_until_heard(s, instance);
         return true;
@@ -340,5 +354,5 @@ bool mend_launch(struct step *s, size_t instance)
         return true;
     }
     /* One that serves somewhere, and may not go, is tried again where it failed. */
-    return it->verdict == WORLD_VERDICT_UNREADY || it->verdict == WORLD_VERDICT_LOST;
+    return judged;
 }

@@ -102,12 +102,6 @@ static void come_up(struct world *world, size_t instance)
     forget_views(world, instance);
 }
 
-static void set_power(struct world *world, struct world_instance *it, enum world_power power)
-{
-    it->power_ms = it->power == power ? it->power_ms : world->now_ms;
-    it->power = power;
-}
-
 /* What the frontends of this host have is compared anew. */
 static void doubt_frontends(struct world *world, size_t instance)
 {
@@ -342,7 +336,7 @@ static void climbed(struct world *world, const struct action *action, enum outco
         return;
     }
     if (action->kind == ACTION_CYCLE) {
-        set_power(world, it, WORLD_POWER_OFF);
+        world_set_power(world, action->instance, WORLD_POWER_OFF);
     }
     come_up(world, action->instance);
     if (action->kind == ACTION_RESTART) {
@@ -356,7 +350,7 @@ static void done(const struct spec *spec, struct world *world, const struct acti
     struct world_instance *it = &world->instances[action->instance];
     switch (action->kind) {
     case ACTION_LAUNCH:
-        set_power(world, it, WORLD_POWER_RUNNING);
+        world_set_power(world, action->instance, WORLD_POWER_RUNNING);
         come_up(world, action->instance);
         return;
     case ACTION_GREET: it->greeted = true; return;
@@ -422,6 +416,8 @@ void world_end(const struct spec *spec, struct world *world, const struct action
         if (action->kind == ACTION_ADMIT) {
             doubt_target(world, action);
         }
+        it->power_doubtful =
+            it->power_doubtful || (action->kind == ACTION_LAUNCH && outcome == OUTCOME_TRANSIENT);
         fail(world, action, outcome);
         return;
     }

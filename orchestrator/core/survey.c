@@ -80,7 +80,7 @@ bool survey_is_off(const struct world *world, size_t instance)
 {
     const struct world_instance *it = &world->instances[instance];
     bool off = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT;
-    if (!off || it->alive.health == WORLD_HEALTHY) {
+    if (!off || it->power_doubtful || it->alive.health == WORLD_HEALTHY) {
         return false;
     }
     /* Nobody contradicts, and has not for a while. */

@@ -291,3 +291,11 @@ void world_complete_last(const struct spec *spec, struct world *world)
         complete_targets(spec, world, i, first, 0);
     }
 }
+
+void world_set_power(struct world *world, size_t instance, enum world_power power)
+{
+    struct world_instance *it = &world->instances[instance];
+    it->power_ms = it->power == power ? it->power_ms : world->now_ms;
+    it->power = power;
+    it->power_doubtful = false;
+}

@@ -157,6 +157,8 @@ struct world_instance {
     /* Observed. */
     enum world_power power; /* UNKNOWN again when the provider has not answered for long. */
     int64_t power_ms;       /* When it became so. */
+    /* That was said before a launch whose end nobody saw: it may have come about. */
+    bool power_doubtful;
     /* The provider can switch it off and on, and says truly whether it runs. False for a static
        host: its power is only assumed. */
     bool power_witnessed;
@@ -328,6 +330,8 @@ void world_complete(const struct spec *spec, struct world *world);
 void world_complete_last(const struct spec *spec, struct world *world);
 /* The healthy minimum of a group, as a count: rounded up. */
 size_t world_healthy_minimum(const struct spec *spec, const struct world *world, size_t group);
+/* What is now known of its power: by its provider, or because a step made it so. */
+void world_set_power(struct world *world, size_t instance, enum world_power power);
 /* How long INSTANCE must have been in service before it is counted on (S11). */
 int64_t world_bake_ms(const struct spec *spec, const struct world *world, size_t instance);
 /* Its group's refresh, under way, is to replace it. */

@@ -125,11 +125,11 @@ void driver_lose_prober(struct engine *e)
 
 static void set_power(struct engine *e, size_t i, enum world_power power)
 {
-    struct world_instance *it = &e->controller.world.instances[i];
-    if (it->power != power) {
-        it->power = power;
-        it->power_ms = e->now_ms;
-        e->controller.dirty = true;
+    const struct world_instance *it = &e->controller.world.instances[i];
+    bool told_anew = it->power != power;
+    e->controller.dirty = e->controller.dirty || told_anew || it->power_doubtful;
+    world_set_power(&e->controller.world, i, power);
+    if (told_anew) {
         engine_say(e, "%s: its provider says %s", it->id,
                    power == WORLD_POWER_RUNNING  ? "it runs"
                    : power == WORLD_POWER_OFF    ? "it is off"
@@ -193,10 +193,8 @@ static void hear_listed(struct engine *e, size_t i, int64_t sampled_ms)
     enum world_power power = host == WORLD_NONE ? WORLD_POWER_ABSENT : e->truth.hosts[host].listed;
     if (!it->busy && c->members[i].touched_ms <= sampled_ms) {
         set_power(e, i, power);
-    } else if (it->power != power && host != WORLD_NONE) {
-        e->truth.hosts[host].listed = WORLD_POWER_UNKNOWN; /* The next list tells again. */
-    } else if (it->power != power) {
-        e->truth.zones[it->zone].list_due = true;
+    } else if (it->power != power || it->power_doubtful) {
+        e->truth.zones[it->zone].list_due = true; /* The next one tells again. */
     }
 }
 
@@ -332,6 +330,10 @@ void driver_end_job(struct engine *e, struct engine_job *job, enum outcome outco
     c->members[job->action.instance].touched_ms = e->now_ms;
     if (outcome == OUTCOME_DONE) {
         told_by_host(e, job);
+    }
+    const struct world_instance *it = &c->world.instances[job->action.instance];
+    if (it->power_doubtful && it->zone != WORLD_NONE) {
+        e->truth.zones[it->zone].list_due = true;
     }
     c->dirty = true;
     if (driver_commit(e)) {

@@ -291,6 +291,7 @@ void roster_follow(struct engine *e)
         bool runs = it->lifecycle != LIFECYCLE_DETACHED;
         follow(e, &h->ready, &c->members[i].watched_ready,
                runs && it->configured && e->spec.groups[it->group].pool != SPEC_NONE, &it->health);
-        follow(e, &h->alive, &c->members[i].watched_alive, runs && it->greeted, &it->alive);
+        follow(e, &h->alive, &c->members[i].watched_alive, runs && (it->greeted || it->configured),
+               &it->alive);
     }
 }

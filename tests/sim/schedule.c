@@ -665,6 +665,9 @@ static bool hold_may_stay(const struct engine *e, const struct hold *hold)
 {
     enum reason_code code = hold->reason.code;
     bool refused = code == REASON_BELOW_MINIMUM || code == REASON_BELOW_SPARE;
+    if (code == REASON_WAITS_TO_RETRY) {
+        return false; /* It is tried again, and may come. */
+    }
     if (has_older(e, hold->group)) {
         return true;
     }

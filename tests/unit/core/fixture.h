@@ -332,6 +332,7 @@ static inline void set_power(struct fixture *f, const char *id, enum world_power
 {
     the(f, id)->power = power;
     the(f, id)->power_ms = f->world.now_ms;
+    the(f, id)->power_doubtful = false;
 }
 
 /* On every balancer, which have just told so. */

@@ -712,6 +712,26 @@ static void who_is_lost_now_makes_up_for_nobody(void **state)
 }
 
 /* Its provider alone says off, the prober has died: one that flaps is held (seed 255088). */
+/* Its provider was asked before; it may have come about. */
+static void a_launch_whose_end_nobody_saw(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    settle(&f);
+    host_dies(&f, "web-1");
+    advance(&f, 0);
+    assert_int_equal(the(&f, "web-1")->verdict, WORLD_VERDICT_DEAD);
+    the(&f, "web-1")->power_doubtful = true;
+    advance(&f, HOUR);
+    assert_int_equal(the(&f, "web-1")->verdict, WORLD_VERDICT_UNKNOWN);
+    assert_false(survey_is_off(&f.world, find(&f, "web-1")));
+    world_set_power(&f.world, find(&f, "web-1"), WORLD_POWER_OFF); /* Asked again. */
+    advance(&f, 0);
+    assert_int_equal(the(&f, "web-1")->verdict, WORLD_VERDICT_DEAD);
+    assert_true(survey_is_off(&f.world, find(&f, "web-1")));
+}
+
 static void one_that_flaps_is_not_off_by_one_word(void **state)
 {
     (void)state;
@@ -760,6 +780,7 @@ int main(void)
         cmocka_unit_test(balancers_that_answer_confirm),
         cmocka_unit_test(one_that_says_up_confirms_nothing),
         cmocka_unit_test(who_is_lost_now_makes_up_for_nobody),
+        cmocka_unit_test(a_launch_whose_end_nobody_saw),
         cmocka_unit_test(one_that_flaps_is_not_off_by_one_word),
         cmocka_unit_test(who_need_not_answer_is_not_missed),
     };

@@ -187,6 +187,13 @@ static void one_that_we_switched_off_is_started_again(void **state)
 }
 
 /* Those that cannot be started are given up after all. */
+/* Its provider is asked again, and says that it did not come about. */
+static void launch_fails(struct fixture *f, const char *id)
+{
+    ends(f, ACTION_LAUNCH, id, OUTCOME_TRANSIENT);
+    world_set_power(&f->world, find(f, id), WORLD_POWER_OFF);
+}
+
 static void what_does_not_start_is_made_up_for(void **state)
 {
     (void)state;
@@ -198,13 +205,31 @@ static void what_does_not_start_is_made_up_for(void **state)
     for (int i = 0; i < SURVEY_RESTARTS_MAX; i++) {
         assert_int_equal(count_actions(&f, ACTION_ADD, WEB), 0);
         should(&f, ACTION_LAUNCH, "web-1", REASON_DEAD);
-        ends(&f, ACTION_LAUNCH, "web-1", OUTCOME_TRANSIENT);
+        launch_fails(&f, "web-1");
         advance(&f, MINUTE);
     }
     should_not(&f, ACTION_LAUNCH, "web-1");
     assert_int_equal(count_actions(&f, ACTION_ADD, WEB), 1);
     should_not(&f, ACTION_MARK, "web-1"); /* The breaker is open: not destroyed yet. */
     should_wait(&f, "web-1", REASON_BREAKER);
+}
+
+/* It may run: it is not replaced, but started again, which changes nothing when it does. */
+static void a_launch_whose_end_nobody_saw_is_tried_again(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    host_dies(&f, "web-1");
+    host_dies(&f, "web-3");
+    advance(&f, 0);
+    should(&f, ACTION_LAUNCH, "web-1", REASON_DEAD);
+    for (int i = 0; i < SURVEY_RESTARTS_MAX; i++) {
+        ends(&f, ACTION_LAUNCH, "web-1", OUTCOME_TRANSIENT);
+        advance(&f, MINUTE);
+        should(&f, ACTION_LAUNCH, "web-1", REASON_NOT_RUNNING);
+        should_not(&f, ACTION_MARK, "web-1");
+    }
 }
 
 static void a_group_that_restarts_starts_it_again(void **state)
@@ -215,13 +240,13 @@ static void a_group_that_restarts_starts_it_again(void **state)
     host_dies(&f, "db-1");
     advance(&f, 0);
     should(&f, ACTION_LAUNCH, "db-1", REASON_DEAD);
-    ends(&f, ACTION_LAUNCH, "db-1", OUTCOME_TRANSIENT);
+    launch_fails(&f, "db-1");
     advance(&f, SECOND);
     should_wait(&f, "db-1", REASON_WAITS_TO_RETRY);
     for (int i = 0; i < 5; i++) { /* However often: there is nothing else to be done. */
         advance(&f, 10 * MINUTE);
         should(&f, ACTION_LAUNCH, "db-1", REASON_DEAD);
-        ends(&f, ACTION_LAUNCH, "db-1", OUTCOME_TRANSIENT);
+        launch_fails(&f, "db-1");
     }
 }
 
@@ -375,6 +400,9 @@ static void a_new_one_that_never_serves_is_replaced_not_mended(void **state)
     should_rest(&f);
     should_wait(&f, "web-4", REASON_WAITS_FOR_HEALTH);
     advance(&f, 1);
+    should_rest(&f); /* It may be the first of many. */
+    should_wait(&f, "web-4", REASON_WAITS_TO_CONFIRM);
+    advance(&f, LADDER_CONFIRM_MS);
     should_mark(&f, "web-4", LIFECYCLE_TERMINATING, REASON_MEND);
     should_not(&f, ACTION_RESTART, NULL);
     ends(&f, ACTION_MARK, "web-4", OUTCOME_DONE);
@@ -391,6 +419,7 @@ static void the_third_in_a_row_stops_the_group(void **state)
     begin_new(&f);
     f.world_groups[WEB].failed_launches = LADDER_LAUNCHES_MAX;
     advance(&f, FIXTURE_GRACE_MS);
+    advance(&f, LADDER_CONFIRM_MS);
     should_rest(&f);
     should_stick(&f, "web-4", REASON_LAUNCHES_FAIL); /* It stays, to be looked at. */
     /* One that comes into service after all clears the count. */
@@ -472,6 +501,7 @@ static void where_all_are_lost_no_launch_is_given_up(void **state)
         set_alive(&f, others[n], WORLD_UNHEALTHY);
     }
     advance(&f, FIXTURE_GRACE_MS);
+    advance(&f, LADDER_CONFIRM_MS);
     should_not(&f, ACTION_MARK, "web-4");
     should_wait(&f, "web-4", REASON_FROZEN);
     set_alive(&f, "db-1", WORLD_HEALTHY);
@@ -549,6 +579,7 @@ int main(void)
         cmocka_unit_test(a_dead_zone_is_started_again),
         cmocka_unit_test(one_that_we_switched_off_is_started_again),
         cmocka_unit_test(what_does_not_start_is_made_up_for),
+        cmocka_unit_test(a_launch_whose_end_nobody_saw_is_tried_again),
         cmocka_unit_test(a_group_that_restarts_starts_it_again),
         cmocka_unit_test(what_forbids_to_mend),
         cmocka_unit_test(disputed_and_flapping_are_left_alone),

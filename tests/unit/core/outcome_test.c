@@ -113,6 +113,8 @@ static void a_failure_is_counted_and_changes_nothing_else(void **state)
                 /* What broke one in service must not break the next (S7). */
                 expected.change_failed = works[i] == ACTION_CONFIGURE;
             }
+            /* It may have come about: what its provider said before is in doubt. */
+            expected.power_doubtful = works[i] == ACTION_LAUNCH && outcome == OUTCOME_TRANSIENT;
             expected.custom_ms = works[i] == ACTION_CHECK ? f.world.now_ms : expected.custom_ms;
             world_end(&f.spec, &f.world, &action, (enum outcome)outcome);
             for (size_t t = 0; works[i] == ACTION_ADMIT && t < f.world.target_count; t++) {
