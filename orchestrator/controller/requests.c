@@ -125,12 +125,7 @@ static void attach(struct taking *t)
         return;
     }
     g->desired += members >= g->desired ? 1 : 0;
-    it->lifecycle = LIFECYCLE_PENDING;
-    it->wish = WORLD_WISH_NONE;
-    it->greeted = false;
-    it->drift = WORLD_DRIFT_UNKNOWN;
-    it->ready_ms = t->c->world.now_ms;
-    world_complete(t->c->spec, &t->c->world);
+    world_attach(t->c->spec, &t->c->world, t->instance);
     t->c->context_version++;
 }
 
@@ -184,14 +179,9 @@ static void pause_it(struct taking *t, bool on)
 
 static void retry_instance(struct taking *t)
 {
-    struct world_instance *it = &t->c->world.instances[t->instance];
     struct record_instance *r = &t->c->members[t->instance].record;
     origin_accept(r);
-    it->failure = WORLD_FAILURE_NONE;
-    it->failures = 0;
-    it->rung = WORLD_RUNG_NONE;
-    it->rebuilds = 0;
-    it->lifecycle = it->lifecycle == LIFECYCLE_QUARANTINED ? LIFECYCLE_PENDING : it->lifecycle;
+    world_retry(&t->c->world, t->instance);
     r->failures = 0;
     free(r->reason);
     r->reason = NULL;

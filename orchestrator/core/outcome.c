@@ -163,6 +163,15 @@ static bool launch_failed(const struct world *world, const struct world_instance
     return it->in_service_ms == 0 && !lost && (bad || before == LIFECYCLE_PENDING_WAIT);
 }
 
+/* It comes back from where nobody looked: its grace begins, and what its check-command said long
+   ago is over (that is not asked before it is in service). */
+static void look_anew(const struct world *world, struct world_instance *it)
+{
+    it->drift = WORLD_DRIFT_UNKNOWN;
+    it->ready_ms = world->now_ms;
+    it->custom = (struct world_witness){.since_ms = world->now_ms};
+}
+
 static void mark(struct world *world, const struct action *action)
 {
     struct world_instance *it = &world->instances[action->instance];
@@ -201,8 +210,7 @@ static void mark(struct world *world, const struct action *action)
         return;
     case LIFECYCLE_PENDING:
         if (before == LIFECYCLE_STANDBY) {
-            it->drift = WORLD_DRIFT_UNKNOWN;
-            it->ready_ms = world->now_ms;
+            look_anew(world, it);
         } else if (before == LIFECYCLE_PENDING_WAIT) {
             it->hook_done = true;
             it->ready_ms = world->now_ms;
@@ -218,6 +226,29 @@ static void mark(struct world *world, const struct action *action)
     case LIFECYCLE_PENDING_WAIT:
     case LIFECYCLE_TERMINATING_WAIT:
     case LIFECYCLE_TERMINATED: return;
+    }
+}
+
+void world_attach(const struct spec *spec, struct world *world, size_t instance)
+{
+    struct world_instance *it = &world->instances[instance];
+    it->lifecycle = LIFECYCLE_PENDING;
+    it->wish = WORLD_WISH_NONE;
+    it->greeted = false;
+    look_anew(world, it);
+    world_complete(spec, world);
+}
+
+void world_retry(struct world *world, size_t instance)
+{
+    struct world_instance *it = &world->instances[instance];
+    it->failure = WORLD_FAILURE_NONE;
+    it->failures = 0;
+    it->rung = WORLD_RUNG_NONE;
+    it->rebuilds = 0;
+    if (it->lifecycle == LIFECYCLE_QUARANTINED) {
+        it->lifecycle = LIFECYCLE_PENDING;
+        look_anew(world, it);
     }
 }
 

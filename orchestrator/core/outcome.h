@@ -30,6 +30,12 @@ void world_end(const struct spec *spec, struct world *world, const struct action
  */
 void world_expect(const struct spec *spec, struct world *world, const struct action *action);
 
+/* A detached INSTANCE is in its group again, as if it had just been made: who it is, and what it
+   has, is looked at anew. */
+void world_attach(const struct spec *spec, struct world *world, size_t instance);
+/* A human has seen to INSTANCE: what failed is tried anew, and one in quarantine comes back. */
+void world_retry(struct world *world, size_t instance);
+
 /* Beginning, going on, ending: what an operator's requests do to the refresh of a group. */
 /* ASKED: what is wanted of it; state, times and counts are set here. */
 void world_refresh_begin(struct world *world, size_t group, const struct world_refresh *asked);

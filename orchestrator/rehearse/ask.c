@@ -27,30 +27,13 @@ const char *engine_request_to_string(enum engine_request_kind kind)
     return "unknown";
 }
 
-static void retry(struct world_instance *it)
+static void attach(struct engine *e, size_t index)
 {
-    it->failure = WORLD_FAILURE_NONE;
-    it->failures = 0;
-    it->rung = WORLD_RUNG_NONE;
-    it->rebuilds = 0;
-    if (it->lifecycle == LIFECYCLE_QUARANTINED) {
-        it->lifecycle = LIFECYCLE_PENDING;
+    const struct world_instance *it = &e->controller.world.instances[index];
+    if (it->lifecycle == LIFECYCLE_DETACHED && it->group != WORLD_NONE) {
+        world_attach(&e->spec, &e->controller.world, index);
+        engine_touch(e);
     }
-}
-
-/* A host that is taken (back) in is looked at anew: who it is, what it has. */
-static void attach(struct engine *e, struct world_instance *it)
-{
-    if (it->lifecycle != LIFECYCLE_DETACHED || it->group == WORLD_NONE) {
-        return;
-    }
-    it->lifecycle = LIFECYCLE_PENDING;
-    it->wish = WORLD_WISH_NONE;
-    it->greeted = false;
-    it->drift = WORLD_DRIFT_UNKNOWN;
-    it->ready_ms = e->now_ms;
-    world_complete(&e->spec, &e->controller.world);
-    engine_touch(e);
 }
 
 static void end_capture(struct engine *e, struct world_instance *it)
@@ -117,10 +100,10 @@ static void ask_instance(struct engine *e, size_t index, enum engine_request_kin
     case ENGINE_UNPROTECT: it->protect = false; return;
     case ENGINE_REPLACE: it->wish = WORLD_WISH_REPLACE; return;
     case ENGINE_DETACH: it->wish = WORLD_WISH_DETACH; return;
-    case ENGINE_ATTACH: attach(e, it); return;
+    case ENGINE_ATTACH: attach(e, index); return;
     case ENGINE_PAUSE: it->paused = true; return;
     case ENGINE_UNPAUSE: it->paused = false; return;
-    case ENGINE_RETRY: retry(it); return;
+    case ENGINE_RETRY: world_retry(&e->controller.world, index); return;
     case ENGINE_CAPTURE:
         it->capture = it->lifecycle == LIFECYCLE_IN_SERVICE && it->capture == WORLD_CAPTURE_NONE
                           ? WORLD_CAPTURE_WANTED

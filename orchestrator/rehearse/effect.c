@@ -42,7 +42,7 @@ void effect_on_boot(struct engine *e, size_t host, uint64_t turn)
         return;
     }
     bool broken = (h->group != WORLD_NONE && e->truth.image_broken[h->group]) ||
-                  truth_content(h->content) == TRUTH_CONTENT_NO_BOOT;
+                  truth_content(&e->truth, h->content) == TRUTH_CONTENT_NO_BOOT;
     if (broken && !h->configured) {
         h->power = TRUTH_HUNG;
         engine_touch(e);
@@ -163,7 +163,8 @@ static void launch(struct engine *e, struct engine_job *job)
     if (host == WORLD_NONE) {
         host = truth_create(&e->truth, job->id, job->action.group, zone);
         e->truth.hosts[host].content = job->content;
-        e->truth.hosts[host].doomed = truth_content(job->content) == TRUTH_CONTENT_NO_SERVICE;
+        e->truth.hosts[host].doomed =
+            truth_content(&e->truth, job->content) == TRUTH_CONTENT_NO_SERVICE;
         e->created++;
         job->anew = true;
     }
@@ -187,7 +188,7 @@ static void configure(struct engine *e, struct engine_job *job, size_t host)
         fail(job, OUTCOME_PERMANENT);
         return;
     }
-    if (truth_content(h->content) == TRUTH_CONTENT_NO_CONFIGURE) {
+    if (truth_content(&e->truth, h->content) == TRUTH_CONTENT_NO_CONFIGURE) {
         fail(job, OUTCOME_PERMANENT);
         return;
     }
@@ -367,8 +368,9 @@ static bool on_host(struct engine *e, struct engine_job *job, int64_t *ret_again
     } else if (job->action.kind == ACTION_REBOOT) {
         reboot(e, host);
     } else if (job->action.kind == ACTION_GREET) {
-        job->outcome =
-            truth_content(h->content) == TRUTH_CONTENT_OTHER ? OUTCOME_PERMANENT : OUTCOME_DONE;
+        job->outcome = truth_content(&e->truth, h->content) == TRUTH_CONTENT_OTHER
+                           ? OUTCOME_PERMANENT
+                           : OUTCOME_DONE;
     } else if (job->action.kind == ACTION_CHECK) {
         job->differs = !h->custom;
     }

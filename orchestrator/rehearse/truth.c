@@ -96,10 +96,11 @@ static size_t free_slot(struct truth *t)
     return xgrow((void **)&t->hosts, &t->host_count, &t->host_capacity, sizeof(*t->hosts));
 }
 
-enum truth_content truth_content(uint64_t content)
+enum truth_content truth_content(const struct truth *truth, uint64_t content)
 {
     uint64_t digit = content % 10;
-    return digit < TRUTH_CONTENTS ? (enum truth_content)digit : TRUTH_CONTENT_WELL;
+    return digit < TRUTH_CONTENTS && !truth->contents_mended ? (enum truth_content)digit
+                                                             : TRUTH_CONTENT_WELL;
 }
 
 size_t truth_create(struct truth *t, const char *id, size_t group, size_t zone)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct spec;
+struct truth;
 
 enum truth_power { TRUTH_ABSENT, TRUTH_OFF, TRUTH_BOOTING, TRUTH_RUNNING, TRUTH_HUNG };
 
@@ -26,7 +27,7 @@ enum truth_content {
     TRUTH_CONTENT_ALARMING,     /* It serves, and badly: the refresh's alarm sees it. */
 };
 #define TRUTH_CONTENTS (TRUTH_CONTENT_ALARMING + 1)
-enum truth_content truth_content(uint64_t content);
+enum truth_content truth_content(const struct truth *truth, uint64_t content);
 
 /* What a witness says, and what it will say when nothing changes until then. */
 struct truth_view {
@@ -118,11 +119,12 @@ struct truth {
     struct truth_server *servers;
     size_t server_count;
     size_t server_capacity;
-    unsigned *versions;  /* Beside spec->groups: of the roles that the file wants. */
-    bool *shared_down;   /* Beside spec->groups: something that all of it need does not answer. */
-    bool *image_broken;  /* Beside spec->groups: what is made of it does not boot. */
-    bool controller_cut; /* The controller and its prober reach nothing. */
-    bool prober_cut;     /* The prober alone reaches nothing. */
+    unsigned *versions;   /* Beside spec->groups: of the roles that the file wants. */
+    bool *shared_down;    /* Beside spec->groups: something that all of it need does not answer. */
+    bool *image_broken;   /* Beside spec->groups: what is made of it does not boot. */
+    bool controller_cut;  /* The controller and its prober reach nothing. */
+    bool prober_cut;      /* The prober alone reaches nothing. */
+    bool contents_mended; /* Every content is well: what was bad was mended where it lies. */
 };
 
 /* BMC: the machines of the file can be switched. */

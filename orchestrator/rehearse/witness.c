@@ -221,7 +221,7 @@ static void watch_refreshes(struct engine *e)
     for (size_t i = 0; i < e->truth.host_count; i++) {
         const struct truth_host *h = &e->truth.hosts[i];
         if (h->group == WORLD_NONE || !h->traffic ||
-            truth_content(h->content) != TRUTH_CONTENT_ALARMING ||
+            truth_content(&e->truth, h->content) != TRUTH_CONTENT_ALARMING ||
             e->now_ms - h->traffic_since_ms < ALARM_MS) {
             continue;
         }

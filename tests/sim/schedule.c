@@ -435,7 +435,7 @@ static void mend_host(struct schedule *s, size_t host, bool by_hand)
     if (h->vanished && engine_find(&s->engine, h->id) == WORLD_NONE) {
         return; /* It is no more. */
     }
-    h->doomed = truth_content(h->content) == TRUTH_CONTENT_NO_SERVICE;
+    h->doomed = truth_content(&s->engine.truth, h->content) == TRUTH_CONTENT_NO_SERVICE;
     h->disk_full = h->amnesia = h->vanished = h->relapses = h->flaps = false;
     h->custom = true;
     if (by_hand && h->id[0] != '\0') {
@@ -538,14 +538,18 @@ static void on_mend(void *context, struct engine *e, size_t subject)
                 (struct engine_request){.kind = ENGINE_REFRESH_CANCEL, .group = d->holds[i].group});
         }
         size_t group = d->holds[i].group;
-        if (human && group != WORLD_NONE && s->mends > 20) {
+        if (human && group != WORLD_NONE && s->mends > 20 && s->mends <= 60) {
             /* What is being rolled out is at fault, for all he can see. */
             ask(s, (struct engine_request){.kind = ENGINE_REFRESH_BACK, .group = group});
         }
         if (human && group == s->cluster.web && s->mends > 60 && s->mends % 10 == 1) {
-            /* Nor does it help to go back: onto one that is known to be good. */
+            /* Nor did it help to go back: onto one that is known to be good. */
             ask(s, (struct engine_request){.kind = ENGINE_REFRESH_CANCEL, .group = group});
             ask(s, (struct engine_request){.kind = ENGINE_REFRESH, .group = group});
+        }
+        if (human && group == s->cluster.web && s->mends > 90) {
+            /* Nor can one be refreshed that has a machine for a member: the image is mended. */
+            e->truth.contents_mended = true;
         }
         if (human && (d->holds[i].instance == WORLD_NONE ||
                       d->holds[i].instance < e->controller.world.instance_count)) {
@@ -566,8 +570,8 @@ static void on_mend(void *context, struct engine *e, size_t subject)
             request.kind = ENGINE_CAPTURE_END;
             ask(s, request);
         }
-        bool hopeless = truth_content(it->content) != TRUTH_CONTENT_WELL &&
-                        truth_content(it->content) != TRUTH_CONTENT_ALARMING;
+        bool hopeless = truth_content(&e->truth, it->content) != TRUTH_CONTENT_WELL &&
+                        truth_content(&e->truth, it->content) != TRUTH_CONTENT_ALARMING;
         if (hopeless && s->mends > 30 && it->lifecycle == LIFECYCLE_PENDING &&
             it->in_service_ms == 0 && it->wish == WORLD_WISH_NONE) {
             request.kind = ENGINE_REPLACE; /* Its image will never do. */

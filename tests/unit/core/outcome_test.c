@@ -237,6 +237,60 @@ static void what_comes_up_again_is_looked_at_anew(void **state)
     }
 }
 
+/* Where nobody asks its check-command, what that said before is no word any more. */
+static void who_comes_back_is_looked_at_anew(void **state)
+{
+    (void)state;
+    static const enum lifecycle from[] = {LIFECYCLE_STANDBY, LIFECYCLE_DETACHED,
+                                          LIFECYCLE_QUARANTINED};
+    for (size_t i = 0; i < 3; i++) {
+        struct fixture f;
+        begin(&f);
+        struct world_instance *it = the(&f, "web-1");
+        size_t index = find(&f, "web-1");
+        it->lifecycle = from[i];
+        it->custom = (struct world_witness){.health = WORLD_UNHEALTHY};
+        it->failure = WORLD_FAILURE_PERMANENT;
+        it->failures = 3;
+        it->rung = WORLD_RUNG_REPLACE;
+        it->rebuilds = 2;
+        advance(&f, MINUTE);
+        if (from[i] == LIFECYCLE_STANDBY) {
+            struct action back = action_of(&f, ACTION_MARK, "web-1");
+            back.lifecycle = LIFECYCLE_PENDING;
+            world_end(&f.spec, &f.world, &back, OUTCOME_DONE);
+        } else if (from[i] == LIFECYCLE_DETACHED) {
+            it->wish = WORLD_WISH_DETACH;
+            world_attach(&f.spec, &f.world, index);
+            assert_int_equal(it->wish, WORLD_WISH_NONE);
+            assert_false(it->greeted);
+        } else {
+            world_retry(&f.world, index);
+            assert_int_equal(it->rung, WORLD_RUNG_NONE);
+            assert_int_equal(it->rebuilds, 0);
+            assert_int_equal(it->failure, WORLD_FAILURE_NONE);
+            assert_int_equal(it->failures, 0);
+        }
+        assert_int_equal(it->lifecycle, LIFECYCLE_PENDING);
+        assert_int_equal(it->custom.health, WORLD_HEALTH_UNKNOWN);
+        assert_int_equal(it->drift, WORLD_DRIFT_UNKNOWN);
+        assert_int_equal(it->ready_ms, f.world.now_ms);
+    }
+}
+
+static void one_that_serves_is_retried_where_it_is(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    struct world_instance *it = the(&f, "web-1");
+    struct world_instance expected = *it;
+    it->failure = WORLD_FAILURE_TRANSIENT;
+    it->failures = 9;
+    world_retry(&f.world, find(&f, "web-1"));
+    assert_memory_equal(it, &expected, sizeof(expected));
+}
+
 static void what_was_out_stays_known_to_be_out(void **state)
 {
     (void)state;
@@ -584,6 +638,8 @@ int main(void)
         cmocka_unit_test(success_clears_a_failure),
         cmocka_unit_test(add_makes_a_record_and_its_targets),
         cmocka_unit_test(what_comes_up_again_is_looked_at_anew),
+        cmocka_unit_test(who_comes_back_is_looked_at_anew),
+        cmocka_unit_test(one_that_serves_is_retried_where_it_is),
         cmocka_unit_test(what_was_out_stays_known_to_be_out),
         cmocka_unit_test(configured_balancers_are_compared_again),
         cmocka_unit_test(in_and_out_on_one_balancer),
