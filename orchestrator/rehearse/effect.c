@@ -131,6 +131,7 @@ static void launch_machine(struct engine *e, struct engine_job *job, size_t host
     if (!h->switched) {
         return;
     }
+    h->epoch = job->epoch;
     if (!text_equal(h->id, job->id)) {
         text_copy(h->id, sizeof(h->id), job->id);
         h->group = job->action.group;
@@ -152,6 +153,11 @@ static void launch(struct engine *e, struct engine_job *job)
         fail(job, OUTCOME_TRANSIENT);
         return;
     }
+    if (host != WORLD_NONE && job->epoch < e->truth.hosts[host].epoch) {
+        e->counts[ENGINE_OLD_EPOCH]++;
+        fail(job, OUTCOME_PERMANENT);
+        return;
+    }
     if (host != WORLD_NONE && e->truth.hosts[host].is_static) {
         launch_machine(e, job, host);
         return;
@@ -169,11 +175,6 @@ static void launch(struct engine *e, struct engine_job *job)
         job->anew = true;
     }
     struct truth_host *h = &e->truth.hosts[host];
-    if (job->epoch < h->epoch) {
-        e->counts[ENGINE_OLD_EPOCH]++;
-        fail(job, OUTCOME_PERMANENT);
-        return;
-    }
     h->epoch = job->epoch;
     if (h->power == TRUTH_OFF) {
         effect_boot(e, host);

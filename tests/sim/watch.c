@@ -761,7 +761,7 @@ static void check_mending(struct watch *w, struct engine *e, const struct action
         watch_fail(w, e, WATCH_S13_FLAPPING, "%s: %s while it flaps", it->id, what);
     }
     bool own = h->blind || h->libelled || h->power != TRUTH_RUNNING || !h->service || h->doomed ||
-               !h->custom || !h->configured || e->truth.zones[h->zone].cut ||
+               h->flaps || !h->custom || !h->configured || e->truth.zones[h->zone].cut ||
                e->truth.controller_cut;
     size_t mates = 0;
     for (size_t i = 0; i < world->instance_count; i++) {
