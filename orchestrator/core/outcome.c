@@ -345,11 +345,16 @@ static void fail(struct world *world, const struct action *action, enum outcome 
 
 /*
  * A check comes when it is due, whatever else is in the way. So one that could not be made has its
- * next try, unless a human must look; and one that was made forgives nothing that failed.
+ * next try, unless a human must look, and what the one before it said is over (S19); and one that
+ * was made forgives nothing that failed.
  */
 static void checked(struct world *world, const struct action *action, enum outcome outcome)
 {
-    world->instances[action->instance].custom_ms = world->now_ms;
+    struct world_instance *it = &world->instances[action->instance];
+    it->custom_ms = world->now_ms;
+    if (outcome != OUTCOME_DONE) {
+        it->custom = (struct world_witness){.since_ms = world->now_ms};
+    }
     if (outcome == OUTCOME_PERMANENT) {
         fail(world, action, outcome);
     }

@@ -74,7 +74,7 @@ hangs_at_boot() {
     until_true 120 serving_is 3
     lamplighter why "$first" >"$work/said"
     says 'SSH port'
-    until_true 600 nothing_left_of "$first"
+    until_true 1200 nothing_left_of "$first"
     web_ids | grep -x "$second"
     until_true 120 serving_is 4
     lamplighter events -n 200 >"$work/said"

@@ -115,6 +115,9 @@ static void a_failure_is_counted_and_changes_nothing_else(void **state)
             }
             /* It may have come about: what its provider said before is in doubt. */
             expected.power_doubtful = works[i] == ACTION_LAUNCH && outcome == OUTCOME_TRANSIENT;
+            if (works[i] == ACTION_CHECK) {
+                expected.custom = (struct world_witness){.since_ms = f.world.now_ms};
+            }
             expected.custom_ms = works[i] == ACTION_CHECK ? f.world.now_ms : expected.custom_ms;
             world_end(&f.spec, &f.world, &action, (enum outcome)outcome);
             for (size_t t = 0; works[i] == ACTION_ADMIT && t < f.world.target_count; t++) {
@@ -275,6 +278,21 @@ static void who_comes_back_is_looked_at_anew(void **state)
         assert_int_equal(it->custom.health, WORLD_HEALTH_UNKNOWN);
         assert_int_equal(it->drift, WORLD_DRIFT_UNKNOWN);
         assert_int_equal(it->ready_ms, f.world.now_ms);
+    }
+}
+
+static void a_check_that_could_not_be_made_says_nothing(void **state)
+{
+    (void)state;
+    for (enum outcome outcome = OUTCOME_DONE; outcome <= OUTCOME_PERMANENT; outcome++) {
+        struct fixture f;
+        begin(&f);
+        the(&f, "web-1")->custom = (struct world_witness){.health = WORLD_UNHEALTHY};
+        struct action action = action_of(&f, ACTION_CHECK, "web-1");
+        world_end(&f.spec, &f.world, &action, outcome);
+        /* What one that was made says is the driver's to set. */
+        assert_int_equal(the(&f, "web-1")->custom.health,
+                         outcome == OUTCOME_DONE ? WORLD_UNHEALTHY : WORLD_HEALTH_UNKNOWN);
     }
 }
 
@@ -639,6 +657,7 @@ int main(void)
         cmocka_unit_test(add_makes_a_record_and_its_targets),
         cmocka_unit_test(what_comes_up_again_is_looked_at_anew),
         cmocka_unit_test(who_comes_back_is_looked_at_anew),
+        cmocka_unit_test(a_check_that_could_not_be_made_says_nothing),
         cmocka_unit_test(one_that_serves_is_retried_where_it_is),
         cmocka_unit_test(what_was_out_stays_known_to_be_out),
         cmocka_unit_test(configured_balancers_are_compared_again),
