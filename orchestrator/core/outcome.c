@@ -135,6 +135,7 @@ static void set_target(struct world *world, const struct action *action,
         if (target->member == action->instance && target->balancer == action->balancer) {
             target->state = state;
             target->doubtful = false;
+            target->may_leave = false;
         }
     }
 }
@@ -332,6 +333,16 @@ bool world_refresh_end(struct world *world, size_t group, bool back)
     return can;
 }
 
+static void doubt_removal(struct world *world, const struct action *action)
+{
+    for (size_t t = 0; t < world->target_count; t++) {
+        struct world_target *target = &world->targets[t];
+        if (target->member == action->instance && target->balancer == action->balancer) {
+            target->may_leave = true;
+        }
+    }
+}
+
 static void fail(struct world *world, const struct action *action, enum outcome outcome)
 {
     struct world_instance *it = &world->instances[action->instance];
@@ -451,6 +462,8 @@ void world_end(const struct spec *spec, struct world *world, const struct action
     if (outcome != OUTCOME_DONE) {
         if (action->kind == ACTION_ADMIT) {
             doubt_target(world, action);
+        } else if (action->kind == ACTION_REMOVE) {
+            doubt_removal(world, action);
         }
         it->power_doubtful =
             it->power_doubtful || (action->kind == ACTION_LAUNCH && outcome == OUTCOME_TRANSIENT);

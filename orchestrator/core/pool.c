@@ -85,7 +85,7 @@ bool pool_let_in(struct step *s, size_t instance)
             silent = target->balancer;
             continue;
         }
-        if (target->state == WORLD_TARGET_UP) {
+        if (target->state == WORLD_TARGET_UP && !target->may_leave) {
             up++;
             continue;
         }

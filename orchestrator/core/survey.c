@@ -137,7 +137,10 @@ static bool is_serving(const struct survey *s, size_t instance)
         if (survey_balancer_gone(s, s->world->targets[t].balancer)) {
             continue;
         }
-        if (s->world->targets[t].state != WORLD_TARGET_UP) {
+        const struct world_target *target = &s->world->targets[t];
+        /* One that nobody reaches cannot be told to let it in anew. */
+        bool leaves = target->may_leave && !survey_balancer_silent(s, target->balancer);
+        if (target->state != WORLD_TARGET_UP || leaves) {
             return false;
         }
         up++;

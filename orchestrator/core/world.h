@@ -192,8 +192,9 @@ struct world_target {
     size_t member;   /* Instance. */
     size_t balancer; /* In world->balancers. */
     enum world_target_state state;
-    bool doubtful; /* An admission failed, or may have been begun before we were started, and may
-                      come about yet: only a removal ends that. */
+    bool doubtful;  /* An admission failed, or may have been begun before we were started, and may
+                       come about yet: only a removal ends that. */
+    bool may_leave; /* A removal failed, and may come about yet: only an admission ends that. */
 };
 
 enum world_sync { WORLD_SYNC_UNKNOWN, WORLD_SYNC_DIFFERS, WORLD_SYNC_DONE };

@@ -196,6 +196,8 @@ group = web
 on = terminate
 where = host
 run = test -d /srv/shop/current
+heartbeat = 60s
+limit = 120s
 INI
 check 'run: from nothing to three serving' from_nothing
 check "killed hard, $kills times: out in 3 s, replaced, nothing left, no request lost" killed_and_replaced

@@ -544,6 +544,29 @@ static void check_turn(struct watch *w, struct engine *e, const struct action *a
     }
 }
 
+/* S10: its check fails, its host lives, and no balancer can be asked: it is not known to be bad. */
+static bool is_told_by_one(const struct engine *e, size_t instance)
+{
+    const struct world *world = &e->controller.world;
+    if (world->instances[instance].alive.health != WORLD_HEALTHY) {
+        return false;
+    }
+    size_t silent = 0;
+    for (size_t t = 0; t < world->target_count; t++) {
+        const struct world_target *target = &world->targets[t];
+        const struct world_instance *front =
+            &world->instances[world->balancers[target->balancer].instance];
+        if (target->member != instance) {
+            continue;
+        }
+        if (front->power == WORLD_POWER_RUNNING && front->alive.health == WORLD_HEALTHY) {
+            return false;
+        }
+        silent++;
+    }
+    return silent > 0;
+}
+
 /* S4: nothing is destroyed while too many are bad. */
 static void check_breaker(struct watch *w, struct engine *e, const struct action *action)
 {
@@ -561,7 +584,7 @@ static void check_breaker(struct watch *w, struct engine *e, const struct action
             members++; /* Also who is given up in this very step, and was counted before. */
         }
         if (it->group == group && !world_leaving(it->lifecycle) && !given_up) {
-            bad += told_bad(e, i) ? 1 : 0;
+            bad += told_bad(e, i) && !is_told_by_one(e, i) ? 1 : 0;
             well += came_back(it) && !told_bad(e, i) &&
                     (e->spec.groups[group].pool == SPEC_NONE || it->health.health == WORLD_HEALTHY);
         }

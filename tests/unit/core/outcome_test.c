@@ -120,10 +120,12 @@ static void a_failure_is_counted_and_changes_nothing_else(void **state)
             }
             expected.custom_ms = works[i] == ACTION_CHECK ? f.world.now_ms : expected.custom_ms;
             world_end(&f.spec, &f.world, &action, (enum outcome)outcome);
-            for (size_t t = 0; works[i] == ACTION_ADMIT && t < f.world.target_count; t++) {
+            for (size_t t = 0; t < f.world.target_count; t++) {
                 /* It may come about yet. */
-                targets[t].doubtful =
+                bool its =
                     targets[t].member == action.instance && targets[t].balancer == action.balancer;
+                targets[t].doubtful = works[i] == ACTION_ADMIT && its;
+                targets[t].may_leave = works[i] == ACTION_REMOVE && its;
             }
             assert_memory_equal(&f.instances[action.instance], &expected, sizeof(expected));
             assert_memory_equal(f.targets, targets, sizeof(targets));

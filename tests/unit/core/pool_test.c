@@ -216,6 +216,30 @@ static void one_of_before_is_removed_even_where_it_is_not(void **state)
     should(&f, ACTION_TERMINATE, "web-3", REASON_LEAVES_FOR_GOOD);
 }
 
+/* Its removal failed, and may come about yet; then it was wanted again. Until it is let in anew,
+   its balancer's word that it is up is not counted on. */
+static void one_that_may_leave_yet_is_let_in_again(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin_two(&f);
+    the(&f, "web-1")->lifecycle = LIFECYCLE_DRAINING;
+    the(&f, "web-1")->wish = WORLD_WISH_STANDBY;
+    advance(&f, 0);
+    ends(&f, ACTION_REMOVE, "web-1", OUTCOME_TRANSIENT);
+    the(&f, "web-1")->wish = WORLD_WISH_NONE;
+    advance(&f, MINUTE);
+    set_targets(&f, "web-1", WORLD_TARGET_UP);
+    advance(&f, 0);
+    assert_false(f.decision.survey.serving[find(&f, "web-1")]);
+    should_not(&f, ACTION_MARK, "web-1");
+    should(&f, ACTION_ADMIT, "web-1", REASON_NOT_IN_POOL);
+    ends(&f, ACTION_ADMIT, "web-1", OUTCOME_DONE);
+    advance(&f, 0);
+    assert_true(f.decision.survey.serving[find(&f, "web-1")]);
+    should_mark(&f, "web-1", LIFECYCLE_IN_SERVICE, REASON_UNCHANGED);
+}
+
 static void what_is_not_known_there_is_asked(void **state)
 {
     (void)state;
@@ -357,6 +381,7 @@ int main(void)
         cmocka_unit_test(with_all_balancers_gone_nobody_comes_into_service),
         cmocka_unit_test(it_is_out_when_every_balancer_has_it_out),
         cmocka_unit_test(one_of_before_is_removed_even_where_it_is_not),
+        cmocka_unit_test(one_that_may_leave_yet_is_let_in_again),
         cmocka_unit_test(what_is_not_known_there_is_asked),
         cmocka_unit_test(a_balancer_that_cannot_be_told_is_waited_for),
         cmocka_unit_test(one_that_goes_stays_when_the_minimum_is_lost_meanwhile),
