@@ -989,6 +989,16 @@ static void both_serve_whatever_fails(void)
     usleep(400000); /* The slow start. */
 }
 
+/* Until the first target had its share of them: on a busy machine the other may still have all. */
+static void ask_until_more_failed_than(int64_t failed, const char *method, int status)
+{
+    for (int i = 0; i < 500 && target_of(0).failed <= failed; i++) {
+        int is = stage_get(method, "/", NULL, 0);
+        assert_true(status == 0 || is == status);
+    }
+    assert_true(target_of(0).failed > failed);
+}
+
 /* What it counts of each, by what it really did. */
 static void what_targets_do_is_counted(void **state)
 {
@@ -1004,24 +1014,15 @@ static void what_targets_do_is_counted(void **state)
     assert_int_equal(first.failed + second.failed, 0);
     /* An error of its own is told to the client. */
     stage.webs[0].page_status = 500;
-    for (int i = 0; i < 10; i++) {
-        stage_get("GET", "/", NULL, 0);
-    }
+    ask_until_more_failed_than(0, "GET", 0);
     struct frontend_target broken = target_of(0);
-    assert_true(broken.failed > 0);
     assert_int_equal(broken.failed, broken.tries - first.tries);
     /* One that another target makes good is not. */
     stage.webs[0].page_status = 0;
-    for (int i = 0; i < 10; i++) {
-        assert_int_equal(stage_get("GET", "/", NULL, 0), 200);
-    }
+    ask_until_more_failed_than(broken.failed, "GET", 200);
     struct frontend_target mute = target_of(0);
-    assert_true(mute.failed > broken.failed);
     assert_int_equal(mute.failed - broken.failed, mute.tries - broken.tries);
-    for (int i = 0; i < 10; i++) {
-        stage_get("POST", "/", NULL, 0);
-    }
-    assert_true(target_of(0).failed > mute.failed);
+    ask_until_more_failed_than(mute.failed, "POST", 0);
     assert_int_equal(target_of(1).failed, 0);
     /* A reload begins anew. */
     stage.webs[0].page_status = 200;
