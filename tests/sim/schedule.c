@@ -669,8 +669,8 @@ static bool hold_may_stay(const struct engine *e, const struct hold *hold)
 {
     enum reason_code code = hold->reason.code;
     bool refused = code == REASON_BELOW_MINIMUM || code == REASON_BELOW_SPARE;
-    if (code == REASON_WAITS_TO_RETRY) {
-        return false; /* It is tried again, and may come. */
+    if (code == REASON_WAITS_TO_RETRY || code == REASON_BREAKER) {
+        return false; /* It is tried again, or a human sees to it. */
     }
     if (has_older(e, hold->group)) {
         return true;
