@@ -283,12 +283,17 @@ static bool was_heard(const struct step *s, int64_t at_ms)
     return at_ms - HEARD_MS >= s->survey->heard_ms;
 }
 
+static bool is_judged_bad(const struct world_instance *it)
+{
+    return it->verdict == WORLD_VERDICT_UNREADY || it->verdict == WORLD_VERDICT_LOST;
+}
+
 /* A step of it was tried often enough, or it was judged. */
 static bool has_failed_to_come(const struct step *s, const struct world_instance *it)
 {
     bool tried = s->world->tireless && it->failure == WORLD_FAILURE_TRANSIENT &&
                  it->failures >= LADDER_TRIES_MAX && was_heard(s, it->failed_ms);
-    return tried || it->verdict == WORLD_VERDICT_UNREADY || it->verdict == WORLD_VERDICT_LOST;
+    return tried || is_judged_bad(it);
 }
 
 static void hold_until_heard(struct step *s, size_t instance)
@@ -312,7 +317,7 @@ static void hold_until_heard(struct step *s, size_t instance)
 static struct reason launch_reason(const struct step *s, const struct world_instance *it)
 {
     struct reason reason = mend_reason(s, it, WORLD_RUNG_REPLACE);
-    if (it->verdict != WORLD_VERDICT_UNREADY && it->verdict != WORLD_VERDICT_LOST) {
+    if (!is_judged_bad(it)) {
         reason.name = "never in service";
         reason.a = s->world->now_ms - it->made_ms;
     }
@@ -327,8 +332,7 @@ bool mend_launch(struct step *s, size_t instance)
         !has_failed_to_come(s, it) || g->repair != SPEC_REPAIR_REPLACE || !it->power_witnessed) {
         return false;
     }
-    bool judged = it->verdict == WORLD_VERDICT_UNREADY || it->verdict == WORLD_VERDICT_LOST;
-    if (judged && waits_to_confirm(s, instance)) {
+    if (is_judged_bad(it) && waits_to_confirm(s, instance)) {
         return true;
     }
     if (it->verdict == WORLD_VERDICT_LOST && !was_heard(s, s->world->now_ms)) {
@@ -354,5 +358,5 @@ bool mend_launch(struct step *s, size_t instance)
         return true;
     }
     /* One that serves somewhere, and may not go, is tried again where it failed. */
-    return judged;
+    return is_judged_bad(it);
 }

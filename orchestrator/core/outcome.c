@@ -127,29 +127,42 @@ static void configured(struct world *world, size_t instance)
     doubt_frontends(world, instance);
 }
 
+/* What ACTION puts into a balancer or takes out of it; NULL: the file has it no longer. */
+static struct world_target *target_of(struct world *world, const struct action *action)
+{
+    for (size_t t = 0; t < world->target_count; t++) {
+        struct world_target *target = &world->targets[t];
+        if (target->member == action->instance && target->balancer == action->balancer) {
+            return target;
+        }
+    }
+    return NULL;
+}
+
 static void set_target(struct world *world, const struct action *action,
                        enum world_target_state state)
 {
-    for (size_t t = 0; t < world->target_count; t++) {
-        struct world_target *target = &world->targets[t];
-        if (target->member == action->instance && target->balancer == action->balancer) {
-            target->state = state;
-            target->doubtful = false;
-            target->may_leave = false;
-        }
+    struct world_target *target = target_of(world, action);
+    if (target != NULL) {
+        target->state = state;
+        target->doubtful = false;
+        target->may_leave = false;
     }
 }
 
+/* It failed, and may come about yet. */
 static void doubt_target(struct world *world, const struct action *action)
 {
-    for (size_t t = 0; t < world->target_count; t++) {
-        struct world_target *target = &world->targets[t];
-        if (target->member == action->instance && target->balancer == action->balancer) {
-            target->doubtful = true;
-        }
+    struct world_target *target = target_of(world, action);
+    if (target != NULL && action->kind == ACTION_ADMIT) {
+        target->doubtful = true;
+    } else if (target != NULL) {
+        target->may_leave = true;
     }
-    /* What it was told of may not be there any more. */
-    world->balancers[action->balancer].sync = WORLD_SYNC_UNKNOWN;
+    if (action->kind == ACTION_ADMIT) {
+        /* What it was told of may not be there any more. */
+        world->balancers[action->balancer].sync = WORLD_SYNC_UNKNOWN;
+    }
 }
 
 /* S9: it is ended for never having come into service, not because it is one too many. */
@@ -333,16 +346,6 @@ bool world_refresh_end(struct world *world, size_t group, bool back)
     return can;
 }
 
-static void doubt_removal(struct world *world, const struct action *action)
-{
-    for (size_t t = 0; t < world->target_count; t++) {
-        struct world_target *target = &world->targets[t];
-        if (target->member == action->instance && target->balancer == action->balancer) {
-            target->may_leave = true;
-        }
-    }
-}
-
 static void fail(struct world *world, const struct action *action, enum outcome outcome)
 {
     struct world_instance *it = &world->instances[action->instance];
@@ -460,13 +463,11 @@ void world_end(const struct spec *spec, struct world *world, const struct action
         return;
     }
     if (outcome != OUTCOME_DONE) {
-        if (action->kind == ACTION_ADMIT) {
+        if (action->kind == ACTION_ADMIT || action->kind == ACTION_REMOVE) {
             doubt_target(world, action);
-        } else if (action->kind == ACTION_REMOVE) {
-            doubt_removal(world, action);
+        } else if (action->kind == ACTION_LAUNCH && outcome == OUTCOME_TRANSIENT) {
+            it->power_doubtful = true;
         }
-        it->power_doubtful =
-            it->power_doubtful || (action->kind == ACTION_LAUNCH && outcome == OUTCOME_TRANSIENT);
         fail(world, action, outcome);
         return;
     }

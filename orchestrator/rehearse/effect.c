@@ -91,6 +91,16 @@ static bool fail(struct engine_job *job, enum outcome outcome)
     return true;
 }
 
+/* S18: what a newer controller has touched takes nothing from an older one; JOB has failed. */
+static bool refuses(struct engine *e, struct engine_job *job, size_t host)
+{
+    if (job->epoch >= e->truth.hosts[host].epoch) {
+        return false;
+    }
+    e->counts[ENGINE_OLD_EPOCH]++;
+    return fail(job, OUTCOME_PERMANENT);
+}
+
 /* The host of JOB can be talked to over SSH; else JOB has failed, or (false) it boots. */
 static bool over_ssh(struct engine *e, struct engine_job *job, const char *id, const char *machine,
                      size_t *ret_host, int64_t *ret_again_ms)
@@ -109,10 +119,9 @@ static bool over_ssh(struct engine *e, struct engine_job *job, const char *id, c
         *ret_host = WORLD_NONE;
         return fail(job, OUTCOME_TRANSIENT);
     }
-    if (job->epoch < h->epoch) {
-        e->counts[ENGINE_OLD_EPOCH]++;
+    if (refuses(e, job, *ret_host)) {
         *ret_host = WORLD_NONE;
-        return fail(job, OUTCOME_PERMANENT);
+        return true;
     }
     h->epoch = job->epoch;
     return true;
@@ -153,9 +162,7 @@ static void launch(struct engine *e, struct engine_job *job)
         fail(job, OUTCOME_TRANSIENT);
         return;
     }
-    if (host != WORLD_NONE && job->epoch < e->truth.hosts[host].epoch) {
-        e->counts[ENGINE_OLD_EPOCH]++;
-        fail(job, OUTCOME_PERMANENT);
+    if (host != WORLD_NONE && refuses(e, job, host)) {
         return;
     }
     if (host != WORLD_NONE && e->truth.hosts[host].is_static) {
@@ -222,9 +229,7 @@ static void end_instance(struct engine *e, struct engine_job *job)
     } else if (!provider_answers(e, h->zone)) {
         fail(job, OUTCOME_TRANSIENT);
         return;
-    } else if (job->epoch < h->epoch) {
-        e->counts[ENGINE_OLD_EPOCH]++;
-        fail(job, OUTCOME_PERMANENT);
+    } else if (refuses(e, job, host)) {
         return;
     } else if (h->is_static) {
         effect_switch_off(e, host);

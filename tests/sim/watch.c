@@ -551,7 +551,7 @@ static bool is_told_by_one(const struct engine *e, size_t instance)
     if (world->instances[instance].alive.health != WORLD_HEALTHY) {
         return false;
     }
-    size_t silent = 0;
+    bool any = false;
     for (size_t t = 0; t < world->target_count; t++) {
         const struct world_target *target = &world->targets[t];
         const struct world_instance *front =
@@ -562,9 +562,9 @@ static bool is_told_by_one(const struct engine *e, size_t instance)
         if (front->power == WORLD_POWER_RUNNING && front->alive.health == WORLD_HEALTHY) {
             return false;
         }
-        silent++;
+        any = true;
     }
-    return silent > 0;
+    return any;
 }
 
 /* S4: nothing is destroyed while too many are bad. */

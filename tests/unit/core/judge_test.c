@@ -711,7 +711,6 @@ static void who_is_lost_now_makes_up_for_nobody(void **state)
     assert_true(f.world_groups[DB].breaker.open.on);
 }
 
-/* Its provider alone says off, the prober has died: one that flaps is held (seed 255088). */
 /* Its provider was asked before; it may have come about. */
 static void a_launch_whose_end_nobody_saw(void **state)
 {
@@ -732,6 +731,7 @@ static void a_launch_whose_end_nobody_saw(void **state)
     assert_true(survey_is_off(&f.world, find(&f, "web-1")));
 }
 
+/* Its provider alone says off, the prober has died: one that flaps is held (seed 255088). */
 static void one_that_flaps_is_not_off_by_one_word(void **state)
 {
     (void)state;

@@ -139,15 +139,20 @@ static void one_dead_alone_is_replaced(void **state)
     assert_int_equal(members(&f, WEB), 3);
 }
 
+static void begin_two_dead(struct fixture *f)
+{
+    begin(f);
+    host_dies(f, "web-1");
+    host_dies(f, "web-3");
+    advance(f, 0);
+}
+
 /* S4: it was the power, and what is on their disks is good. */
 static void many_dead_at_once_are_started_again(void **state)
 {
     (void)state;
     struct fixture f;
-    begin(&f);
-    host_dies(&f, "web-1");
-    host_dies(&f, "web-3");
-    advance(&f, 0);
+    begin_two_dead(&f);
     assert_true(f.world_groups[WEB].breaker.open.on);
     should(&f, ACTION_LAUNCH, "web-1", REASON_DEAD);
     should(&f, ACTION_LAUNCH, "web-3", REASON_DEAD);
@@ -186,7 +191,6 @@ static void one_that_we_switched_off_is_started_again(void **state)
     assert_int_equal(count_actions(&f, ACTION_ADD, WEB), 1);
 }
 
-/* Those that cannot be started are given up after all. */
 /* Its provider is asked again, and says that it did not come about. */
 static void launch_fails(struct fixture *f, const char *id)
 {
@@ -194,14 +198,12 @@ static void launch_fails(struct fixture *f, const char *id)
     world_set_power(&f->world, find(f, id), WORLD_POWER_OFF);
 }
 
+/* Those that cannot be started are given up after all. */
 static void what_does_not_start_is_made_up_for(void **state)
 {
     (void)state;
     struct fixture f;
-    begin(&f);
-    host_dies(&f, "web-1");
-    host_dies(&f, "web-3");
-    advance(&f, 0);
+    begin_two_dead(&f);
     for (int i = 0; i < SURVEY_RESTARTS_MAX; i++) {
         assert_int_equal(count_actions(&f, ACTION_ADD, WEB), 0);
         should(&f, ACTION_LAUNCH, "web-1", REASON_DEAD);
@@ -219,10 +221,7 @@ static void a_launch_whose_end_nobody_saw_is_tried_again(void **state)
 {
     (void)state;
     struct fixture f;
-    begin(&f);
-    host_dies(&f, "web-1");
-    host_dies(&f, "web-3");
-    advance(&f, 0);
+    begin_two_dead(&f);
     should(&f, ACTION_LAUNCH, "web-1", REASON_DEAD);
     for (int i = 0; i < SURVEY_RESTARTS_MAX; i++) {
         ends(&f, ACTION_LAUNCH, "web-1", OUTCOME_TRANSIENT);
