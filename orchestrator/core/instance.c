@@ -43,6 +43,18 @@ static bool hook_is_owed(const struct step *s, size_t instance, enum spec_hook_o
     return hook->where == SPEC_HOOK_CONTROLLER || it->power == WORLD_POWER_RUNNING;
 }
 
+/* It runs, as its provider says, and nobody has reached it for so long that it is given up (S10). */
+static bool is_beyond_hooks(struct step *s, size_t instance, const struct spec_hook *hook)
+{
+    const struct world_witness *alive = &s->world->instances[instance].alive;
+    if (hook->where == SPEC_HOOK_CONTROLLER || alive->health != WORLD_UNHEALTHY) {
+        return false;
+    }
+    int64_t given_up_ms = alive->since_ms + SURVEY_LOST_GIVEN_UP_MS;
+    step_wake_when(s, given_up_ms);
+    return s->world->now_ms >= given_up_ms;
+}
+
 /* The links of the chain. */
 
 static void serve(struct step *s, size_t instance)
@@ -239,7 +251,8 @@ static void wait_for_terminate_hook(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
     const struct spec_hook *hook = hook_of(s, it->group, SPEC_HOOK_TERMINATE);
-    bool over = hook != NULL && hook_is_over(s, it, hook);
+    bool over =
+        hook != NULL && (hook_is_over(s, it, hook) || is_beyond_hooks(s, instance, hook));
     if (over || !hook_is_owed(s, instance, SPEC_HOOK_TERMINATE)) {
         step_mark(
             s, instance, LIFECYCLE_TERMINATING,
@@ -260,12 +273,10 @@ static void leave(struct step *s, size_t instance)
         return;
     }
     if (hook_is_owed(s, instance, SPEC_HOOK_TERMINATE)) {
-        step_mark(
-            s, instance, LIFECYCLE_TERMINATING_WAIT,
-            (struct reason){
-                .code = REASON_HOOK,
-                .name =
-                    hook_of(s, s->world->instances[instance].group, SPEC_HOOK_TERMINATE)->name});
+        const struct spec_hook *hook =
+            hook_of(s, s->world->instances[instance].group, SPEC_HOOK_TERMINATE);
+        step_mark(s, instance, LIFECYCLE_TERMINATING_WAIT,
+                  (struct reason){.code = REASON_HOOK, .name = hook->name});
         return;
     }
     step_act_on(s, ACTION_TERMINATE, instance, reason);

@@ -40,9 +40,12 @@ static const char *health_word(enum world_health health)
                                        : "has not answered";
 }
 
-static const char *power_word(enum world_power power)
+static const char *power_word(const struct world_instance *it)
 {
-    switch (power) {
+    if (it->power_doubtful) {
+        return "not known to run since it was told to start";
+    }
+    switch (it->power) {
     case WORLD_POWER_UNKNOWN: return "not known to run";
     case WORLD_POWER_ABSENT: return "not there";
     case WORLD_POWER_OFF: return "off";
@@ -82,9 +85,9 @@ static void say_witnesses(struct why *why, const struct spec *spec, const struct
         say(why,
             "Witnesses: it is %s; its SSH port %s; its pool's check %s; %u of %u balancers have it "
             "up.",
-            power_word(it->power), alive, health, up, all);
+            power_word(it), alive, health, up, all);
     } else {
-        say(why, "Witnesses: it is %s; its SSH port %s.", power_word(it->power), alive);
+        say(why, "Witnesses: it is %s; its SSH port %s.", power_word(it), alive);
     }
 }
 

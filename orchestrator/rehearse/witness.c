@@ -302,7 +302,12 @@ void witness_on_list(struct engine *e, size_t zone)
 {
     struct truth_zone *z = &e->truth.zones[zone];
     z->sampling = false;
-    if (!lists(e, zone) || !e->controller.running) {
+    /* A controller that was started since has not asked that, and asks itself. */
+    bool asked = e->controller.running && e->controller.started_ms <= z->list_sampled_ms;
+    if (!lists(e, zone) || !asked) {
+        if (e->controller.running) {
+            engine_touch(e);
+        }
         return;
     }
     z->list_due = false;

@@ -449,7 +449,8 @@ static const struct key hook_keys[] = {
      .offset = HOOK(where),
      .words = WORDS("controller", "host"),
      .fallback = "controller",
-     .help = "Where the command runs. On a host that is dead it cannot, and is left out."},
+     .help = "Where the command runs. On a host that is dead it cannot, and is left out; on one that "
+             "is to be ended and that nobody has reached for 5 minutes, too."},
     {.name = "run",
      .type = KEY_LINE,
      .offset = HOOK(command),

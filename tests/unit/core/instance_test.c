@@ -498,6 +498,38 @@ static void a_hook_on_a_dead_host_is_passed_by(void **state)
     }
 }
 
+/* One that hangs runs, as its provider says; it is not waited for until the hook's limit. */
+static void a_hook_on_a_host_that_nobody_reaches_is_given_up(void **state)
+{
+    (void)state;
+    static const struct {
+        enum spec_hook_where where;
+        bool given_up;
+    } cases[] = {{SPEC_HOOK_HOST, true}, {SPEC_HOOK_CONTROLLER, false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fixture f;
+        begin_hook(&f, SPEC_HOOK_TERMINATE, cases[i].where, SPEC_HOOK_CONTINUE);
+        f.hooks[0].limit_ms = 100 * MINUTE;
+        come_to_terminate_hook(&f);
+        ends(&f, ACTION_HOOK, "web-3", OUTCOME_TRANSIENT);
+        set_alive(&f, "web-3", WORLD_UNHEALTHY);
+        advance(&f, SURVEY_LOST_GIVEN_UP_MS - 1);
+        should(&f, ACTION_HOOK, "web-3", REASON_HOOK); /* It may come back. */
+        ends(&f, ACTION_HOOK, "web-3", OUTCOME_TRANSIENT);
+        advance(&f, 0);
+        assert_true(f.decision.deadline_ms != INT64_MAX);
+        advance(&f, 1);
+        if (cases[i].given_up) {
+            should_mark(&f, "web-3", LIFECYCLE_TERMINATING, REASON_HOOK_DONE);
+            goes_on(&f);
+            should(&f, ACTION_TERMINATE, "web-3", REASON_LEAVES_FOR_GOOD);
+        } else {
+            advance(&f, MINUTE);
+            should(&f, ACTION_HOOK, "web-3", REASON_HOOK);
+        }
+    }
+}
+
 static void hooks_are_of_their_group(void **state)
 {
     (void)state;
@@ -798,6 +830,7 @@ int main(void)
         cmocka_unit_test(a_terminate_hook_comes_between_pool_and_end),
         cmocka_unit_test(a_terminate_hook_over_time_ends_it_all_the_same),
         cmocka_unit_test(a_hook_on_a_dead_host_is_passed_by),
+        cmocka_unit_test(a_hook_on_a_host_that_nobody_reaches_is_given_up),
         cmocka_unit_test(hooks_are_of_their_group),
         cmocka_unit_test(a_hook_that_is_gone_is_over),
         cmocka_unit_test(a_check_command_runs_when_it_is_due),

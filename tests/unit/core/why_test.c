@@ -131,6 +131,13 @@ static void what_rests_says_why(void **state)
     step(&f);
     why = why_of(&f, "db-1");
     assert_true(says(&why, "its provider has not said whether it runs"));
+
+    /* Told to start, and the end of that was not seen. */
+    set_power(&f, "db-1", WORLD_POWER_OFF);
+    the(&f, "db-1")->power_doubtful = true;
+    step(&f);
+    why = why_of(&f, "db-1");
+    assert_true(says(&why, "Witnesses: it is not known to run since it was told to start"));
 }
 
 /* What keeps one that nothing is decided about. */
