@@ -83,9 +83,12 @@ bool survey_is_off(const struct world *world, size_t instance)
     if (!off || it->power_doubtful || it->alive.health == WORLD_HEALTHY) {
         return false;
     }
-    /* Nobody contradicts, and has not for a while. */
+    if (it->alive.health == WORLD_UNHEALTHY) {
+        return true;
+    }
+    /* Nobody contradicts, and has not for a while: what serves runs. */
     int64_t alone_ms = it->power_ms > it->alive.since_ms ? it->power_ms : it->alive.since_ms;
-    return it->alive.health == WORLD_UNHEALTHY ||
+    return it->health.health != WORLD_HEALTHY &&
            world->now_ms - alone_ms >= SURVEY_SECOND_WITNESS_MS;
 }
 

@@ -95,7 +95,7 @@ bool survey_balancer_silent(const struct survey *s, size_t balancer);
 
 /*
  * Its provider says that it is off or gone, and nothing speaks against it: its SSH port does not
- * accept, or nobody has said anything of that port for a while.
+ * accept, or nobody has said anything of that port for a while, and its pool's check does not pass.
  */
 bool survey_is_off(const struct world *world, size_t instance);
 /* True when it is given up: it is known to be dead, its whole zone is lost, or it is in quarantine,

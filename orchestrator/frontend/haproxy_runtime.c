@@ -133,7 +133,7 @@ int haproxy_runtime_ask(const struct haproxy_host *host, const char *const *comm
 int haproxy_runtime_tell(const struct haproxy_host *host, const char *expected, struct err *e,
                          const char *format, ...)
 {
-    char command[512];
+    char command[1024];
     va_list args;
     va_start(args, format);
     int length = vsnprintf(command, sizeof(command), format, args);

@@ -283,19 +283,41 @@ static int swap_and_reload(const struct sync *s, struct err *e)
 
 /*
  * What drains is sent those that hold its cookie, as long as no check says that it is down: so it
- * is down until one passes.
+ * is down until one passes. Between the two commands another thread may send it somebody, who finds
+ * a target that nobody has looked at: until both are done it has another port, and so another
+ * cookie. Cut off in the middle, it is found at a wrong address, and let in anew.
  */
+static int drain_unchecked(const struct sync *s, const struct haproxy_view *view, struct err *e)
+{
+    char address[sizeof(view->address)];
+    text_copy(address, sizeof(address), view->address);
+    char *colon = strrchr(address, ':');
+    if (colon == NULL) {
+        return err_set(e, "%s/%s: no port in its address '%s'", view->pool, view->id, view->address);
+    }
+    *colon = '\0';
+    const char *port = colon + 1;
+    char *host = address;
+    if (address[0] == '[') {
+        host++;
+        *(colon - 1) = '\0';
+    }
+    if (haproxy_runtime_tell(s->host, NULL, e, "set server %s/%s addr %s port %d", view->pool,
+                             view->id, host, strcmp(port, "1") == 0 ? 2 : 1) != 0) {
+        return -1;
+    }
+    return haproxy_runtime_tell(
+        s->host, "", e,
+        "set server %s/%s state drain; set server %s/%s health down; "
+        "set server %s/%s addr %s port %s",
+        view->pool, view->id, view->pool, view->id, view->pool, view->id, host, port);
+}
+
 static int set_state(const struct sync *s, const struct haproxy_view *view, const char *state,
                      struct err *e)
 {
-    const struct frontend_pool *pool = haproxy_find_pool(s->config, view->pool);
-    bool by_cookie = pool != NULL && pool->cookie_key != NULL && view->maintenance;
-    return by_cookie
-               ? haproxy_runtime_tell(s->host, "", e,
-                                      "set server %s/%s state %s; set server %s/%s health down",
-                                      view->pool, view->id, state, view->pool, view->id)
-               : haproxy_runtime_tell(s->host, "", e, "set server %s/%s state %s", view->pool,
-                                      view->id, state);
+    return haproxy_runtime_tell(s->host, "", e, "set server %s/%s state %s", view->pool, view->id,
+                                state);
 }
 
 /*
@@ -313,16 +335,19 @@ static int settle_step(const struct sync *s, const struct haproxy_state *now, bo
         if (before == NULL || before->maintenance) {
             continue;
         }
-        const char *next = NULL;
+        int result = 0;
+        bool back = view->draining && !before->draining && view->checked;
         if (view->maintenance) {
-            next = "drain";
-        } else if (view->draining && !before->draining && view->checked) {
-            next = "ready";
+            const struct frontend_pool *pool = haproxy_find_pool(s->config, view->pool);
+            bool by_cookie = pool != NULL && pool->cookie_key != NULL;
+            result = by_cookie ? drain_unchecked(s, view, e) : set_state(s, view, "drain", e);
+        } else if (back) {
+            result = set_state(s, view, "ready", e);
         }
-        *ret_settled = *ret_settled && next == NULL && view->checked;
-        if (next != NULL && set_state(s, view, next, e) != 0) {
+        if (result != 0) {
             return -1;
         }
+        *ret_settled = *ret_settled && !view->maintenance && !back && view->checked;
     }
     return 0;
 }

@@ -190,7 +190,8 @@ static const struct key size_keys[] = {
      .offset = SIZE(disk_bytes),
      .fallback = "0",
      .max = TEBI(1024),
-     .help = "Disk space; 0 sets no limit.",
+     .help = "Disk space; 0 sets no limit. Containers under libvirt share their hypervisor's disk: "
+             "none is set for them.",
      .example = "10G"},
 };
 

@@ -894,7 +894,7 @@ static void a_reload_sends_nobody_to_a_sticky_target_that_is_down(void **state)
         }
         _exit(0);
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 10; i++) {
         setup.config.idle_timeout_ms += 1000;
         assert_true(sync_now(false).reloaded);
         assert_int_equal(target_of(1).state, FRONTEND_TARGET_DOWN);

@@ -14,8 +14,10 @@ file=$shop/cluster.ini
 site=http://10.77.0.10
 work=$(mktemp -d)
 number=0 passed=0 failed=0
+case_pid=
 
 finish() {
+    [[ -z $case_pid ]] || kill_tree "$case_pid"
     touch "$work/stop"
     if [[ -n ${LAMP_KEEP:-} ]]; then
         printf '# kept: LAB_NAME=%s vagrant/lab down\n' "$name"
@@ -25,22 +27,24 @@ finish() {
     rm -rf -- "$work"
 }
 trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 ok() { number=$((number + 1)) && passed=$((passed + 1)) && printf 'ok %d - %s\n' "$number" "$1"; }
 not_ok() { number=$((number + 1)) && failed=$((failed + 1)) && printf 'not ok %d - %s\n' "$number" "$1"; }
 
 # check TEXT CMD...: the case passes when CMD succeeds; what CMD says is shown when it does not (or, of a
-# silent one, what was said last).
+# silent one, what was said last). It is waited for in the background: only so is a signal heeded at once.
 check() {
     local text=$1 status=0
     shift
-    set +e
     (
         set -e
         "$@"
-    ) >"$work/out" 2>&1
-    status=$?
-    set -e
+    ) >"$work/out" 2>&1 &
+    case_pid=$!
+    wait "$case_pid" || status=$?
+    case_pid=
     if [[ $status -eq 0 ]]; then ok "$text"; else
         not_ok "$text"
         [[ -s $work/out || ! -s $work/said ]] || cp "$work/said" "$work/out"

@@ -106,9 +106,13 @@ static void the_providers_word(void **state)
                 put_witnesses(&f, in_a_pool[row].alive, in_a_pool[row].health, (enum said)said);
                 enum world_verdict verdict = in_a_pool[row].verdicts[said];
                 if (cases[i].dead) {
-                    /* Alone it is not believed: its SSH port, or a balancer, contradicts. */
+                    /* Alone it is not believed: its SSH port, or a balancer, contradicts;
+                       its pool's check does where nothing is known of the port. */
                     bool answers = in_a_pool[row].alive == WELL || said == SAYS_UP;
-                    verdict = answers ? WORLD_VERDICT_DISPUTED : WORLD_VERDICT_DEAD;
+                    bool serves = in_a_pool[row].alive == UNKNOWN && in_a_pool[row].health == WELL;
+                    verdict = answers  ? WORLD_VERDICT_DISPUTED
+                              : serves ? WORLD_VERDICT_UNKNOWN
+                                       : WORLD_VERDICT_DEAD;
                 }
                 should_be_judged(&f, "web-1", verdict);
             }
@@ -731,6 +735,24 @@ static void a_launch_whose_end_nobody_saw(void **state)
     assert_true(survey_is_off(&f.world, find(&f, "web-1")));
 }
 
+/* Of its SSH port nothing was said yet, and its pool's check passes: it runs (seed 91272819). */
+static void one_that_serves_is_not_off_by_one_word(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    settle(&f);
+    set_alive(&f, "web-1", WORLD_HEALTH_UNKNOWN);
+    set_targets(&f, "web-1", WORLD_TARGET_DOWN);
+    set_power(&f, "web-1", WORLD_POWER_OFF);
+    advance(&f, HOUR);
+    assert_int_equal(the(&f, "web-1")->verdict, WORLD_VERDICT_UNKNOWN);
+    assert_false(survey_is_off(&f.world, find(&f, "web-1")));
+    set_health(&f, "web-1", WORLD_UNHEALTHY);
+    advance(&f, 0);
+    assert_int_equal(the(&f, "web-1")->verdict, WORLD_VERDICT_DEAD);
+}
+
 /* Its provider alone says off, the prober has died: one that flaps is held (seed 255088). */
 static void one_that_flaps_is_not_off_by_one_word(void **state)
 {
@@ -781,6 +803,7 @@ int main(void)
         cmocka_unit_test(one_that_says_up_confirms_nothing),
         cmocka_unit_test(who_is_lost_now_makes_up_for_nobody),
         cmocka_unit_test(a_launch_whose_end_nobody_saw),
+        cmocka_unit_test(one_that_serves_is_not_off_by_one_word),
         cmocka_unit_test(one_that_flaps_is_not_off_by_one_word),
         cmocka_unit_test(who_need_not_answer_is_not_missed),
     };
