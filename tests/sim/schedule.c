@@ -665,6 +665,18 @@ static bool has_endless(const struct engine *e)
     return false;
 }
 
+/* Somebody of the group waits for what can never end, and so the others wait for it. */
+static bool waits_endlessly(const struct engine *e, size_t group)
+{
+    const struct decision *d = &e->controller.decision;
+    for (size_t i = 0; i < d->hold_count; i++) {
+        if (d->holds[i].group == group && d->holds[i].reason.code == REASON_WAITS_FOR_CLUSTER) {
+            return has_endless(e);
+        }
+    }
+    return false;
+}
+
 static bool hold_may_stay(const struct engine *e, const struct hold *hold)
 {
     enum reason_code code = hold->reason.code;
@@ -675,7 +687,8 @@ static bool hold_may_stay(const struct engine *e, const struct hold *hold)
     if (has_older(e, hold->group)) {
         return true;
     }
-    if (code == REASON_WAITS_FOR_CLUSTER && has_endless(e)) {
+    if ((code == REASON_WAITS_FOR_CLUSTER || code == REASON_WAITS_FOR_OTHER) &&
+        waits_endlessly(e, hold->group)) {
         return true;
     }
     /* Where there is no room for enough, there are never enough. */
@@ -729,14 +742,12 @@ static bool is_at_rest(const struct schedule *s, const char **ret_why, char *tex
     }
     for (size_t g = 0; g < e->spec.group_count; g++) {
         size_t desired = e->controller.world.groups[g].desired;
-        bool full = has_endless(e) && engine_serving(e, g) > desired;
+        /* What can never end keeps its share of the cluster. */
+        bool full = (has_endless(e) && engine_serving(e, g) > desired) || waits_endlessly(e, g);
         for (size_t i = 0; i < d->hold_count; i++) {
             /* A group without room keeps those that need it waiting, too. */
             full = full || d->holds[i].reason.code == REASON_NO_ROOM ||
                    has_older(e, d->holds[i].group);
-            /* What can never end keeps its share of the cluster. */
-            full = full || (d->holds[i].group == g && has_endless(e) &&
-                            d->holds[i].reason.code == REASON_WAITS_FOR_CLUSTER);
         }
         if (engine_serving(e, g) != desired && !full) {
             snprintf(text, size, "%zu of group %s serve, %zu are wanted, and nothing is done",
