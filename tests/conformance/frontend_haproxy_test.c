@@ -963,15 +963,17 @@ static void a_look_is_one_exchange(void **state)
     assert_string_equal(targets[0].id, "web-1");
     assert_int_equal(targets[0].state, FRONTEND_TARGET_UP);
     assert_int_equal(targets[0].sessions, 1);
-    assert_true(strncmp(targets[0].check, "L7OK/200", 8) == 0);
     assert_int_equal(targets[1].state, FRONTEND_TARGET_DOWN);
     /* On a busy machine a check may have timed out meanwhile; the next says it again. */
-    for (int i = 0; i < 100 && strncmp(targets[1].check, "L7STS/500", 9) != 0; i++) {
+    for (int i = 0; i < 100 && (strncmp(targets[0].check, "L7OK/200", 8) != 0 ||
+                                strncmp(targets[1].check, "L7STS/500", 9) != 0);
+         i++) {
         free(targets);
         targets = NULL;
         usleep(50000);
         must(haproxy_targets(&stage.host, &targets, &count, &e), &e);
     }
+    assert_true(strncmp(targets[0].check, "L7OK/200", 8) == 0);
     assert_true(strncmp(targets[1].check, "L7STS/500", 9) == 0);
     free(targets);
     assert_int_equal(slow_status(slow), 200);
