@@ -285,7 +285,7 @@ static int swap_and_reload(const struct sync *s, struct err *e)
  * What drains is sent those that hold its cookie, as long as no check says that it is down: so it
  * is down until one passes. Between the two commands another thread may send it somebody, who finds
  * a target that nobody has looked at: until both are done it has another port, and so another
- * cookie. Cut off in the middle, it is found at a wrong address, and let in anew.
+ * cookie. One line, so that a death of ours does not fall in between; what it did is looked at.
  */
 static int drain_unchecked(const struct sync *s, const struct haproxy_view *view, struct err *e)
 {
@@ -302,15 +302,13 @@ static int drain_unchecked(const struct sync *s, const struct haproxy_view *view
         host++;
         *(colon - 1) = '\0';
     }
-    if (haproxy_runtime_tell(s->host, NULL, e, "set server %s/%s addr %s port %d", view->pool,
-                             view->id, host, strcmp(port, "1") == 0 ? 2 : 1) != 0) {
-        return -1;
-    }
-    return haproxy_runtime_tell(
-        s->host, "", e,
-        "set server %s/%s state drain; set server %s/%s health down; "
-        "set server %s/%s addr %s port %s",
-        view->pool, view->id, view->pool, view->id, view->pool, view->id, host, port);
+    const char *pool = view->pool;
+    const char *id = view->id;
+    return haproxy_runtime_tell(s->host, NULL, e,
+                                "set server %s/%s addr %s port %d; set server %s/%s state drain; "
+                                "set server %s/%s health down; set server %s/%s addr %s port %s",
+                                pool, id, host, strcmp(port, "1") == 0 ? 2 : 1, pool, id, pool, id,
+                                pool, id, host, port);
 }
 
 static int set_state(const struct sync *s, const struct haproxy_view *view, const char *state,

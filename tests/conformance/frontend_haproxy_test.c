@@ -1125,12 +1125,8 @@ static void every_interruption_is_mended_by_a_repetition(void **state)
     assert_file_is_wanted();
 }
 
-static void every_interruption_of_a_reload_is_mended(void **state)
+static void interrupt_reloads(void)
 {
-    (void)state;
-    sync_now(false);
-    admit(0);
-    admit(1);
     stage.webs[1].check_status = 500;
     await_state(1, FRONTEND_TARGET_DOWN);
     stage.webs[1].page_status = 500;
@@ -1152,6 +1148,29 @@ static void every_interruption_of_a_reload_is_mended(void **state)
     assert_true(done);
     assert_no_loss();
     assert_int_equal(stage.webs[1].pages, pages);
+}
+
+static void every_interruption_of_a_reload_is_mended(void **state)
+{
+    (void)state;
+    sync_now(false);
+    admit(0);
+    admit(1);
+    interrupt_reloads();
+}
+
+static void every_interruption_of_a_sticky_reload_is_mended(void **state)
+{
+    (void)state;
+    make_sticky(2);
+    struct stage_cookie client = client_of(1);
+    interrupt_reloads();
+    stage.webs[1].page_status = 200;
+    stage.webs[1].check_status = 200;
+    struct err e = ERR_NULL;
+    must(admit_by(1, LONG_MS, &e), &e); /* Where it was left in maintenance. */
+    await_state(1, FRONTEND_TARGET_UP);
+    assert_stays_with(&client, 1);
 }
 
 /* ---- what is rendered, in action ---- */
@@ -1269,6 +1288,7 @@ int main(void)
         STAGED(a_lower_epoch_changes_nothing),
         STAGED(every_interruption_is_mended_by_a_repetition),
         STAGED(every_interruption_of_a_reload_is_mended),
+        STAGED(every_interruption_of_a_sticky_reload_is_mended),
         STAGED(only_what_may_be_repeated_is),
         STAGED(words_survive_haproxys_parser),
         STAGED(a_bad_file_is_refused_with_haproxys_words),
