@@ -198,6 +198,17 @@ static void hear_listed(struct engine *e, size_t i, int64_t sampled_ms)
     }
 }
 
+/* Where nothing is, the prober finds nobody. */
+static void hear_nobody(struct engine *e, const struct world_instance *it)
+{
+    if (it->alive.health == WORLD_HEALTHY) {
+        driver_hear_alive(e, it->id, WORLD_UNHEALTHY);
+    }
+    if (it->health.health == WORLD_HEALTHY) {
+        driver_hear_ready(e, it->id, WORLD_UNHEALTHY);
+    }
+}
+
 void driver_hear_list(struct engine *e, size_t zone)
 {
     struct engine_controller *c = &e->controller;
@@ -206,10 +217,8 @@ void driver_hear_list(struct engine *e, size_t zone)
         const struct world_instance *it = &c->world.instances[i];
         if (it->zone == zone && it->lifecycle != LIFECYCLE_TERMINATED && is_switched(e, i)) {
             hear_listed(e, i, sampled_ms);
-            /* Where nothing is, the prober finds nobody. */
-            if (it->power == WORLD_POWER_ABSENT && it->alive.health == WORLD_HEALTHY &&
-                truth_find(&e->truth, it->id) == WORLD_NONE) {
-                driver_hear_alive(e, it->id, WORLD_UNHEALTHY);
+            if (it->power == WORLD_POWER_ABSENT && truth_find(&e->truth, it->id) == WORLD_NONE) {
+                hear_nobody(e, it);
             }
         }
     }
