@@ -176,7 +176,7 @@ bool truth_alive(const struct truth *t, size_t host)
     return t->hosts[host].power == TRUTH_RUNNING;
 }
 
-static bool need_met(const struct truth *t, size_t group)
+bool truth_need_met(const struct truth *t, size_t group)
 {
     for (size_t i = 0; i < t->host_count; i++) {
         const struct truth_host *h = &t->hosts[i];
@@ -197,7 +197,7 @@ bool truth_ready(const struct truth *t, const struct spec *spec, size_t host)
     }
     const struct spec_index_list *needs = &spec->groups[h->group].needs;
     for (size_t i = 0; i < needs->count; i++) {
-        if (!need_met(t, needs->items[i])) {
+        if (!truth_need_met(t, needs->items[i])) {
             return false;
         }
     }

@@ -146,6 +146,8 @@ void truth_drop_server(struct truth *t, size_t host, size_t frontend, const char
 
 /* Its SSH port accepts, asked from beside it. */
 bool truth_alive(const struct truth *t, size_t host);
+/* Somebody of GROUP works for those that need it. */
+bool truth_need_met(const struct truth *t, size_t group);
 /* Its health endpoint would say well, asked from beside it. */
 bool truth_ready(const struct truth *t, const struct spec *spec, size_t host);
 /* Packets from the controller reach it. */

@@ -1336,7 +1336,7 @@ void watch_on_truth(struct watch *w, struct engine *e)
     for (size_t g = 0; g < e->spec.group_count; g++) {
         bool away = e->truth.shared_down[g];
         for (size_t n = 0; n < e->spec.groups[g].needs.count; n++) {
-            away = away || engine_serving(e, e->spec.groups[g].needs.items[n]) == 0;
+            away = away || !truth_need_met(&e->truth, e->spec.groups[g].needs.items[n]);
         }
         w->shared_ms[g] = !away                          ? INT64_MAX
                           : w->shared_ms[g] == INT64_MAX ? e->now_ms
