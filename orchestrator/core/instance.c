@@ -389,8 +389,10 @@ static bool check(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
     const struct spec_group *g = &s->spec->groups[it->group];
-    if (g->check_command == NULL || it->lifecycle != LIFECYCLE_IN_SERVICE ||
-        it->power != WORLD_POWER_RUNNING || it->alive.health != WORLD_HEALTHY) {
+    /* A provider that is silent keeps nobody from asking: what was said last may be old. */
+    bool off = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT;
+    if (g->check_command == NULL || it->lifecycle != LIFECYCLE_IN_SERVICE || off ||
+        it->alive.health != WORLD_HEALTHY) {
         return false;
     }
     int64_t due_ms = it->custom_ms == 0 ? s->world->now_ms : it->custom_ms + g->check_every_ms;

@@ -559,6 +559,33 @@ static void a_hook_that_is_gone_is_over(void **state)
 
 /* The check-command. */
 
+/* What it said before its provider fell silent may be old (seed 94398975). */
+static void a_check_command_runs_though_the_provider_is_silent(void **state)
+{
+    (void)state;
+    static const struct {
+        enum world_power power;
+        bool asked;
+    } cases[] = {{WORLD_POWER_RUNNING, true},
+                 {WORLD_POWER_UNKNOWN, true},
+                 {WORLD_POWER_OFF, false},
+                 {WORLD_POWER_ABSENT, false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fixture f;
+        begin(&f);
+        f.groups[DB].check_command = (char *)"/usr/bin/true";
+        f.groups[DB].check_every_ms = 30000;
+        set_power(&f, "db-1", cases[i].power);
+        advance(&f, 0);
+        if (cases[i].asked) {
+            should(&f, ACTION_CHECK, "db-1", REASON_CHECK_DUE);
+        } else {
+            should_not(&f, ACTION_CHECK, "db-1");
+        }
+    }
+}
+
+
 static void a_check_command_runs_when_it_is_due(void **state)
 {
     (void)state;
@@ -834,6 +861,7 @@ int main(void)
         cmocka_unit_test(hooks_are_of_their_group),
         cmocka_unit_test(a_hook_that_is_gone_is_over),
         cmocka_unit_test(a_check_command_runs_when_it_is_due),
+        cmocka_unit_test(a_check_command_runs_though_the_provider_is_silent),
         cmocka_unit_test(a_check_command_forgives_no_failure),
         cmocka_unit_test(a_change_that_failed_waits_for_its_turn_again),
         cmocka_unit_test(a_change_that_failed_waits_for_one_that_is_lost),
