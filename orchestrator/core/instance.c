@@ -43,7 +43,7 @@ static bool hook_is_owed(const struct step *s, size_t instance, enum spec_hook_o
     return hook->where == SPEC_HOOK_CONTROLLER || it->power == WORLD_POWER_RUNNING;
 }
 
-/* It runs, as its provider says, and nobody has reached it for so long that it is given up (S10). */
+/* It runs, as its provider says, and nobody has reached it for so long that it is given up. */
 static bool is_beyond_hooks(struct step *s, size_t instance, const struct spec_hook *hook)
 {
     const struct world_witness *alive = &s->world->instances[instance].alive;
@@ -251,8 +251,7 @@ static void wait_for_terminate_hook(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
     const struct spec_hook *hook = hook_of(s, it->group, SPEC_HOOK_TERMINATE);
-    bool over =
-        hook != NULL && (hook_is_over(s, it, hook) || is_beyond_hooks(s, instance, hook));
+    bool over = hook != NULL && (hook_is_over(s, it, hook) || is_beyond_hooks(s, instance, hook));
     if (over || !hook_is_owed(s, instance, SPEC_HOOK_TERMINATE)) {
         step_mark(
             s, instance, LIFECYCLE_TERMINATING,
@@ -390,9 +389,8 @@ static bool check(struct step *s, size_t instance)
     const struct world_instance *it = &s->world->instances[instance];
     const struct spec_group *g = &s->spec->groups[it->group];
     /* A provider that is silent keeps nobody from asking: what was said last may be old. */
-    bool off = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT;
-    if (g->check_command == NULL || it->lifecycle != LIFECYCLE_IN_SERVICE || off ||
-        it->alive.health != WORLD_HEALTHY) {
+    if (g->check_command == NULL || it->lifecycle != LIFECYCLE_IN_SERVICE ||
+        world_power_is_off(it->power) || it->alive.health != WORLD_HEALTHY) {
         return false;
     }
     int64_t due_ms = it->custom_ms == 0 ? s->world->now_ms : it->custom_ms + g->check_every_ms;

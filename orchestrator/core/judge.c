@@ -83,7 +83,7 @@ static struct balancers ask_balancers(const struct bench *b, size_t instance)
 
 static bool off(const struct world_instance *it)
 {
-    return it->power_witnessed && (it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT);
+    return it->power_witnessed && world_power_is_off(it->power);
 }
 
 static bool is_judged(const struct world_instance *it)

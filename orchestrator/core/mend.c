@@ -238,17 +238,16 @@ bool mend_instance(struct step *s, size_t instance)
     case WORLD_VERDICT_UNKNOWN: return false;
     case WORLD_VERDICT_DISPUTED:
         if (it->health.health == WORLD_HEALTHY && it->alive.health == WORLD_HEALTHY &&
-            it->power != WORLD_POWER_OFF && it->power != WORLD_POWER_ABSENT) {
+            !world_power_is_off(it->power)) {
             return false; /* Only a balancer differs: whether it is let in is seen to there. */
         }
         /* They do not all notice at once. */
         step_wake_when(s, it->verdict_ms + SURVEY_SECOND_WITNESS_MS);
-        step_hold(
-            s, HOLD_WAIT, instance,
-            (struct reason){.code = REASON_DISPUTED,
-                            .a = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT ? 2
-                                 : it->health.health == WORLD_HEALTHY                            ? 1
-                                                                      : 0});
+        step_hold(s, HOLD_WAIT, instance,
+                  (struct reason){.code = REASON_DISPUTED,
+                                  .a = world_power_is_off(it->power)        ? 2
+                                       : it->health.health == WORLD_HEALTHY ? 1
+                                                                            : 0});
         return true;
     case WORLD_VERDICT_FLAPPING:
         step_hold(

@@ -79,8 +79,7 @@ static bool runs(const struct world_instance *it)
 bool survey_is_off(const struct world *world, size_t instance)
 {
     const struct world_instance *it = &world->instances[instance];
-    bool off = it->power == WORLD_POWER_OFF || it->power == WORLD_POWER_ABSENT;
-    if (!off || it->power_doubtful || it->alive.health == WORLD_HEALTHY) {
+    if (!world_power_is_off(it->power) || it->power_doubtful || it->alive.health == WORLD_HEALTHY) {
         return false;
     }
     if (it->alive.health == WORLD_UNHEALTHY) {

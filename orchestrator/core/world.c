@@ -27,6 +27,11 @@ bool world_verdict_is_bad(enum world_verdict verdict)
            verdict == WORLD_VERDICT_DEAD;
 }
 
+bool world_power_is_off(enum world_power power)
+{
+    return power == WORLD_POWER_OFF || power == WORLD_POWER_ABSENT;
+}
+
 const char *world_rung_to_string(enum world_rung rung)
 {
     switch (rung) {

@@ -105,6 +105,8 @@ enum world_verdict {
 const char *world_verdict_to_string(enum world_verdict verdict); /* "unready" */
 /* Unready, lost or dead. */
 bool world_verdict_is_bad(enum world_verdict verdict);
+/* Its provider says that it does not run: off, or not there. */
+bool world_power_is_off(enum world_power power);
 const char *world_rung_to_string(enum world_rung rung); /* "reboot" */
 const char *world_wish_to_string(enum world_wish wish); /* "standby" */
 /* "replace"; 0 when there is no such process. */

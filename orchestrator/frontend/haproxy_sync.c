@@ -293,7 +293,9 @@ static int drain_unchecked(const struct sync *s, const struct haproxy_view *view
     text_copy(address, sizeof(address), view->address);
     char *colon = strrchr(address, ':');
     if (colon == NULL) {
-        return err_set(e, "%s/%s: no port in its address '%s'", view->pool, view->id, view->address);
+        return err_set(e,
+                       "HAProxy has %s/%s at '%s', without a port: remove it there (`del server`)",
+                       view->pool, view->id, view->address);
     }
     *colon = '\0';
     const char *port = colon + 1;

@@ -585,7 +585,6 @@ static void a_check_command_runs_though_the_provider_is_silent(void **state)
     }
 }
 
-
 static void a_check_command_runs_when_it_is_due(void **state)
 {
     (void)state;
