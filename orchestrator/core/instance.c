@@ -148,8 +148,7 @@ static void launch(struct step *s, size_t instance)
                      !survey_is_off(s->world, instance) && !it->power_doubtful;
     if (may_serve) {
         /* Nobody has to contradict its provider for so long. */
-        int64_t alone_ms = it->power_ms > it->alive.since_ms ? it->power_ms : it->alive.since_ms;
-        step_wake_when(s, alone_ms + SURVEY_SECOND_WITNESS_MS);
+        step_wake_when(s, survey_alone_ms(it) + SURVEY_SECOND_WITNESS_MS);
         step_hold(s, HOLD_WAIT, instance, (struct reason){.code = REASON_UNKNOWN});
         return;
     }
@@ -223,19 +222,33 @@ static bool hook_is_over(struct step *s, const struct world_instance *it,
     return true;
 }
 
+/* Why the wait for HOOK (NULL: taken out of the file) is over; REASON_NONE while it is not. */
+static struct reason hook_end(struct step *s, size_t instance, const struct spec_hook *hook)
+{
+    const struct world_instance *it = &s->world->instances[instance];
+    struct reason end = {.code = REASON_NONE, .name = hook == NULL ? NULL : hook->name};
+    bool over = hook != NULL && hook_is_over(s, it, hook);
+    if (it->hook_done || hook == NULL) {
+        end.code = it->hook_abandon ? REASON_HOOK_ABANDON : REASON_HOOK_DONE;
+    } else if (over) {
+        end.code = REASON_HOOK_OVER_TIME;
+        end.a = hook->limit_ms;
+        end.b = hook->result == SPEC_HOOK_ABANDON ? 1 : 0;
+    }
+    return end;
+}
+
 /* In pending:wait. A host that went down in it comes up again first. */
 static void wait_for_launch_hook(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
     const struct spec_hook *hook = hook_of(s, it->group, SPEC_HOOK_LAUNCH);
-    bool over = hook != NULL && hook_is_over(s, it, hook);
+    struct reason end = hook_end(s, instance, hook);
     bool up = it->power == WORLD_POWER_RUNNING && it->greeted;
-    if (hook == NULL || over || it->hook_done) {
-        bool ends =
-            it->hook_abandon || (over && !it->hook_done && hook->result == SPEC_HOOK_ABANDON);
-        step_mark(s, instance, ends ? LIFECYCLE_TERMINATING : LIFECYCLE_PENDING,
-                  (struct reason){.code = ends ? REASON_HOOK_ABANDON : REASON_HOOK_DONE,
-                                  .name = hook == NULL ? NULL : hook->name});
+    if (end.code != REASON_NONE) {
+        bool abandoned = end.code == REASON_HOOK_ABANDON ||
+                         (end.code == REASON_HOOK_OVER_TIME && hook->result == SPEC_HOOK_ABANDON);
+        step_mark(s, instance, abandoned ? LIFECYCLE_TERMINATING : LIFECYCLE_PENDING, end);
     } else if (mend_held_by_failure(s, instance)) {
         return;
     } else if (!up) {
@@ -251,11 +264,15 @@ static void wait_for_terminate_hook(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
     const struct spec_hook *hook = hook_of(s, it->group, SPEC_HOOK_TERMINATE);
-    bool over = hook != NULL && (hook_is_over(s, it, hook) || is_beyond_hooks(s, instance, hook));
-    if (over || !hook_is_owed(s, instance, SPEC_HOOK_TERMINATE)) {
-        step_mark(
-            s, instance, LIFECYCLE_TERMINATING,
-            (struct reason){.code = REASON_HOOK_DONE, .name = hook == NULL ? NULL : hook->name});
+    struct reason end = hook_end(s, instance, hook);
+    if (end.code == REASON_NONE && is_beyond_hooks(s, instance, hook)) {
+        end.code = REASON_HOOK_UNREACHED;
+        end.a = s->world->now_ms - it->alive.since_ms;
+    } else if (end.code == REASON_NONE && !hook_is_owed(s, instance, SPEC_HOOK_TERMINATE)) {
+        end.code = REASON_HOOK_OFF;
+    }
+    if (end.code != REASON_NONE) {
+        step_mark(s, instance, LIFECYCLE_TERMINATING, end);
     } else if (!mend_held_by_failure(s, instance)) {
         step_act_on(s, ACTION_HOOK, instance,
                     (struct reason){.code = REASON_HOOK, .name = hook->name});

@@ -63,6 +63,9 @@ const char *reason_rule(enum reason_code code)
     case REASON_HOOK:
     case REASON_HOOK_DONE:
     case REASON_HOOK_ABANDON:
+    case REASON_HOOK_OVER_TIME:
+    case REASON_HOOK_UNREACHED:
+    case REASON_HOOK_OFF:
     case REASON_CHECK_DUE:
     case REASON_WAITS_FOR_PROVIDER:
     case REASON_WAITS_FOR_GROUP:
@@ -172,7 +175,24 @@ void reason_to_string(const struct reason *r, char *ret_text, size_t size)
             SAY("lifecycle hook %s has ended", name);
         }
         return;
-    case REASON_HOOK_ABANDON: SAY("lifecycle hook %s said abandon", name); return;
+    case REASON_HOOK_ABANDON:
+        if (r->name == NULL) {
+            SAY("its lifecycle hook, which is not in the cluster file any more, said abandon");
+        } else {
+            SAY("lifecycle hook %s said abandon", name);
+        }
+        return;
+    case REASON_HOOK_OVER_TIME:
+        SAY("lifecycle hook %s was not done within its limit of %" PRId64 " s: %s", name,
+            seconds(r->a), r->b == 0 ? "continue" : "abandon");
+        return;
+    case REASON_HOOK_UNREACHED:
+        SAY("lifecycle hook %s is passed by: nobody has reached the host for %" PRId64 " s", name,
+            seconds(r->a));
+        return;
+    case REASON_HOOK_OFF:
+        SAY("lifecycle hook %s is passed by: no provider says that the host runs", name);
+        return;
     case REASON_CHECK_DUE: SAY("its check-command is due"); return;
     case REASON_QUARANTINE:
         if (r->a > 0) {
@@ -442,6 +462,9 @@ const char *reason_remedy(enum reason_code code)
     case REASON_HOOK:
     case REASON_HOOK_DONE:
     case REASON_HOOK_ABANDON:
+    case REASON_HOOK_OVER_TIME:
+    case REASON_HOOK_UNREACHED:
+    case REASON_HOOK_OFF:
     case REASON_REFRESH:
     case REASON_REFRESH_BACK:
     case REASON_REFRESH_OVER:

@@ -39,8 +39,11 @@ enum reason_code {
     REASON_TOO_OLD,           /* A ms old, its group's max-lifetime is B ms. */
     REASON_UNBALANCED,        /* Zone NAME has A of the group, another B. */
     REASON_HOOK,              /* The lifecycle hook NAME of its group. */
-    REASON_HOOK_DONE,         /* The hook has ended: go on. */
+    REASON_HOOK_DONE,         /* The hook has ended, or (NULL) is gone: go on. */
     REASON_HOOK_ABANDON,      /* The hook has ended with abandon. */
+    REASON_HOOK_OVER_TIME,    /* Hook NAME did not end within A ms: go on, or (B = 1) abandon. */
+    REASON_HOOK_UNREACHED,    /* Hook NAME runs on the host, not reached for A ms. */
+    REASON_HOOK_OFF,          /* Hook NAME runs on the host; no provider says that it is on. */
     REASON_CHECK_DUE,         /* The check-command is due. */
     REASON_QUARANTINE,        /* The ladder is used up, or A rebuilds in 24 h (S9). */
     REASON_REFRESH,           /* Group NAME is being refreshed; A of B are replaced. */

@@ -76,6 +76,11 @@ static bool runs(const struct world_instance *it)
     return it->power == WORLD_POWER_RUNNING && it->configured;
 }
 
+int64_t survey_alone_ms(const struct world_instance *it)
+{
+    return it->power_ms > it->alive.since_ms ? it->power_ms : it->alive.since_ms;
+}
+
 bool survey_is_off(const struct world *world, size_t instance)
 {
     const struct world_instance *it = &world->instances[instance];
@@ -86,9 +91,8 @@ bool survey_is_off(const struct world *world, size_t instance)
         return true;
     }
     /* Nobody contradicts, and has not for a while: what serves runs. */
-    int64_t alone_ms = it->power_ms > it->alive.since_ms ? it->power_ms : it->alive.since_ms;
     return it->health.health != WORLD_HEALTHY &&
-           world->now_ms - alone_ms >= SURVEY_SECOND_WITNESS_MS;
+           world->now_ms - survey_alone_ms(it) >= SURVEY_SECOND_WITNESS_MS;
 }
 
 static bool told_lately(const struct survey *s, size_t balancer)

@@ -385,11 +385,11 @@ static void a_launch_hook_over_time(void **state)
         should_not(&f, ACTION_MARK, "web-4");
         advance(&f, 1);
         if (cases[i].result == SPEC_HOOK_CONTINUE) {
-            should_mark(&f, "web-4", LIFECYCLE_PENDING, REASON_HOOK_DONE);
+            should_mark(&f, "web-4", LIFECYCLE_PENDING, REASON_HOOK_OVER_TIME);
             settle(&f);
             assert_int_equal(the(&f, "web-4")->lifecycle, LIFECYCLE_IN_SERVICE);
         } else {
-            should_mark(&f, "web-4", LIFECYCLE_TERMINATING, REASON_HOOK_ABANDON);
+            should_mark(&f, "web-4", LIFECYCLE_TERMINATING, REASON_HOOK_OVER_TIME);
         }
     }
 }
@@ -454,7 +454,8 @@ static void a_terminate_hook_comes_between_pool_and_end(void **state)
         ends(&f, ACTION_HOOK, "web-3", OUTCOME_DONE);
         the(&f, "web-3")->hook_abandon = abandon != 0;
         advance(&f, 0);
-        should_mark(&f, "web-3", LIFECYCLE_TERMINATING, REASON_HOOK_DONE);
+        should_mark(&f, "web-3", LIFECYCLE_TERMINATING,
+                    abandon != 0 ? REASON_HOOK_ABANDON : REASON_HOOK_DONE);
         goes_on(&f);
         should(&f, ACTION_TERMINATE, "web-3", REASON_LEAVES_FOR_GOOD);
     }
@@ -468,7 +469,7 @@ static void a_terminate_hook_over_time_ends_it_all_the_same(void **state)
     come_to_terminate_hook(&f);
     ends(&f, ACTION_HOOK, "web-3", OUTCOME_PERMANENT);
     advance(&f, 10 * MINUTE);
-    should_mark(&f, "web-3", LIFECYCLE_TERMINATING, REASON_HOOK_DONE);
+    should_mark(&f, "web-3", LIFECYCLE_TERMINATING, REASON_HOOK_OVER_TIME);
     goes_on(&f);
     should(&f, ACTION_TERMINATE, "web-3", REASON_LEAVES_FOR_GOOD);
 }
@@ -520,7 +521,7 @@ static void a_hook_on_a_host_that_nobody_reaches_is_given_up(void **state)
         assert_true(f.decision.deadline_ms != INT64_MAX);
         advance(&f, 1);
         if (cases[i].given_up) {
-            should_mark(&f, "web-3", LIFECYCLE_TERMINATING, REASON_HOOK_DONE);
+            should_mark(&f, "web-3", LIFECYCLE_TERMINATING, REASON_HOOK_UNREACHED);
             goes_on(&f);
             should(&f, ACTION_TERMINATE, "web-3", REASON_LEAVES_FOR_GOOD);
         } else {
@@ -528,6 +529,19 @@ static void a_hook_on_a_host_that_nobody_reaches_is_given_up(void **state)
             should(&f, ACTION_HOOK, "web-3", REASON_HOOK);
         }
     }
+}
+
+/* One that goes off while its hook is waited for. */
+static void a_hook_on_a_host_that_goes_off_is_passed_by(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin_hook(&f, SPEC_HOOK_TERMINATE, SPEC_HOOK_HOST, SPEC_HOOK_CONTINUE);
+    come_to_terminate_hook(&f);
+    ends(&f, ACTION_HOOK, "web-3", OUTCOME_TRANSIENT);
+    host_dies(&f, "web-3");
+    advance(&f, 0);
+    should_mark(&f, "web-3", LIFECYCLE_TERMINATING, REASON_HOOK_OFF);
 }
 
 static void hooks_are_of_their_group(void **state)
@@ -857,6 +871,7 @@ int main(void)
         cmocka_unit_test(a_terminate_hook_over_time_ends_it_all_the_same),
         cmocka_unit_test(a_hook_on_a_dead_host_is_passed_by),
         cmocka_unit_test(a_hook_on_a_host_that_nobody_reaches_is_given_up),
+        cmocka_unit_test(a_hook_on_a_host_that_goes_off_is_passed_by),
         cmocka_unit_test(hooks_are_of_their_group),
         cmocka_unit_test(a_hook_that_is_gone_is_over),
         cmocka_unit_test(a_check_command_runs_when_it_is_due),
