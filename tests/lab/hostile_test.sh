@@ -323,4 +323,4 @@ check 'a secret that a command tells is starred' leak
 check 'secrets are nowhere: output, state, arguments, environments' secret_is_nowhere
 check 'the same with sanitizers' sanitized
 touch "$work/stop"
-loopback_end
+counts

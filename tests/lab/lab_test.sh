@@ -14,41 +14,16 @@ export LAB_NAME=$name
 work=$(mktemp -d)
 release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 port=$((20000 + $$ % 10000)) # Of this machine; another run at the same time has another.
-number=0 passed=0 failed=0 skipped=0
+# shellcheck source=tests/lab/cases.sh
+. "$here/cases.sh"
 
 finish() {
+    end_case
     "$lab" -n "$name" down >/dev/null 2>&1 || true
     "$lab" -n "$other" down >/dev/null 2>&1 || true
     rm -rf -- "$work"
 }
 trap finish EXIT
-
-ok() { number=$((number + 1)) && passed=$((passed + 1)) && printf 'ok %d - %s\n' "$number" "$1"; }
-not_ok() { number=$((number + 1)) && failed=$((failed + 1)) && printf 'not ok %d - %s\n' "$number" "$1"; }
-skip() { number=$((number + 1)) && skipped=$((skipped + 1)) && printf 'ok %d - %s # skip\n' "$number" "$1"; }
-
-summary() {
-    printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
-    [[ $failed -eq 0 ]]
-}
-
-# check TEXT CMD...: the case passes when CMD succeeds; what CMD says is shown when it does not.
-check() {
-    local text=$1 status=0
-    shift
-    # Not as a condition: there `set -e` would not hold inside, and only a case's last line would count.
-    set +e
-    (
-        set -e
-        "$@"
-    ) >"$work/out" 2>&1
-    status=$?
-    set -e
-    if [[ $status -eq 0 ]]; then ok "$text"; else
-        not_ok "$text"
-        sed 's/^/#   /' "$work/out" | tail -n 20
-    fi
-}
 
 # refuses TEXT MESSAGE CMD...: CMD fails and says MESSAGE, in one line.
 refuses() {
@@ -95,7 +70,7 @@ no_traces() {
 
 if [[ $EUID -ne 0 ]]; then
     skip "everything (must be root)"
-    summary
+    counts
     exit 0
 fi
 ssh-keygen -q -t ed25519 -N '' -f "$work/key"
@@ -291,4 +266,4 @@ killed_build() {
 }
 check "up killed while the image is made, then down: no builder is left" killed_build
 
-summary
+counts

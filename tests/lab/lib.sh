@@ -13,11 +13,11 @@ shop=$home/shop
 file=$shop/cluster.ini
 site=http://10.77.0.10
 work=$(mktemp -d)
-number=0 passed=0 failed=0
-case_pid=
+# shellcheck source=tests/lab/cases.sh
+. "$here/cases.sh"
 
 finish() {
-    [[ -z $case_pid ]] || kill_tree "$case_pid"
+    end_case
     touch "$work/stop"
     if [[ -n ${LAMP_KEEP:-} ]]; then
         printf '# kept: LAB_NAME=%s vagrant/lab down\n' "$name"
@@ -27,32 +27,6 @@ finish() {
     rm -rf -- "$work"
 }
 trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-ok() { number=$((number + 1)) && passed=$((passed + 1)) && printf 'ok %d - %s\n' "$number" "$1"; }
-not_ok() { number=$((number + 1)) && failed=$((failed + 1)) && printf 'not ok %d - %s\n' "$number" "$1"; }
-
-# check TEXT CMD...: the case passes when CMD succeeds; what CMD says is shown when it does not (or, of a
-# silent one, what was said last). It is waited for in the background: only so is a signal heeded at once.
-check() {
-    local text=$1 status=0
-    shift
-    (
-        set -e
-        "$@"
-    ) >"$work/out" 2>&1 &
-    case_pid=$!
-    wait "$case_pid" || status=$?
-    case_pid=
-    if [[ $status -eq 0 ]]; then ok "$text"; else
-        not_ok "$text"
-        [[ -s $work/out || ! -s $work/said ]] || cp "$work/said" "$work/out"
-        tail -n 30 "$work/out" | sed 's/^/#   /'
-    fi
-    # What was measured is told in any case.
-    sed -n 's/^measured: /# /p' "$work/out"
-}
 
 inside() { "$lab" run -- "$@"; }
 lamplighter() { inside "$program" -c "$file" "$@"; }
@@ -117,18 +91,6 @@ make_lab() {
     fi
     put_shop
 }
-# The processes of a tree, the topmost first.
-tree_of() {
-    local child
-    printf '%s\n' "$1"
-    for child in $(pgrep -P "$1" || true); do tree_of "$child"; done
-}
-# Sudden death of PID and of all that it started, at once: one that sees its children go would clean up
-# after them.
-kill_tree() {
-    # shellcheck disable=SC2046
-    kill -9 $(tree_of "$1") 2>/dev/null || true
-}
 all_serving() {
     local wanted=${1:-3} seconds=${2:-15}
     for _ in $(seq 1 "$seconds"); do
@@ -143,8 +105,4 @@ down_leaves_nothing() {
     [[ ! -e $home && ! -e /run/lamplighter/labs/$name ]]
     if ip netns list | grep "lamp-$name"; then return 1; fi
     ! grep -q "labs/$name" /proc/self/mountinfo
-}
-counts() {
-    printf '%d passed, %d failed, 0 skipped\n' "$passed" "$failed"
-    [[ $failed -eq 0 ]]
 }

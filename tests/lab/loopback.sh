@@ -3,14 +3,15 @@
 # a real sshd (loopback_host) in namespaces of the test's own, so nothing can be left behind, and
 # nobody else can be met.
 #
-# The caller begins with `loopback_enter "$0" "$@"`, ends with `loopback_end`.
+# The caller begins with `loopback_enter "$0" "$@"`, ends with `counts`.
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 program=$(realpath "${LAMPLIGHTER:-$top/build/lamplighter}")
 # Below /run: the hosts' own /run hides it from them.
 work=/run/loopback-test
 file= # The cluster file that lamplighter() uses.
-number=0 passed=0 failed=0
+# shellcheck source=tests/lab/cases.sh
+. "$top/tests/lab/cases.sh"
 
 # loopback_enter SCRIPT [ARGUMENTS]: runs the script again in a network, with mounts and processes of
 # its own; there it makes the working directory, the login key, the secret and the role.
@@ -26,30 +27,6 @@ loopback_enter() {
     ssh-keygen -q -t ed25519 -N '' -C '' -f "$work/login"
     (umask 077 && printf 'canary-%s\n' "$(head -c 12 /dev/urandom | od -An -tx1 | tr -d ' \n')" >"$work/token")
     put_role
-}
-loopback_end() {
-    printf '%d passed, %d failed, 0 skipped\n' "$passed" "$failed"
-    [[ $failed -eq 0 ]]
-}
-
-ok() { number=$((number + 1)) && passed=$((passed + 1)) && printf 'ok %d - %s\n' "$number" "$1"; }
-not_ok() { number=$((number + 1)) && failed=$((failed + 1)) && printf 'not ok %d - %s\n' "$number" "$1"; }
-
-# check TEXT CMD...: the case passes when CMD succeeds; what CMD says is shown when it does not.
-check() {
-    local text=$1 status=0
-    shift
-    set +e
-    (
-        set -e
-        "$@"
-    ) >"$work/out" 2>&1
-    status=$?
-    set -e
-    if [[ $status -eq 0 ]]; then ok "$text"; else
-        not_ok "$text"
-        tail -n 30 "$work/out" | sed 's/^/#   /'
-    fi
 }
 
 # with STATUS CMD...: CMD must end with STATUS; all it says is kept in said.

@@ -13,30 +13,18 @@ lamplighter=${LAMPLIGHTER:-$top/build/lamplighter}
 name=roles-$$
 work=$(mktemp -d)
 file=$work/cluster.ini
-passed=0 failed=0
+# shellcheck source=tests/lab/cases.sh
+. "$here/cases.sh"
 export LAB_NAME=$name
 # The hosts' image; of another release than the machine's if it has been made.
 image=${IMAGE:-debian-$(sed -n 's/^VERSION_ID="\(.*\)"/\1/p' /etc/os-release)}
 
 finish() {
+    end_case
     "$lab" -n "$name" down >/dev/null 2>&1 || true
     rm -rf -- "$work"
 }
 trap finish EXIT
-
-ok() { passed=$((passed + 1)) && printf 'ok %d - %s\n' $((passed + failed)) "$1"; }
-not_ok() {
-    failed=$((failed + 1))
-    printf 'not ok %d - %s\n' $((passed + failed)) "$1"
-    sed 's/^/#   /' "$work/out" | tail -n 30
-}
-
-# check TEXT CMD...: passes when CMD succeeds; what it says is shown when it does not.
-check() {
-    local text=$1
-    shift
-    if "$@" >"$work/out" 2>&1; then ok "$text"; else not_ok "$text"; fi
-}
 
 inside() { "$lab" run -- "$@"; }
 lamp() { inside "$lamplighter" -c "$file" "$@"; }
@@ -342,5 +330,4 @@ for host in db-1 web-1 lb-1; do
     check "no file of a run is left on $host" says '^0$' on "$host" 'find / -xdev -name "*.lamplighter-*" ! -path "/proc/*" | wc -l'
 done
 
-printf '%d passed, %d failed, 0 skipped\n' "$passed" "$failed"
-[[ $failed -eq 0 ]]
+counts

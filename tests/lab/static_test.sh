@@ -262,4 +262,4 @@ check 'through a bastion, by sudo: done, and what is missing is said' jump_apply
 check 'exec and ssh through the bastion' jump_commands
 check 'another bastion key: refused' other_bastion
 check 'not root, no become: said' without_become
-loopback_end
+counts
