@@ -2,7 +2,8 @@
 # tests/lab/heal_test.sh: `lamplighter run` on real hosts, under load: instances killed hard, many at
 # once, a service that stops, the controller killed and cut off, what operators ask for, a file that is
 # worse. KILLS=30 CUT=120 HANG=1 for the long form: with HANG one does not come up again, which takes its
-# grace and the patience of the ladder. One case a line, the counts last. Needs root.
+# grace and the patience of the ladder. With GOLDEN=1 the web hosts stand on an image of the first of
+# them. One case a line, the counts last. Needs root.
 set -euo pipefail
 test_name=heal
 # shellcheck source=tests/lab/lib.sh
@@ -24,6 +25,14 @@ nothing_left_of() {
 from_nothing() {
     start_run
     until_true 240 serving_is 3
+}
+golden() {
+    lamplighter image capture web --from web-1
+    set_key 'template web' image web
+    kill -HUP "$(run_program)"
+    until_true 20 grep -q 'taken over$' "$work/run"
+    inside timeout 600 "$program" -c "$file" group refresh web --wait
+    until_true 60 serving_is 3
 }
 killed_and_replaced() {
     local id
@@ -184,6 +193,7 @@ ends_in_order() {
 
 make_lab
 set_key 'group web' healthy-min 60%
+[[ -z ${GOLDEN:-} ]] || own_images
 cat >>"$file" <<INI
 
 [hook hello]
@@ -200,6 +210,7 @@ heartbeat = 60s
 limit = 120s
 INI
 check 'run: from nothing to three serving' from_nothing
+[[ -z ${GOLDEN:-} ]] || check 'an image is taken of the first, and all stand on it' golden
 check "killed hard, $kills times: out in 3 s, replaced, nothing left, no request lost" killed_and_replaced
 check 'lifecycle hooks: run once for each, before the first request' hooks_ran
 check 'half of them off at once: started again, none destroyed' many_at_once

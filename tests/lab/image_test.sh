@@ -7,7 +7,6 @@ set -euo pipefail
 test_name=image
 # shellcheck source=tests/lab/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-images=$home/images
 instances=$home/instances
 wanted=${GENERATIONS:-0}
 
@@ -23,9 +22,7 @@ generations() { find "$images/web" -mindepth 1 -maxdepth 1 -name '[1-9]*' -print
 current() { readlink "$images/web/current"; }
 
 put_images() {
-    mkdir -p "$images"
-    ln -s "/var/cache/lamplighter/images/debian-$VERSION_ID" "$images/debian-$VERSION_ID"
-    sed -i "s|^images = .*|images = $images|; s|^image = debian-12|image = debian-$VERSION_ID|" "$file"
+    own_images
     set_key 'pool web' drain 2s
     set_key 'pool web' slow-start 0s
     set_key 'group web' min 1
@@ -36,7 +33,7 @@ put_images() {
 first_host() {
     lamplighter apply
     lamplighter image list >"$work/said"
-    says "^debian-$VERSION_ID .* base"
+    says "^$debian .* base"
     with 1 lamplighter image show web
 }
 
@@ -48,7 +45,7 @@ capture_under_load() {
     end_load 20
     [[ $(field generation <"$work/capture.json") == 1 && $(current) == 1 ]]
     [[ $(stat -c %a "$home/state/keys/image") == 600 ]]
-    [[ $(field parent <"$work/capture.json") == "debian-$VERSION_ID-"* ]]
+    [[ $(field parent <"$work/capture.json") == "$debian-"* ]]
     lamplighter image verify web >"$work/said"
     says 'web@1: .* good'
 }
@@ -148,8 +145,8 @@ put_tiny() {
     printf '[role]\ndescription = Never at rest.\n[run never at rest]\ncommand = true\nunless = false\n' >"$shop/roles/restless/role.ini"
     sed -i "s|^roles = $top/roles\$|& roles|" "$file"
     printf '\n[template %s]\nimage = %s\nsize = small\nroles = %s\n\n[group %s]\ntemplate = %s\nmin = 0\ndesired = 0\nmax = 1\nzones = rack-a\n' \
-        tiny "debian-$VERSION_ID" base tiny tiny restless "debian-$VERSION_ID" 'base restless' restless restless \
-        store "debian-$VERSION_ID" 'base mariadb' store store >>"$file"
+        tiny "$debian" base tiny tiny restless "$debian" 'base restless' restless restless \
+        store "$debian" 'base mariadb' store store >>"$file"
     lamplighter check
 }
 bake_web() {
@@ -157,11 +154,11 @@ bake_web() {
     before=$(current)
     lamplighter image bake web >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
     sed 's/^/measured: /' "$work/said" | grep 'bake-web\|MiB/s\|built'
-    says "web@$((before + 1)): built from debian-$VERSION_ID, tried, and current"
+    says "web@$((before + 1)): built from $debian, tried, and current"
     [[ $(current) -eq $((before + 1)) ]]
     lamplighter image verify web
     lamplighter image show web >"$work/said"
-    says "^parent  *debian-$VERSION_ID-"
+    says "^parent  *$debian-"
     silent_on deprecated
     no_builder web
 }
@@ -170,7 +167,7 @@ bake_lineage() {
     lamplighter image bake tiny >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
     set_key 'template tiny' image tiny
     lamplighter image bake tiny >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
-    says "tiny@2: built from debian-$VERSION_ID, "
+    says "tiny@2: built from $debian, "
     lamplighter image bake tiny --from tiny --name derived >"$work/said" 2>&1 || { cat "$work/said" && return 1; }
     lamplighter image show derived >"$work/said"
     says '^parent  *tiny@2$'
@@ -569,8 +566,6 @@ images_leave_nothing() {
     ! grep -sF "$images/" /sys/block/loop*/loop/backing_file
 }
 
-# shellcheck disable=SC1091
-. /etc/os-release
 make_lab
 put_images
 check 'a host to take an image of' first_host

@@ -11,6 +11,8 @@ export LAB_NAME=$name
 home=/var/lib/lamplighter/labs/$name
 shop=$home/shop
 file=$shop/cluster.ini
+images=$home/images # Those of own_images.
+debian=debian-$(sed -n 's/^VERSION_ID="\(.*\)"/\1/p' /etc/os-release) # The hosts' base image.
 site=http://10.77.0.10
 work=$(mktemp -d)
 # shellcheck source=tests/lab/cases.sh
@@ -58,6 +60,13 @@ put_shop() {
     # What only a template engine would touch must arrive as it is.
     printf '#!/bin/sh\necho "{{as it is}}" "$(hostname)" >>/root/first\n' >"$shop/first.sh"
     sed -i 's|^roles = base haproxy|roles = base haproxy\nuser-data = @first.sh|' "$file"
+}
+
+# Images of the lab's own, with the machine's Debian among them: what is captured here is only here.
+own_images() {
+    mkdir -p "$images"
+    ln -s "/var/cache/lamplighter/images/$debian" "$images/$debian"
+    sed -i "s|^images = .*|images = $images|; s|^image = debian-12|image = $debian|" "$file"
 }
 
 # One request after the other from several clients, some of them uploads of seconds, until told to stop.

@@ -17,7 +17,6 @@ crashes=${CRASHES:-$((hosts > 3 ? 3 : 1))}
 times=${TIMES:-3}
 uploads=${UPLOADS:-$((hosts > 3 ? 30 : 3))}
 minimum=$(((hosts * 60 + 99) / 100))
-images=$home/images
 instances=$home/instances
 
 on() { lamplighter exec "$1" -- sh -c "$2"; }
@@ -28,9 +27,7 @@ refresh() { inside timeout $((180 + hosts * uploads)) "$program" -c "$file" grou
 in_service() { lamplighter status --json | jq -r '.instances[] | select(.group == "web" and .state == "in-service").id'; }
 
 put_images() {
-    mkdir -p "$images"
-    ln -s "/var/cache/lamplighter/images/debian-$VERSION_ID" "$images/debian-$VERSION_ID"
-    sed -i "s|^images = .*|images = $images|; s|^image = debian-12|image = debian-$VERSION_ID|" "$file"
+    own_images
     # Longer than an upload.
     set_key 'pool web' drain $((uploads * 2 + 30))s
     set_key 'pool web' slow-start 1s
@@ -386,8 +383,6 @@ ends_in_order() {
     says 'nothing to change'
 }
 
-# shellcheck disable=SC1091
-. /etc/os-release
 make_lab
 put_images
 check 'an image of the first host; all others cloned from it' first_image
