@@ -123,15 +123,7 @@ static int64_t greet_limit(const struct controller *c, size_t index)
 
 const struct spec_hook *request_hook(const struct controller *c, const struct action *action)
 {
-    enum spec_hook_on on = c->world.instances[action->instance].lifecycle == LIFECYCLE_PENDING_WAIT
-                               ? SPEC_HOOK_LAUNCH
-                               : SPEC_HOOK_TERMINATE;
-    for (size_t i = 0; i < c->spec->hook_count; i++) {
-        if (c->spec->hooks[i].group == action->group && c->spec->hooks[i].on == on) {
-            return &c->spec->hooks[i];
-        }
-    }
-    return NULL; /* decide() asks only for hooks that there are. */
+    return world_hook(c->spec, action->group, c->world.instances[action->instance].lifecycle);
 }
 
 int64_t request_deadline(const struct controller *c, const struct action *action)

@@ -22,20 +22,10 @@ static size_t needed_group(const struct step *s, size_t group)
 
 /* Lifecycle hooks. */
 
-static const struct spec_hook *hook_of(const struct step *s, size_t group, enum spec_hook_on on)
-{
-    for (size_t i = 0; i < s->spec->hook_count; i++) {
-        if (s->spec->hooks[i].group == group && s->spec->hooks[i].on == on) {
-            return &s->spec->hooks[i];
-        }
-    }
-    return NULL;
-}
-
-static bool hook_is_owed(const struct step *s, size_t instance, enum spec_hook_on on)
+static bool hook_is_owed(const struct step *s, size_t instance, enum lifecycle waiting)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    const struct spec_hook *hook = hook_of(s, it->group, on);
+    const struct spec_hook *hook = world_hook(s->spec, it->group, waiting);
     if (hook == NULL || it->hook_done) {
         return false;
     }
@@ -61,8 +51,8 @@ static void serve(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
     if (it->in_service_ms == 0 && it->lifecycle == LIFECYCLE_PENDING &&
-        hook_is_owed(s, instance, SPEC_HOOK_LAUNCH)) {
-        const struct spec_hook *hook = hook_of(s, it->group, SPEC_HOOK_LAUNCH);
+        hook_is_owed(s, instance, LIFECYCLE_PENDING_WAIT)) {
+        const struct spec_hook *hook = world_hook(s->spec, it->group, LIFECYCLE_PENDING_WAIT);
         step_mark(s, instance, LIFECYCLE_PENDING_WAIT,
                   (struct reason){.code = REASON_HOOK, .name = hook->name});
         return;
@@ -242,7 +232,7 @@ static struct reason hook_end(struct step *s, size_t instance, const struct spec
 static void wait_for_launch_hook(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    const struct spec_hook *hook = hook_of(s, it->group, SPEC_HOOK_LAUNCH);
+    const struct spec_hook *hook = world_hook(s->spec, it->group, LIFECYCLE_PENDING_WAIT);
     struct reason end = hook_end(s, instance, hook);
     bool up = it->power == WORLD_POWER_RUNNING && it->greeted;
     if (end.code != REASON_NONE) {
@@ -263,12 +253,12 @@ static void wait_for_launch_hook(struct step *s, size_t instance)
 static void wait_for_terminate_hook(struct step *s, size_t instance)
 {
     const struct world_instance *it = &s->world->instances[instance];
-    const struct spec_hook *hook = hook_of(s, it->group, SPEC_HOOK_TERMINATE);
+    const struct spec_hook *hook = world_hook(s->spec, it->group, LIFECYCLE_TERMINATING_WAIT);
     struct reason end = hook_end(s, instance, hook);
     if (end.code == REASON_NONE && is_beyond_hooks(s, instance, hook)) {
         end.code = REASON_HOOK_UNREACHED;
         end.a = s->world->now_ms - it->alive.since_ms;
-    } else if (end.code == REASON_NONE && !hook_is_owed(s, instance, SPEC_HOOK_TERMINATE)) {
+    } else if (end.code == REASON_NONE && !hook_is_owed(s, instance, LIFECYCLE_TERMINATING_WAIT)) {
         end.code = REASON_HOOK_OFF;
     }
     if (end.code != REASON_NONE) {
@@ -288,9 +278,9 @@ static void leave(struct step *s, size_t instance)
     if (!pool_taken_out(s, instance, reason)) {
         return;
     }
-    if (hook_is_owed(s, instance, SPEC_HOOK_TERMINATE)) {
+    if (hook_is_owed(s, instance, LIFECYCLE_TERMINATING_WAIT)) {
         const struct spec_hook *hook =
-            hook_of(s, s->world->instances[instance].group, SPEC_HOOK_TERMINATE);
+            world_hook(s->spec, s->world->instances[instance].group, LIFECYCLE_TERMINATING_WAIT);
         step_mark(s, instance, LIFECYCLE_TERMINATING_WAIT,
                   (struct reason){.code = REASON_HOOK, .name = hook->name});
         return;

@@ -136,18 +136,12 @@ static const struct action *action_of(const struct decision *decision, size_t in
 static struct reason busy_reason(const struct spec *spec, const struct world *world,
                                  const struct world_instance *it)
 {
-    enum spec_hook_on on =
-        it->lifecycle == LIFECYCLE_PENDING_WAIT ? SPEC_HOOK_LAUNCH : SPEC_HOOK_TERMINATE;
-    bool waits =
-        it->lifecycle == LIFECYCLE_PENDING_WAIT || it->lifecycle == LIFECYCLE_TERMINATING_WAIT;
-    for (size_t i = 0; waits && it->hook_ms != 0 && i < spec->hook_count; i++) {
-        const struct spec_hook *hook = &spec->hooks[i];
-        if (hook->group == it->group && hook->on == on) {
-            return (struct reason){.code = REASON_WAITS_FOR_HOOK,
-                                   .name = hook->name,
-                                   .a = world->now_ms - it->hook_ms,
-                                   .b = hook->limit_ms};
-        }
+    const struct spec_hook *hook = world_hook(spec, it->group, it->lifecycle);
+    if (hook != NULL && it->hook_ms != 0) {
+        return (struct reason){.code = REASON_WAITS_FOR_HOOK,
+                               .name = hook->name,
+                               .a = world->now_ms - it->hook_ms,
+                               .b = hook->limit_ms};
     }
     return (struct reason){.code = REASON_BUSY, .name = it->id};
 }

@@ -186,6 +186,19 @@ bool world_leaving(enum lifecycle lifecycle)
            lifecycle == LIFECYCLE_TERMINATED;
 }
 
+const struct spec_hook *world_hook(const struct spec *spec, size_t group, enum lifecycle waiting)
+{
+    for (size_t i = 0; i < spec->hook_count; i++) {
+        const struct spec_hook *hook = &spec->hooks[i];
+        bool at_launch = hook->on == SPEC_HOOK_LAUNCH;
+        if (hook->group == group &&
+            waiting == (at_launch ? LIFECYCLE_PENDING_WAIT : LIFECYCLE_TERMINATING_WAIT)) {
+            return hook;
+        }
+    }
+    return NULL;
+}
+
 size_t world_healthy_minimum(const struct spec *spec, const struct world *world, size_t group)
 {
     size_t hundredths =

@@ -331,6 +331,9 @@ void world_complete(const struct spec *spec, struct world *world);
 /* The same where all was complete before the last instance was added: without a look at each of the
    others' targets. */
 void world_complete_last(const struct spec *spec, struct world *world);
+/* The lifecycle hook that one of GROUP waits for in WAITING (pending:wait, terminating:wait); NULL:
+   there is none, or it is another state. */
+const struct spec_hook *world_hook(const struct spec *spec, size_t group, enum lifecycle waiting);
 /* The healthy minimum of a group, as a count: rounded up. */
 size_t world_healthy_minimum(const struct spec *spec, const struct world *world, size_t group);
 /* What is now known of its power: by its provider, or because a step made it so. */

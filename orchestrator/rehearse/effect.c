@@ -383,6 +383,14 @@ static bool on_host(struct engine *e, struct engine_job *job, int64_t *ret_again
     return true;
 }
 
+static bool run_hook(struct engine *e, struct engine_job *job, int64_t *ret_again_ms)
+{
+    const struct spec_hook *hook = world_hook(&e->spec, job->action.group, job->action.lifecycle);
+    /* Only where they may: else nothing that comes after is another for it. */
+    job->differs = e->pace.abandon > 0 && random_chance(&e->random, e->pace.abandon);
+    return hook == NULL || hook->where == SPEC_HOOK_CONTROLLER || on_host(e, job, ret_again_ms);
+}
+
 bool effect_take(struct engine *e, struct engine_job *job, int64_t *ret_again_ms)
 {
     job->outcome = OUTCOME_DONE;
@@ -400,7 +408,7 @@ bool effect_take(struct engine *e, struct engine_job *job, int64_t *ret_again_ms
     case ACTION_RESTART:
     case ACTION_REBOOT:
     case ACTION_CHECK: return on_host(e, job, ret_again_ms);
-    case ACTION_HOOK:
+    case ACTION_HOOK: return run_hook(e, job, ret_again_ms);
     case ACTION_ADD:
     case ACTION_MARK:
     case ACTION_REFRESH: break;

@@ -34,6 +34,7 @@ struct engine_pace {
     /* Of a thousand actions: fail and may be tried again; fail for good; their end is not heard of
        although they did what they should; they do it after they were given up; twice. */
     unsigned transient, permanent, lost, late, doubled;
+    unsigned abandon; /* Of a thousand lifecycle hooks. */
     bool bmc; /* The file's static machines can be switched on and off, and are made anew. */
 };
 struct engine_pace engine_pace_usual(void);

@@ -153,13 +153,17 @@ static void roll_machines(struct cluster *c, struct random *r)
 
 static void put_hook(struct cluster *c, struct random *r, enum spec_hook_on on)
 {
+    struct random aside = *r; /* What comes after is not another for it. */
+    bool on_host = random_chance(&aside, 600);
+    c->pace.abandon = PICK(&aside, 0, 0, 20, 100);
     c->hooks[c->spec.hook_count++] = (struct spec_hook){
         .name = (char *)(on == SPEC_HOOK_LAUNCH ? "warm-up" : "save-logs"),
         .group = c->web,
         .on = on,
+        .where = on_host ? SPEC_HOOK_HOST : SPEC_HOOK_CONTROLLER,
         .command = (char *)"true",
         .heartbeat_ms = 60000,
-        .limit_ms = 300000,
+        .limit_ms = on_host ? PICK(&aside, 60000, 600000, 3600000) : 300000,
         .result = random_chance(r, 500) ? SPEC_HOOK_CONTINUE : SPEC_HOOK_ABANDON};
     c->spec.hooks = c->hooks;
 }
