@@ -156,9 +156,11 @@ static void put_hook(struct cluster *c, struct random *r, enum spec_hook_on on)
     struct random aside = *r; /* What comes after is not another for it. */
     bool on_host = random_chance(&aside, 600);
     c->pace.abandon = PICK(&aside, 0, 0, 20, 100);
+    size_t hooked = (size_t)PICK(&aside, c->web, c->web, c->web, c->lb, c->db, c->extra);
+    hooked = hooked == SPEC_NONE ? c->web : hooked;
     c->hooks[c->spec.hook_count++] = (struct spec_hook){
         .name = (char *)(on == SPEC_HOOK_LAUNCH ? "warm-up" : "save-logs"),
-        .group = c->web,
+        .group = hooked,
         .on = on,
         .where = on_host ? SPEC_HOOK_HOST : SPEC_HOOK_CONTROLLER,
         .command = (char *)"true",
