@@ -228,6 +228,15 @@ bake_beside_a_controller() {
     lamplighter image bake tiny >"$work/said" 2>&1 || { cat "$work/said" "$work/run" && return 1; }
     says 'tried, and current'
     no_builder tiny
+    # One that is kept is left alone by it, until it is asked to end it.
+    lamplighter image bake tiny --keep >"$work/said" 2>&1 || { cat "$work/said" "$work/run" && return 1; }
+    says '^bake-tiny stays, in no group'
+    sleep 5
+    on bake-tiny true
+    lamplighter why bake-tiny >"$work/said"
+    says 'in no group'
+    lamplighter group terminate bake-tiny >"$work/said" 2>&1 || { cat "$work/said" "$work/run" && return 1; }
+    no_builder tiny
     before=$(current)
     lamplighter image capture web --from web-1
     [[ $(current) -eq $((before + 1)) ]]

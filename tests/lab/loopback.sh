@@ -9,6 +9,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 program=$(realpath "${LAMPLIGHTER:-$top/build/lamplighter}")
 # Below /run: the hosts' own /run hides it from them.
 work=/run/loopback-test
+umask 022 # The hosts are made by hand here, and their users must be able to read what is theirs.
 file= # The cluster file that lamplighter() uses.
 # shellcheck source=tests/lab/cases.sh
 . "$top/tests/lab/cases.sh"
