@@ -155,8 +155,9 @@ static void put_hook(struct cluster *c, struct random *r, enum spec_hook_on on)
 {
     struct random aside = *r; /* What comes after is not another for it. */
     bool on_host = random_chance(&aside, 600);
-    c->pace.abandon = PICK(&aside, 0, 0, 20, 100);
-    size_t hooked = (size_t)PICK(&aside, c->web, c->web, c->web, c->lb, c->db, c->extra);
+    c->pace.abandon = (unsigned)PICK(&aside, 0, 0, 20, 100);
+    const size_t groups[] = {c->web, c->web, c->web, c->lb, c->db, c->extra};
+    size_t hooked = groups[random_between(&aside, 0, 5)];
     hooked = hooked == SPEC_NONE ? c->web : hooked;
     c->hooks[c->spec.hook_count++] = (struct spec_hook){
         .name = (char *)(on == SPEC_HOOK_LAUNCH ? "warm-up" : "save-logs"),

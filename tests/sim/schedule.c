@@ -726,6 +726,13 @@ static bool is_at_rest(const struct schedule *s, const char **ret_why, char *tex
         snprintf(text, size, "%zu actions under way", count_doings(e));
         return false;
     }
+    for (size_t i = 0; i < e->truth.host_count; i++) {
+        if (e->truth.hosts[i].power == TRUTH_BOOTING) {
+            /* What is held for its sake is held no longer, then. */
+            snprintf(text, size, "%s boots", e->truth.hosts[i].id);
+            return false;
+        }
+    }
     for (size_t i = 0; i < d->hold_count; i++) {
         if (!hold_may_stay(e, &d->holds[i])) {
             char reason[240];
