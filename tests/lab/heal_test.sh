@@ -33,7 +33,10 @@ golden() {
     until_true 20 grep -q 'taken over$' "$work/run"
     inside timeout 600 "$program" -c "$file" group refresh web --wait
     until_true 60 serving_is 3
+    # The last one that was replaced may still be on its way out.
+    until_true 60 three_known
 }
+three_known() { [[ $(web_ids | wc -l) -eq 3 ]]; }
 killed_and_replaced() {
     local id
     load 4 uploads
