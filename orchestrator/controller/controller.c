@@ -599,13 +599,18 @@ struct controller_member controller_member_at(const struct controller *c, size_t
 
 size_t controller_find_member(const struct controller *c, const char *name)
 {
+    size_t found = WORLD_NONE;
     for (size_t i = 0; i < c->world.instance_count; i++) {
-        if (text_equal(c->members[i].record.id, name) ||
-            text_equal(c->members[i].record.machine, name)) {
+        if (!text_equal(c->members[i].record.id, name) &&
+            !text_equal(c->members[i].record.machine, name)) {
+            continue;
+        }
+        if (c->world.instances[i].lifecycle != LIFECYCLE_TERMINATED) {
             return i;
         }
+        found = i;
     }
-    return WORLD_NONE;
+    return found;
 }
 
 const struct hold *controller_holds(const struct controller *c, size_t *ret_count)

@@ -123,7 +123,8 @@ int controller_observe(struct controller *controller, int64_t limit_ms, struct e
 
 size_t controller_member_count(const struct controller *controller);
 struct controller_member controller_member_at(const struct controller *controller, size_t index);
-/* Index of the member with this id or machine name, or WORLD_NONE. */
+/* Index of the member with this id or machine name, or WORLD_NONE; one that is gone only where no
+   other has that name. */
 size_t controller_find_member(const struct controller *controller, const char *name);
 /* What is not done and why, as of the last step. */
 const struct hold *controller_holds(const struct controller *controller, size_t *ret_count);

@@ -42,7 +42,12 @@ static struct world_instance *instance_of(struct taking *t)
         refuse(t, "there is no instance %s", t->request->subject);
         return NULL;
     }
-    return &t->c->world.instances[t->instance];
+    struct world_instance *it = &t->c->world.instances[t->instance];
+    if (it->lifecycle == LIFECYCLE_TERMINATED) {
+        refuse(t, "%s is gone", it->id);
+        return NULL;
+    }
+    return it;
 }
 
 static struct world_group *group_of(struct taking *t)

@@ -325,6 +325,21 @@ static void one_that_is_kept_is_like_any_detached_one(void **state)
     must_say(ask(f, RECORD_REQUEST_TERMINATE, "bake-web", NULL, 0), "taken");
 }
 
+/* Beside a controller that has seen one of that name come and go. */
+static void one_after_another_is_the_one_that_is_meant(void **state)
+{
+    struct fixture *f = *state;
+    must_say(ask(f, RECORD_REQUEST_BUILD, "web", f->self, 0), "taken");
+    f->c->world.instances[1].lifecycle = LIFECYCLE_TERMINATED;
+    assert_int_equal(controller_find_member(f->c, "bake-web"), 1); /* So that it can be said: */
+    must_say(ask(f, RECORD_REQUEST_TERMINATE, "bake-web", NULL, 0), "refused: bake-web is gone");
+    must_say(ask(f, RECORD_REQUEST_STANDBY, "bake-web", NULL, 0), "refused: bake-web is gone");
+    must_say(ask(f, RECORD_REQUEST_BUILD, "web", f->self, 0), "taken");
+    must_say(ask(f, RECORD_REQUEST_BUILD_END, "bake-web", "ssh-ed25519 AAAA", 1), "taken");
+    must_say(ask(f, RECORD_REQUEST_TERMINATE, "bake-web", NULL, 0), "taken");
+    assert_int_equal(f->c->world.instances[2].lifecycle, LIFECYCLE_TERMINATING);
+}
+
 static void a_capture_waits_for_the_budget(void **state)
 {
     struct fixture *f = *state;
@@ -375,6 +390,7 @@ int main(void)
         CASE(one_that_is_done_with_is_removed),
         CASE(one_whose_command_is_gone_is_removed),
         CASE(one_that_is_kept_is_like_any_detached_one),
+        CASE(one_after_another_is_the_one_that_is_meant),
         CASE(a_capture_waits_for_the_budget),
         CASE(a_capture_ends_with_its_command),
     };
