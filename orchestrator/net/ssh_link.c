@@ -81,10 +81,34 @@ static bool is_stranger(const struct ssh_link *link)
            (banner == NULL || !text_starts(banner, "SSH-"));
 }
 
+/* What sshd says, in place of its version, to whom it does not let begin (OpenSSH's sshd.c). */
+static const struct {
+    const char *opening;
+    const char *meaning;
+} refusals[] = {
+    {"Not allowed at this time",
+     "sshd there turns this address away for a while, after logins that failed "
+     "or never came (PerSourcePenalties in its sshd_config)"},
+    {"Exceeded MaxStartups", "sshd there has too many logins under way already (MaxStartups in its "
+                             "sshd_config)"},
+};
+
+static const char *meaning_of_opening(const struct ssh_link *link)
+{
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        size_t length = strlen(refusals[i].opening);
+        if (link->opening_length >= length &&
+            memcmp(link->opening, refusals[i].opening, length) == 0) {
+            return refusals[i].meaning;
+        }
+    }
+    return "something answers there that does not speak SSH";
+}
+
 static enum ssh_outcome say_handshake_failed(struct ssh_link *link, int result, struct err *e)
 {
     if (is_stranger(link)) {
-        err_set(e, "%s: something answers there that does not speak SSH", link->label);
+        err_set(e, "%s: %s", link->label, meaning_of_opening(link));
         return SSH_LOST;
     }
     if (link->fault == SSH_OK && str_text(&link->farewell)[0] == '\0' &&

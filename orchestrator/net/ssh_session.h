@@ -46,6 +46,8 @@ struct ssh_link {
     LIBSSH2_SESSION *session;
     char *host_key;
     struct str farewell; /* What the host said when it disconnected us. */
+    char opening[32];    /* The first that came from it; not terminated. */
+    size_t opening_length;
 
     const char *doing;    /* "exchanging keys": for messages. Static. */
     int64_t begun_ms;     /* When what runs now began. */

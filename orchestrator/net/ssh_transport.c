@@ -42,6 +42,14 @@ static ssize_t socket_receive(struct ssh_link *link, void *bytes, size_t length)
     return got < 0 ? -errno : got;
 }
 
+static void keep_opening(struct ssh_link *link, const char *bytes, size_t length)
+{
+    size_t room = sizeof(link->opening) - link->opening_length;
+    size_t kept = length < room ? length : room;
+    memcpy(link->opening + link->opening_length, bytes, kept);
+    link->opening_length += kept;
+}
+
 static ssize_t on_receive(libssh2_socket_t fd, void *bytes, size_t length, int flags,
                           void **abstract)
 {
@@ -68,6 +76,7 @@ static ssize_t on_receive(libssh2_socket_t fd, void *bytes, size_t length, int f
     if (got <= 0) {
         return fault(link, SSH_LOST, (int)-got);
     }
+    keep_opening(link, bytes, (size_t)got);
     link->received += (uint64_t)got;
     link->heard_ms = now_ms;
     if (link->run == NULL) {

@@ -236,6 +236,7 @@ bake_beside_a_controller() {
     lamplighter why bake-tiny >"$work/said"
     says 'in no group'
     lamplighter group terminate bake-tiny >"$work/said" 2>&1 || { cat "$work/said" "$work/run" && return 1; }
+    for _ in $(seq 1 300); do [[ -z $(builders) ]] && break || sleep 0.1; done
     no_builder tiny
     before=$(current)
     lamplighter image capture web --from web-1

@@ -172,6 +172,8 @@ enum malice {
     MALICE_SILENT,
     MALICE_CLOSES,
     MALICE_NOT_SSH,
+    MALICE_PENALTY,
+    MALICE_CROWDED,
     MALICE_ENDLESS_LINE,
     MALICE_ENDLESS_LINES,
     MALICE_BANNER_THEN_CLOSES,
@@ -207,6 +209,8 @@ static void misbehave(int fd, enum malice malice)
     case MALICE_CLOSES:
     case MALICE_BANNER_THEN_CLOSES: return;
     case MALICE_NOT_SSH: say(fd, "HTTP/1.1 400 Bad Request\r\n\r\n", 28); return;
+    case MALICE_PENALTY: say(fd, "Not allowed at this time\r\n", 26); return;
+    case MALICE_CROWDED: say(fd, "Exceeded MaxStartups\r\n", 22); return;
     case MALICE_ENDLESS_LINE: say_for_ever(fd, line, sizeof(line)); return;
     case MALICE_ENDLESS_LINES:
         line[100] = '\n';
@@ -249,6 +253,8 @@ static void test_hostile_servers(void **state)
         {MALICE_SILENT, 300, SSH_TIMEOUT, "not done with exchanging keys within"},
         {MALICE_CLOSES, PATIENCE_MS, SSH_LOST, "closed the connection while exchanging keys"},
         {MALICE_NOT_SSH, PATIENCE_MS, SSH_LOST, "does not speak SSH"},
+        {MALICE_PENALTY, PATIENCE_MS, SSH_LOST, "PerSourcePenalties"},
+        {MALICE_CROWDED, PATIENCE_MS, SSH_LOST, "MaxStartups"},
         {MALICE_ENDLESS_LINE, PATIENCE_MS, SSH_FLOODED, "gave up reading"},
         {MALICE_ENDLESS_LINES, PATIENCE_MS, SSH_FLOODED, "gave up reading"},
         {MALICE_BANNER_THEN_CLOSES, PATIENCE_MS, SSH_LOST, "while exchanging keys"},
