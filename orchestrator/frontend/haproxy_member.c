@@ -138,11 +138,10 @@ static int await_address(const struct place *place, const char *address, struct 
 }
 
 /*
- * What drains is sent those that hold its cookie, as long as no check says that it is down. The
- * cookie is that of its address, so there may be some: from who had this address before, or from
- * the same host before it was changed. So it is down from the start, until a check passes; and
- * until that is said it has another port, and so another cookie. (2.6 makes a cookie only when the
- * address changes, 3.0 at once.)
+ * What drains is sent those that hold its cookie, as long as no check says that it is down, and
+ * somebody may: of who had this address before, or of the same host before it was changed. So it is
+ * down from the start, until a check passes; and until that is said it has another port, and so
+ * another cookie. (2.6 makes a cookie only when the address changes, later versions at once.)
  */
 static int watch_sticky(const struct place *place, const char *address, struct err *e)
 {
