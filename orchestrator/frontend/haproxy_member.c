@@ -6,8 +6,8 @@
  *                            before its first check.)
  *   enable health            Checks are off on a dynamic server until this.
  *   state drain              Checked now, but sent no request.
- *   (health down, address)   In a sticky pool; see watch_sticky().
- *   ... its first check passes: L7OK in `show stat` ...
+ *   ... its first check passes: "DRAIN" with L7OK in `show stat` ...
+ *   (its cookie)             In a sticky pool; see give_cookie().
  *   state ready              Traffic, growing over the slow start.
  *   the file lists it        A restart of HAProxy changes nothing.
  *
@@ -99,11 +99,6 @@ static int set_state(const struct place *place, const char *state, struct err *e
                                 place->id, state);
 }
 
-static bool is_sticky(const struct place *place)
-{
-    return place->pool->cookie_key != NULL;
-}
-
 static int add(const struct place *place, const char *address, struct err *e)
 {
     struct str options = STR_NULL;
@@ -112,58 +107,21 @@ static int add(const struct place *place, const char *address, struct err *e)
         haproxy_runtime_tell(place->host, "New server registered.", e, "add server %s/%s %s %s",
                              place->pool->name, place->id, address, str_text(&options));
     str_deinit(&options);
-    return result != 0 ? -1
-                       : haproxy_runtime_tell(place->host, "", e, "enable health %s/%s",
-                                              place->pool->name, place->id);
+    return result;
 }
 
-/* HAProxy 3.0 changes an address a moment after it was told to. */
-static int await_address(const struct place *place, const char *address, struct err *e)
+static bool is_sticky(const struct place *place)
 {
-    int64_t until_ms = clock_now_ms() + TIDY_MS;
-    for (;;) {
-        struct haproxy_view view;
-        bool found;
-        if (look(place, &found, &view, e) != 0) {
-            return -1;
-        }
-        if (!found || strcmp(view.address, address) == 0) {
-            return 0;
-        }
-        if (clock_now_ms() >= until_ms) {
-            return err_set(e, "HAProxy has it at %s, and was told %s", view.address, address);
-        }
-        haproxy_sleep(POLL_FIRST_MS / 5);
-    }
+    return place->pool->cookie_key != NULL;
 }
 
-/*
- * What drains is sent those that hold its cookie, as long as no check says that it is down, and
- * somebody may: of who had this address before, or of the same host before it was changed. So it is
- * down from the start, until a check passes; and until that is said it has another port, and so
- * another cookie. (2.6 makes a cookie only when the address changes, later versions at once.)
- */
-static int watch_sticky(const struct place *place, const char *address, struct err *e)
+static int watch(const struct place *place, struct err *e)
 {
-    const struct frontend_member *member = place->member;
-    struct str aside = STR_NULL;
-    haproxy_add_address(&aside, member->address, member->port == 1 ? 2 : 1);
-    int result = add(place, str_text(&aside), e);
-    str_deinit(&aside);
-    if (result != 0 ||
-        haproxy_runtime_tell(place->host, NULL, e,
-                             "set server %s/%s state drain; set server %s/%s health down; "
-                             "set server %s/%s addr %s port %u",
-                             place->pool->name, place->id, place->pool->name, place->id,
-                             place->pool->name, place->id, member->address, member->port) != 0) {
+    if (haproxy_runtime_tell(place->host, "", e, "enable health %s/%s", place->pool->name,
+                             place->id) != 0) {
         return -1;
     }
-    return await_address(place, address, e);
-}
-
-static int watch(const struct place *place, const char *address, struct err *e)
-{
-    return add(place, address, e) != 0 ? -1 : set_state(place, "drain", e);
+    return set_state(place, "drain", e);
 }
 
 static int64_t next_poll(int64_t span_ms)
@@ -243,10 +201,27 @@ static int take_out(const struct place *place, int64_t deadline_ms, int64_t *ret
 
 enum admission { ADMISSION_DONE, ADMISSION_STEP, ADMISSION_WAIT };
 
-/* Without one it would take the clients' cookies away. */
-static int check_cookie(const struct place *place, const struct haproxy_view *view, struct err *e)
+/*
+ * HAProxy 2.6 makes no cookie for a server that is added, and takes the client's away where such a
+ * one answers; it makes one when the address changes. (`enable dynamic-cookie` would, too, but for
+ * all servers of the pool, whose cookies other threads are reading.) Not before its first check has
+ * passed: a client that holds the cookie of who had this address before, or of the same host before
+ * it was changed, is sent to it from here on.
+ */
+static int give_cookie(const struct place *place, struct err *e)
 {
-    return is_sticky(place) && !view->cookie
+    const struct frontend_member *member = place->member;
+    struct haproxy_view view;
+    bool found;
+    if (haproxy_runtime_tell(place->host, NULL, e,
+                             "set server %s/%s addr %s port %u; set server %s/%s addr %s port %u",
+                             place->pool->name, place->id, member->address,
+                             member->port == 1 ? 2 : 1, place->pool->name, place->id,
+                             member->address, member->port) != 0 ||
+        look(place, &found, &view, e) != 0) {
+        return -1;
+    }
+    return found && !view.cookie
                ? err_set(e,
                          "HAProxy made no cookie for it: is it 2.6? `sticky = no` in [pool %s] "
                          "lets it in without one",
@@ -266,34 +241,19 @@ static int admit_step(const struct place *place, const char *address, int64_t de
     *ret_admission = ADMISSION_STEP;
     int64_t cut;
     if (!found) {
-        return is_sticky(place) ? watch_sticky(place, address, e) : watch(place, address, e);
+        return add(place, address, e) != 0 ? -1 : watch(place, e);
     }
     /* In maintenance what its last check said is old; at another address it is another's. */
     if (view.maintenance || strcmp(view.address, address) != 0) {
         return take_out(place, deadline_ms, &cut, e);
     }
     if (view.draining && view.checked && view.passed) {
-        return check_cookie(place, &view, e) != 0 ? -1 : set_state(place, "ready", e);
+        return is_sticky(place) && !view.cookie ? give_cookie(place, e)
+                                                : set_state(place, "ready", e);
     }
     bool up = !view.draining && !view.down && view.checked;
     *ret_admission = up ? ADMISSION_DONE : ADMISSION_WAIT;
     return 0;
-}
-
-/* As look(), but between two checks, if there is such a moment soon: then all is said of the last.
- */
-static int look_between_checks(const struct place *place, bool *ret_found,
-                               struct haproxy_view *ret_view, struct err *e)
-{
-    for (int64_t until_ms = clock_now_ms() + TIDY_MS / 4;;) {
-        if (look(place, ret_found, ret_view, e) != 0) {
-            return -1;
-        }
-        if (!*ret_found || !ret_view->checking || clock_now_ms() >= until_ms) {
-            return 0;
-        }
-        haproxy_sleep(POLL_FIRST_MS / 5);
-    }
 }
 
 /* The deadline has passed: what was never UP goes again, from the process and from the file. */
@@ -301,7 +261,7 @@ static int give_up(const struct place *place, int64_t deadline_ms, struct err *e
 {
     struct haproxy_view view;
     bool found;
-    if (look_between_checks(place, &found, &view, e) != 0) {
+    if (look(place, &found, &view, e) != 0) {
         return -1;
     }
     if (!found || view.draining || view.maintenance) {

@@ -52,7 +52,6 @@ struct haproxy_view {
     bool down;     /* Its checks say so. */
     bool checked;  /* At least once since it is in this process. */
     bool passed;   /* ... and its last check passed. */
-    bool checking; /* A check is under way: what is said of the last one is not whole. */
     bool cookie;   /* Clients that hold its cookie come to it; in a sticky pool only. */
     char check[64];
     int64_t sessions; /* scur + qcur. */

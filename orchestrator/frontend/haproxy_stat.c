@@ -226,10 +226,9 @@ static int take_stat(const struct table *t, struct haproxy_state *state, struct 
     struct haproxy_view *view =
         haproxy_state_add(state, t->fields[STAT_POOL], t->fields[STAT_ID], t->fields[STAT_ADDRESS]);
     const char *status = t->fields[STAT_STATUS];
-    /* A star: a check is under way; what follows is of the one before, without code and time. */
+    /* A star: a check is under way; what follows is of the one before. */
     const char *check = t->fields[STAT_CHECK];
-    view->checking = text_starts(check, "* ");
-    check += view->checking ? 2 : 0;
+    check += text_starts(check, "* ") ? 2 : 0;
     view->maintenance = text_starts(status, "MAINT");
     view->draining = text_starts(status, "DRAIN");
     view->down = text_starts(status, "DOWN") || text_starts(status, "NOLB");
