@@ -44,7 +44,7 @@ static struct world_instance *instance_of(struct taking *t)
     }
     struct world_instance *it = &t->c->world.instances[t->instance];
     if (it->lifecycle == LIFECYCLE_TERMINATED) {
-        refuse(t, "%s is gone", it->id);
+        refuse(t, "%s is gone; `lamplighter status` lists who is there", it->id);
         return NULL;
     }
     return it;

@@ -98,8 +98,7 @@ bool survey_balancer_silent(const struct survey *s, size_t balancer);
  * accept, or nobody has said anything of that port for a while, and its pool's check does not pass.
  */
 bool survey_is_off(const struct world *world, size_t instance);
-/* Since when nobody has had anything to say beside its provider; of one whose SSH port is not
- * known. */
+/* Since when its provider's word stands alone, where nobody knows of its SSH port. */
 int64_t survey_alone_ms(const struct world_instance *it);
 /* True when it is given up: it is known to be dead, its whole zone is lost, or it is in quarantine,
    so others are made in its place before it is seen to. */

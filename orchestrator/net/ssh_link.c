@@ -87,10 +87,10 @@ static const struct {
     const char *meaning;
 } refusals[] = {
     {"Not allowed at this time",
-     "sshd there turns this address away for a while, after logins that failed "
-     "or never came (PerSourcePenalties in its sshd_config)"},
-    {"Exceeded MaxStartups", "sshd there has too many logins under way already (MaxStartups in its "
-                             "sshd_config)"},
+     "sshd there turns this address away for minutes, after logins that failed or never came "
+     "(PerSourcePenalties); wait, or see PerSourcePenaltyExemptList in its sshd_config"},
+    {"Exceeded MaxStartups",
+     "sshd there has too many logins under way; wait, or raise MaxStartups in its sshd_config"},
 };
 
 static const char *meaning_of_opening(const struct ssh_link *link)
